@@ -1,0 +1,65 @@
+//! Files that are there whole or not at all: written beside their name and renamed.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Writes `bytes` to `path`. A reader, or a run that is killed, never sees a part of it.
+///
+/// # Errors
+/// [`Error::File`] with the cure; what was at `path` before is then unchanged.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| Error::file_reason(path, "this is not a file name"))?;
+    let mut partial = name.to_owned();
+    partial.push(format!(".{}.partial", std::process::id()));
+    let partial = path.with_file_name(partial);
+    let result = std::fs::File::create(&partial)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .and_then(|()| std::fs::rename(&partial, path));
+    result.map_err(|error| {
+        // The first failure is the one to report; a leftover that cannot be removed either adds nothing to it.
+        let _ = std::fs::remove_file(&partial);
+        Error::file(path, "write this file", &error)
+    })
+}
+
+/// Makes a folder and those above it.
+///
+/// # Errors
+/// [`Error::File`] with the cure.
+pub fn make_folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|error| {
+        use std::io::ErrorKind::{AlreadyExists, NotADirectory};
+        if matches!(error.kind(), AlreadyExists | NotADirectory) {
+            Error::file_reason(
+                path,
+                "a file is in the way of this folder; choose another name",
+            )
+        } else {
+            Error::file(path, "make this folder", &error)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_litter() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        // A folder in the way makes the rename fail after the bytes were written.
+        std::fs::create_dir(&target).unwrap();
+        std::fs::write(target.join("inside"), "kept").unwrap();
+        assert!(write(&target, b"new").is_err());
+        assert_eq!(std::fs::read(target.join("inside")).unwrap(), b"kept");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

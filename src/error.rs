@@ -1,0 +1,103 @@
+//! Every way the library can fail, as a value with a sentence a person can act on.
+
+use std::path::{Path, PathBuf};
+
+/// The library's result type.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failure, worded for the person who can mend it. Printed once, at the edge (command line or window).
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An option outside its allowed range.
+    #[error("{option} = {value} is not allowed: {reason}")]
+    Option {
+        /// The option's name as the user typed it, such as `--lr`.
+        option: String,
+        /// The value given.
+        value: String,
+        /// What is allowed instead.
+        reason: String,
+    },
+    /// A model name or one of its options that does not exist.
+    #[error("model `{name}`: {reason}")]
+    Model {
+        /// The name as given.
+        name: String,
+        /// What is wrong and which names exist.
+        reason: String,
+    },
+    /// A data specification that cannot be opened.
+    #[error("data `{name}`: {reason}")]
+    Data {
+        /// The specification as given.
+        name: String,
+        /// What is wrong and which exist.
+        reason: String,
+    },
+    /// A file or folder that could not be read or written.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What went wrong and, where there is one, the cure.
+        reason: String,
+    },
+    /// Training reached a loss that is not finite.
+    #[error(
+        "training diverged in epoch {epoch}: the loss of batch {batch} is {loss}. \
+         Everything up to epoch {} is kept; try a lower learning rate than {learning_rate}",
+        epoch - 1
+    )]
+    Diverged {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Batch within the epoch, counted from 1.
+        batch: usize,
+        /// The loss that was not finite.
+        loss: f64,
+        /// The learning rate in use.
+        learning_rate: f64,
+    },
+    /// The compute device is missing or failed.
+    #[error("device: {0}")]
+    Device(String),
+    /// The person stopped it.
+    #[error("cancelled")]
+    Cancelled,
+    /// A request that does not make sense as asked.
+    #[error("{0}")]
+    Request(String),
+}
+
+impl Error {
+    /// A [`Error::File`] from an operating-system error, with a cure for the common ones.
+    pub fn file(path: impl AsRef<Path>, doing: &str, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let cure = match error.kind() {
+            ErrorKind::NotFound => "no such file or folder; check the path",
+            ErrorKind::PermissionDenied => "permission denied; choose a folder you may write to",
+            ErrorKind::StorageFull => "the disk is full; free some space or choose another folder",
+            ErrorKind::ReadOnlyFilesystem => "this disk is read-only; choose another folder",
+            ErrorKind::NotADirectory => "a part of this path is a file, not a folder",
+            _ => return Self::file_reason(path, format!("could not {doing}: {error}")),
+        };
+        Self::file_reason(path, format!("could not {doing}: {cure}"))
+    }
+
+    /// A [`Error::File`] with a reason in words.
+    pub fn file_reason(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::File {
+            path: path.as_ref().to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    /// A [`Error::Option`].
+    pub fn option(option: &str, value: impl ToString, reason: impl Into<String>) -> Self {
+        Self::Option {
+            option: option.to_owned(),
+            value: value.to_string(),
+            reason: reason.into(),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! A neural network as data: its graph and parameter tables, the families that build one, and the interpreter that
+//! runs it for many parameter vectors at once.
+
+pub mod forward;
+pub mod graph;
+pub mod initialisation;
+pub mod zoo;
+
+pub use graph::{Graph, Role};

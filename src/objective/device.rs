@@ -1,0 +1,109 @@
+//! Where tensors live: Burn's `flex` on the CPU, or a GPU through wgpu.
+
+use std::fmt;
+
+use burn::tensor::Device;
+use burn_wgpu::graphics::AutoGraphicsApi;
+use burn_wgpu::{RuntimeOptions, WgpuDevice, WgpuSetup};
+
+use crate::error::{Error, Result};
+
+/// What the person asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum DeviceChoice {
+    /// A real GPU if there is one, otherwise the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Flex,
+    /// The GPU, or whatever stands in for one (a software rasterizer, too).
+    Wgpu,
+}
+
+/// A device ready for tensors.
+#[derive(Clone)]
+pub struct Compute {
+    device: Device,
+    name: String,
+    graphics: Option<WgpuSetup>,
+}
+
+impl fmt::Debug for Compute {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(&self.name)
+    }
+}
+
+impl Compute {
+    /// The CPU.
+    pub fn flex() -> Self {
+        Self {
+            device: Device::flex(),
+            name: "flex (CPU)".to_owned(),
+            graphics: None,
+        }
+    }
+
+    /// Opens the device that was asked for. `auto` never chooses a software rasterizer, which is some ten times
+    /// slower than the CPU device.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when a GPU was demanded and there is none.
+    pub fn open(choice: DeviceChoice) -> Result<Self> {
+        match choice {
+            DeviceChoice::Flex => Ok(Self::flex()),
+            DeviceChoice::Wgpu => Self::wgpu(),
+            DeviceChoice::Auto if has_gpu() => Self::wgpu().or_else(|error| {
+                tracing::warn!("{error}; using the CPU");
+                Ok(Self::flex())
+            }),
+            DeviceChoice::Auto => Ok(Self::flex()),
+        }
+    }
+
+    fn wgpu() -> Result<Self> {
+        let device = WgpuDevice::default();
+        let setup =
+            burn_wgpu::try_init_setup::<AutoGraphicsApi>(&device, RuntimeOptions::default())
+                .map_err(|error| {
+                    Error::Device(format!(
+                        "no GPU could be opened ({error}); use --device flex for the CPU"
+                    ))
+                })?;
+        let info = setup.adapter.get_info();
+        Ok(Self {
+            device: Device::from(device),
+            name: format!("wgpu ({}, {})", info.name, info.backend),
+            graphics: Some(setup),
+        })
+    }
+
+    /// Burn's device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Name for people and files, such as `flex (CPU)`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The wgpu handles, where tensors are on a GPU: the window draws with the same ones.
+    pub fn graphics(&self) -> Option<&WgpuSetup> {
+        self.graphics.as_ref()
+    }
+}
+
+/// Whether there is a GPU that is not a software rasterizer.
+fn has_gpu() -> bool {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    adapters.iter().any(|adapter| {
+        matches!(
+            adapter.get_info().device_type,
+            wgpu::DeviceType::DiscreteGpu
+                | wgpu::DeviceType::IntegratedGpu
+                | wgpu::DeviceType::VirtualGpu
+        )
+    })
+}

@@ -1,0 +1,253 @@
+//! Evaluation as a machine that does one batch a step, so that whoever drives it can stop, interleave and report.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::{BatchNormPolicy, Objective, RunningStatistics, read, unbiased};
+use crate::data::Part;
+use crate::error::{Error, Result};
+use crate::network::forward::{self, Images, Leaves, Normaliser};
+
+/// Loss and accuracy on one split.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Share of images classified correctly, 0..1.
+    pub accuracy: f64,
+}
+
+/// Loss and accuracy at one point, on both splits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// On the training split, unaugmented.
+    pub train: Quality,
+    /// On the test split.
+    pub test: Quality,
+}
+
+impl Measurement {
+    /// One split.
+    pub fn part(&self, part: Part) -> Quality {
+        match part {
+            Part::Train => self.train,
+            Part::Test => self.test,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    loss: f64,
+    correct: f64,
+    images: usize,
+}
+
+impl Sums {
+    fn quality(self) -> Quality {
+        Quality {
+            loss: self.loss / self.images as f64,
+            accuracy: self.correct / self.images as f64,
+        }
+    }
+}
+
+/// The evaluation of `K` points on both splits, one batch a step.
+#[derive(Debug)]
+pub struct Evaluation {
+    points: usize,
+    leaves: Leaves,
+    policy: BatchNormPolicy,
+    fixed: Option<Tensor<2>>,
+    running: RunningStatistics,
+    statistics_batches: VecDeque<Range<usize>>,
+    batches: VecDeque<(Part, Range<usize>)>,
+    sums: Vec<[Sums; 2]>,
+}
+
+impl std::fmt::Debug for Sums {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(formatter, "{} / {}", self.loss, self.images)
+    }
+}
+
+impl Evaluation {
+    /// Prepares the evaluation of `points` `[K, d]` (flat) on the first `samples` images of each split. `statistics`
+    /// `[s]` are the checkpoint's, used under [`BatchNormPolicy::Running`] at every point.
+    ///
+    /// # Errors
+    /// When lengths do not fit the graph, or a batch could not be normalised by itself.
+    pub fn new(
+        objective: &Objective,
+        points: &[f32],
+        statistics: &[f32],
+        policy: BatchNormPolicy,
+        samples: usize,
+    ) -> Result<Self> {
+        Self::of_parts(objective, points, statistics, policy, samples, &Part::BOTH)
+    }
+
+    /// The same on some splits only; the loss on the others is then NaN.
+    ///
+    /// # Errors
+    /// As [`Evaluation::new`].
+    pub fn of_parts(
+        objective: &Objective,
+        points: &[f32],
+        statistics: &[f32],
+        policy: BatchNormPolicy,
+        samples: usize,
+        parts: &[Part],
+    ) -> Result<Self> {
+        let graph = objective.graph();
+        let d = graph.parameter_count();
+        if points.is_empty()
+            || !points.len().is_multiple_of(d)
+            || statistics.len() != graph.statistics_count()
+        {
+            return Err(Error::Request(format!(
+                "{} takes vectors of {d} parameters and {} statistics; given were {} and {}",
+                graph.name,
+                graph.statistics_count(),
+                points.len(),
+                statistics.len()
+            )));
+        }
+        let count = points.len() / d;
+        let has_statistics = graph.statistics_count() > 0;
+        let normalised_by_itself: &[Part] = match policy {
+            BatchNormPolicy::Running => &[],
+            BatchNormPolicy::Recompute => &[Part::Train],
+            BatchNormPolicy::Batch => parts,
+        };
+        for &part in normalised_by_itself {
+            if let Some(last) = objective.batches(part, samples).next_back() {
+                graph.check_batch(last.len())?;
+            }
+        }
+        let statistics_batches = if has_statistics && policy == BatchNormPolicy::Recompute {
+            objective.batches(Part::Train, samples).collect()
+        } else {
+            VecDeque::new()
+        };
+        let batches = parts
+            .iter()
+            .flat_map(|&part| {
+                objective
+                    .batches(part, samples)
+                    .map(move |range| (part, range))
+            })
+            .collect();
+        let fixed = (policy == BatchNormPolicy::Running)
+            .then(|| objective.upload(statistics).repeat_dim(0, count));
+        Ok(Self {
+            points: count,
+            leaves: Leaves::new(graph, &objective.upload_points(points, count)),
+            policy,
+            fixed,
+            running: RunningStatistics::reset(graph, count),
+            statistics_batches,
+            batches,
+            sums: vec![[Sums::default(); 2]; count],
+        })
+    }
+
+    /// Batches still to do.
+    pub fn remaining(&self) -> usize {
+        self.statistics_batches.len() + self.batches.len()
+    }
+
+    /// Does one batch. When it was the last, gives one measurement a point.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    pub fn step(&mut self, objective: &Objective) -> Result<Option<Vec<Measurement>>> {
+        if let Some(range) = self.statistics_batches.pop_front() {
+            self.statistics_step(objective, range)?;
+            return Ok(None);
+        }
+        if let Some((part, range)) = self.batches.pop_front() {
+            self.batch_step(objective, part, range)?;
+        }
+        if !self.batches.is_empty() {
+            return Ok(None);
+        }
+        let measurement = |[train, test]: &[Sums; 2]| Measurement {
+            train: train.quality(),
+            test: test.quality(),
+        };
+        Ok(Some(self.sums.iter().map(measurement).collect()))
+    }
+
+    /// The statistics in use, `[K, s]` flat: after the statistics pass, under `recompute`, those it found.
+    pub fn statistics(&self) -> Vec<f32> {
+        self.running.values()
+    }
+
+    /// Does the statistics pass alone and gives `[K, s]` flat.
+    pub(super) fn finish_statistics(&mut self, objective: &Objective) -> Result<Vec<f32>> {
+        while let Some(range) = self.statistics_batches.pop_front() {
+            self.statistics_step(objective, range)?;
+        }
+        Ok(self.running.values())
+    }
+
+    fn statistics_step(&mut self, objective: &Objective, range: Range<usize>) -> Result<()> {
+        let images = range.len();
+        let (batch, _) = objective.batch(Part::Train, range);
+        let pass = forward::forward(
+            objective.graph(),
+            &self.leaves,
+            Images::Shared(batch),
+            Normaliser::Batch,
+        );
+        // [K · C] a layer and kind, side by side as [K, s].
+        let points = self.points;
+        let parts = unbiased(pass.statistics)
+            .map(|values| {
+                let channels = values.dims()[0] / points;
+                values.reshape([points, channels])
+            })
+            .collect::<Vec<Tensor<2>>>();
+        let all = Tensor::cat(parts, 1);
+        let size = all.shape().num_elements();
+        self.running.enter_equally(&read(all.reshape([size]))?, images);
+        if self.statistics_batches.is_empty() {
+            self.fixed = Some(objective.upload_points(&self.running.values(), points));
+        }
+        Ok(())
+    }
+
+    fn batch_step(&mut self, objective: &Objective, part: Part, range: Range<usize>) -> Result<()> {
+        let images = range.len();
+        let (batch, labels) = objective.batch(part, range);
+        let normaliser = match &self.fixed {
+            Some(statistics) if self.policy != BatchNormPolicy::Batch => {
+                Normaliser::Statistics(statistics)
+            }
+            _ => Normaliser::Batch,
+        };
+        let pass = forward::forward(
+            objective.graph(),
+            &self.leaves,
+            Images::Shared(batch),
+            normaliser,
+        );
+        let correct = forward::correct(pass.logits.clone(), labels.clone()).float();
+        let loss = forward::cross_entropy(pass.logits, labels)
+            .sum_dim(1)
+            .reshape([self.points]);
+        let values = read(Tensor::cat(vec![loss, correct], 0))?;
+        let (losses, hits) = values.split_at(self.points);
+        for ((sums, &loss), &hits) in self.sums.iter_mut().zip(losses).zip(hits) {
+            let sum = &mut sums[usize::from(part == Part::Test)];
+            sum.loss += f64::from(loss);
+            sum.correct += f64::from(hits);
+            sum.images += images;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,341 @@
+//! The loss as a function of the flat parameter vector: loss, accuracy and gradient at a point, under a stated
+//! batch-norm policy, on a stated device.
+
+pub mod device;
+mod evaluation;
+mod policy;
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use burn::tensor::{DType, Int, Tensor, TensorData};
+
+pub use device::{Compute, DeviceChoice};
+pub use evaluation::{Evaluation, Measurement, Quality};
+pub use policy::{BatchNormPolicy, RunningStatistics};
+
+use crate::data::{Dataset, Part};
+use crate::error::{Error, Result};
+use crate::network::Graph;
+use crate::network::forward::{self, BatchStatistics, Images, Leaves, Normaliser};
+
+/// Images a batch when evaluating, unless asked otherwise. It is part of the definition of the policies `recompute`
+/// and `batch`, so it is recorded wherever they are.
+pub const EVALUATION_BATCH: usize = 128;
+
+/// A point `w` of parameter space with its batch-norm running statistics: all that a checkpoint holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Solution {
+    /// Flat parameter vector `[d]`.
+    pub parameters: Vec<f32>,
+    /// Flat statistics vector `[s]`.
+    pub statistics: Vec<f32>,
+}
+
+impl Solution {
+    /// The point `w + position · u` with the same statistics.
+    pub fn moved(&self, direction: &[f32], position: f64) -> Self {
+        Self {
+            parameters: move_along(&self.parameters, direction, position),
+            statistics: self.statistics.clone(),
+        }
+    }
+}
+
+/// `w + position · u`, entry by entry, the product rounded once.
+pub fn move_along(from: &[f32], direction: &[f32], position: f64) -> Vec<f32> {
+    from.iter()
+        .zip(direction)
+        .map(|(&w, &u)| (f64::from(w) + position * f64::from(u)) as f32)
+        .collect()
+}
+
+/// Euclidean distance between two points of parameter space.
+pub fn distance(a: &[f32], b: &[f32]) -> f64 {
+    a.iter()
+        .zip(b)
+        .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2))
+        .sum::<f64>()
+        .sqrt()
+}
+
+/// A graph, a data set and a device: the loss as a function of `w`.
+#[derive(Debug)]
+pub struct Objective {
+    graph: Arc<Graph>,
+    data: Arc<Dataset>,
+    compute: Compute,
+    batch_size: usize,
+    splits: [OnceLock<SplitTensors>; 2],
+}
+
+#[derive(Debug)]
+struct SplitTensors {
+    images: Tensor<4>,
+    labels: Tensor<1, Int>,
+}
+
+/// Loss, hits, gradient and batch statistics of one training batch.
+#[derive(Clone, Debug)]
+pub struct BatchGradient {
+    /// Mean loss over the batch.
+    pub loss: f64,
+    /// Number of images classified correctly.
+    pub correct: usize,
+    /// Gradient of the mean loss, `[d]`.
+    pub gradient: Vec<f32>,
+    /// Means and unbiased variances of the batch, in the layout of the statistics vector `[s]`; empty where the
+    /// normaliser was given statistics.
+    pub statistics: Vec<f32>,
+}
+
+impl Objective {
+    /// Puts graph and data together.
+    ///
+    /// # Errors
+    /// When shapes or classes differ, or a batch could not be normalised.
+    pub fn new(
+        graph: Arc<Graph>,
+        data: Arc<Dataset>,
+        compute: Compute,
+        batch_size: usize,
+    ) -> Result<Self> {
+        if graph.input_shape() != data.shape || graph.classes() != data.classes.len() {
+            return Err(Error::Request(format!(
+                "the model {} takes images of {:?} in {} classes, the data {} has {:?} in {}",
+                graph.name,
+                graph.input_shape(),
+                graph.classes(),
+                data.name,
+                data.shape,
+                data.classes.len()
+            )));
+        }
+        if batch_size == 0 {
+            return Err(Error::option(
+                "--batch-size",
+                batch_size,
+                "it must be at least 1",
+            ));
+        }
+        Ok(Self {
+            graph,
+            data,
+            compute,
+            batch_size,
+            splits: [OnceLock::new(), OnceLock::new()],
+        })
+    }
+
+    /// The network.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// The data.
+    pub fn data(&self) -> &Arc<Dataset> {
+        &self.data
+    }
+
+    /// The device.
+    pub fn compute(&self) -> &Compute {
+        &self.compute
+    }
+
+    /// Images a batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// Loss and accuracy on both splits at the points `[K, d]` (flat). A loop over [`Evaluation::step`].
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    pub fn evaluate(
+        &self,
+        points: &[f32],
+        statistics: &[f32],
+        policy: BatchNormPolicy,
+    ) -> Result<Vec<Measurement>> {
+        let mut evaluation = Evaluation::new(self, points, statistics, policy, usize::MAX)?;
+        loop {
+            if let Some(result) = evaluation.step(self)? {
+                return Ok(result);
+            }
+        }
+    }
+
+    /// The statistics that the policy `recompute` finds at `parameters`: one pass over the training split.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    pub fn recompute_statistics(&self, parameters: &[f32]) -> Result<Vec<f32>> {
+        let mut evaluation = Evaluation::new(
+            self,
+            parameters,
+            &self.graph.initial_statistics(),
+            BatchNormPolicy::Recompute,
+            usize::MAX,
+        )?;
+        evaluation.finish_statistics(self)
+    }
+
+    /// Mean loss over a split and its gradient `[d]`. Under `running` and `recompute` the statistics are constants;
+    /// under `batch` the gradient flows through each batch's own.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    pub fn gradient(
+        &self,
+        solution: &Solution,
+        policy: BatchNormPolicy,
+        part: Part,
+    ) -> Result<(f64, Vec<f32>)> {
+        let recomputed;
+        let statistics = match policy {
+            BatchNormPolicy::Running => Some(&solution.statistics),
+            BatchNormPolicy::Recompute => {
+                recomputed = self.recompute_statistics(&solution.parameters)?;
+                Some(&recomputed)
+            }
+            BatchNormPolicy::Batch => None,
+        };
+        let total = self.data.split(part).len();
+        let (mut loss, mut gradient) = (0.0, vec![0.0_f64; solution.parameters.len()]);
+        for batch in self.batches(part, usize::MAX) {
+            let weight = batch.len() as f64 / total as f64;
+            let (images, labels) = self.batch(part, batch);
+            let result = self.batch_gradient(
+                &solution.parameters,
+                images,
+                labels,
+                statistics.map(Vec::as_slice),
+            )?;
+            loss += weight * result.loss;
+            for (sum, g) in gradient.iter_mut().zip(&result.gradient) {
+                *sum += weight * f64::from(*g);
+            }
+        }
+        Ok((loss, gradient.into_iter().map(|g| g as f32).collect()))
+    }
+
+    /// Gradient of the mean loss of one batch, normalised with `statistics` `[s]` or, without, with the batch's own.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    pub fn batch_gradient(
+        &self,
+        parameters: &[f32],
+        images: Tensor<4>,
+        labels: Tensor<1, Int>,
+        statistics: Option<&[f32]>,
+    ) -> Result<BatchGradient> {
+        let graph = &self.graph;
+        let size = images.dims()[0];
+        let leaves = Leaves::new(graph, &self.upload(parameters)).tracked();
+        let statistics = statistics.map(|s| self.upload(s).autodiff());
+        let normaliser = statistics
+            .as_ref()
+            .map_or(Normaliser::Batch, Normaliser::Statistics);
+        let labels = labels.autodiff();
+        let pass = forward::forward(graph, &leaves, Images::Shared(images.autodiff()), normaliser);
+        let correct = forward::correct(pass.logits.clone(), labels.clone());
+        let loss = forward::cross_entropy(pass.logits, labels).mean();
+        let mut tape = loss.backward();
+        let gradient = leaves.gradient(&mut tape);
+        let d = parameters.len();
+        let mut parts = vec![
+            loss.inner(),
+            correct.inner().float(),
+            gradient.reshape([d]),
+        ];
+        parts.extend(unbiased(pass.statistics));
+        let mut values = read(Tensor::cat(parts, 0))?;
+        let statistics = values.split_off(2 + d);
+        let gradient = values.split_off(2);
+        debug_assert!(size > 0);
+        Ok(BatchGradient {
+            loss: f64::from(values[0]),
+            correct: values[1] as usize,
+            gradient,
+            statistics,
+        })
+    }
+
+    /// Index ranges of the batches of a split's first `samples` images.
+    pub fn batches(
+        &self,
+        part: Part,
+        samples: usize,
+    ) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
+        let (total, size) = (self.data.split(part).len().min(samples), self.batch_size);
+        (0..total)
+            .step_by(size)
+            .map(move |start| start..(start + size).min(total))
+    }
+
+    /// Images `[B, C, H, W]` and labels `[B]` of one batch on the device.
+    pub fn batch(&self, part: Part, range: Range<usize>) -> (Tensor<4>, Tensor<1, Int>) {
+        let split = self.splits[usize::from(part == Part::Test)].get_or_init(|| {
+            let split = self.data.split(part);
+            let [channels, height, width] = self.data.shape;
+            SplitTensors {
+                images: self.images(split.images.clone(), [split.len(), channels, height, width]),
+                labels: self.labels(&split.labels),
+            }
+        });
+        (
+            split.images.clone().slice(range.clone()),
+            split.labels.clone().slice(range),
+        )
+    }
+
+    /// Images of `shape` `[B, C, H, W]` on the device.
+    pub fn images(&self, values: Vec<f32>, shape: [usize; 4]) -> Tensor<4> {
+        Tensor::from_data(
+            TensorData::new(values, shape),
+            (self.compute.device(), DType::F32),
+        )
+    }
+
+    /// Labels `[B]` on the device.
+    pub fn labels(&self, labels: &[u32]) -> Tensor<1, Int> {
+        let labels: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
+        let count = labels.len();
+        Tensor::from_data(
+            TensorData::new(labels, [count]),
+            (self.compute.device(), DType::I32),
+        )
+    }
+
+    /// One flat vector as a `[1, length]` tensor.
+    fn upload(&self, values: &[f32]) -> Tensor<2> {
+        self.upload_points(values, 1)
+    }
+
+    /// `[points, length]` from flat values.
+    fn upload_points(&self, values: &[f32], points: usize) -> Tensor<2> {
+        let data = TensorData::new(values.to_vec(), [points, values.len() / points.max(1)]);
+        Tensor::from_data(data, (self.compute.device(), DType::F32))
+    }
+}
+
+/// Means and unbiased variances of a pass, layer by layer, each `[K · channels]`, off the tape.
+fn unbiased(statistics: Vec<BatchStatistics>) -> impl Iterator<Item = Tensor<1>> {
+    statistics.into_iter().flat_map(|layer| {
+        let correction = layer.values as f64 / (layer.values as f64 - 1.0);
+        [
+            layer.mean.without_autodiff(),
+            layer.variance.without_autodiff() * correction,
+        ]
+    })
+}
+
+/// Reads a vector back from the device.
+fn read(tensor: Tensor<1>) -> Result<Vec<f32>> {
+    tensor
+        .try_into_data()
+        .map_err(|error| Error::Device(error.to_string()))?
+        .try_to_vec()
+        .map_err(|error| Error::Device(error.to_string()))
+}
