@@ -17,4 +17,6 @@ pub mod checkpoint;
 
 pub mod training;
 
+pub mod landscape;
+
 pub use error::{Error, Result};

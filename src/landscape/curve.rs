@@ -1,0 +1,182 @@
+//! The measured values along a line, what can be read off them, and the record of how they were made.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Part;
+use crate::objective::{BatchNormPolicy, Measurement};
+
+/// Values along a line. A position not measured yet has none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Positions in the order asked.
+    pub positions: Vec<f64>,
+    /// One entry a position.
+    pub values: Vec<Option<Measurement>>,
+}
+
+/// The lowest measured loss of a curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Minimum {
+    /// Where along the line.
+    pub position: f64,
+    /// The loss there.
+    pub loss: f64,
+}
+
+impl Curve {
+    /// Position and loss of one split wherever it was measured, infinite and NaN losses included.
+    pub fn losses(&self, part: Part) -> impl Iterator<Item = (f64, f64)> {
+        self.measured()
+            .map(move |(position, value)| (position, value.part(part).loss))
+    }
+
+    /// Position and measurement wherever there is one.
+    pub fn measured(&self) -> impl Iterator<Item = (f64, Measurement)> {
+        self.positions
+            .iter()
+            .zip(&self.values)
+            .filter_map(|(&position, value)| value.map(|value| (position, value)))
+    }
+
+    /// The measured position of lowest finite loss.
+    pub fn minimum(&self, part: Part) -> Option<Minimum> {
+        self.losses(part)
+            .filter(|(_, loss)| loss.is_finite())
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(position, loss)| Minimum { position, loss })
+    }
+
+    /// Test minimum's position minus train minimum's: the shift of the two valleys along the line.
+    pub fn shift(&self) -> Option<f64> {
+        Some(self.minimum(Part::Test)?.position - self.minimum(Part::Train)?.position)
+    }
+
+    /// Loss between measured positions, linear between neighbours; nothing outside them.
+    pub fn loss_at(&self, part: Part, position: f64) -> Option<f64> {
+        let mut below: Option<(f64, f64)> = None;
+        let mut above: Option<(f64, f64)> = None;
+        for (at, loss) in self.losses(part) {
+            if at <= position && below.is_none_or(|b| at >= b.0) {
+                below = Some((at, loss));
+            }
+            if at >= position && above.is_none_or(|a| at <= a.0) {
+                above = Some((at, loss));
+            }
+        }
+        let ((x0, y0), (x1, y1)) = (below?, above?);
+        Some(if x1 == x0 {
+            y0
+        } else {
+            y0 + (y1 - y0) * (position - x0) / (x1 - x0)
+        })
+    }
+}
+
+/// How a curve was made: all that is needed to make it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Model name with options.
+    pub model: String,
+    /// Data specification.
+    pub data: String,
+    /// Where the origin came from: a file, or a run and epoch.
+    pub origin: String,
+    /// The line: a direction with its seed, or the solution it leads to.
+    pub line: String,
+    /// What happens to batch-norm statistics.
+    pub batch_norm: BatchNormPolicy,
+    /// Images an evaluation batch.
+    pub batch_size: usize,
+    /// Images of the training split used, from its start.
+    pub train_images: usize,
+    /// Images of the test split used, from its start.
+    pub test_images: usize,
+    /// Seed of the run, where the origin is one of ours.
+    pub seed: Option<u64>,
+    /// Device that evaluated.
+    pub device: String,
+    /// Version of the program.
+    pub version: String,
+}
+
+impl Provenance {
+    /// One line for a figure's foot.
+    pub fn footnote(&self) -> String {
+        let seed = self
+            .seed
+            .map_or(String::new(), |seed| format!(" · seed {seed}"));
+        format!(
+            "{} · {} ({} train, {} test images) · {} · bn {} (batch {}){seed} · {} · valleyscope {}",
+            self.model,
+            self.data,
+            self.train_images,
+            self.test_images,
+            self.origin,
+            self.batch_norm,
+            self.batch_size,
+            self.device,
+            self.version
+        )
+    }
+}
+
+/// A curve with its provenance: what is exported.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LineRecord {
+    /// Short name of the curve, such as `uniform (seed 1)`.
+    pub label: String,
+    /// How it was made.
+    pub provenance: Provenance,
+    /// Its values.
+    pub curve: Curve,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objective::Quality;
+
+    fn curve(train: &[f64], test: &[f64]) -> Curve {
+        let quality = |loss| Quality { loss, accuracy: 0.5 };
+        Curve {
+            positions: (0..train.len()).map(|i| i as f64 - 2.0).collect(),
+            values: train
+                .iter()
+                .zip(test)
+                .map(|(&a, &b)| {
+                    Some(Measurement {
+                        train: quality(a),
+                        test: quality(b),
+                    })
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn minima_ignore_values_that_are_not_finite_and_accept_negative_ones() {
+        let curve = curve(
+            &[f64::NAN, 3.0, -1.0, 2.0, f64::INFINITY],
+            &[4.0, 1.0, 2.0, f64::NAN, 9.0],
+        );
+        assert_eq!(
+            curve.minimum(Part::Train),
+            Some(Minimum {
+                position: 0.0,
+                loss: -1.0
+            })
+        );
+        assert_eq!(curve.shift(), Some(-1.0));
+        assert_eq!(Curve::default().minimum(Part::Train), None);
+    }
+
+    #[test]
+    fn values_between_positions_are_linear_and_end_with_them() {
+        let mut curve = curve(&[4.0, 2.0, 0.0, 2.0, 4.0], &[0.0; 5]);
+        curve.values[1] = None;
+        assert_eq!(curve.loss_at(Part::Train, 0.0), Some(0.0));
+        assert_eq!(curve.loss_at(Part::Train, 0.5), Some(1.0));
+        assert_eq!(curve.loss_at(Part::Train, -1.5), Some(3.0));
+        assert_eq!(curve.loss_at(Part::Train, 2.5), None);
+    }
+}
