@@ -19,4 +19,10 @@ pub mod training;
 
 pub mod landscape;
 
+pub mod figure;
+
+pub mod experiment;
+
+pub mod cli;
+
 pub use error::{Error, Result};

@@ -15,8 +15,10 @@ use crate::network::forward::{self, Images, Leaves, Normaliser};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Mean cross-entropy.
+    #[serde(with = "super::loss_value")]
     pub loss: f64,
     /// Share of images classified correctly, 0..1.
+    #[serde(with = "super::loss_value")]
     pub accuracy: f64,
 }
 

@@ -3,6 +3,7 @@
 
 pub mod device;
 mod evaluation;
+mod loss_value;
 mod policy;
 
 use std::ops::Range;

@@ -1,0 +1,134 @@
+//! The command line: the same work without a window. Its flags, output and exit codes are a contract for scripts.
+
+mod demo;
+mod info;
+mod line;
+mod progress;
+mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Error, Result};
+use crate::objective::{Compute, DeviceChoice};
+
+/// Look into the valleys of a neural network's loss.
+///
+/// Without a command the window opens and the built-in example starts to train; with no display, the same example runs
+/// as `demo`.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Where tensors live: a real GPU if there is one (auto), the CPU (flex), or wgpu whatever its adapter
+    #[arg(long, global = true, value_enum, default_value_t)]
+    device: DeviceChoice,
+    /// Run folder to show in the window
+    #[arg(long, value_name = "RUN")]
+    open: Option<PathBuf>,
+    /// Open the window without starting to train
+    #[arg(long)]
+    idle: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train the built-in example, measure its valleys, write figures and tables
+    Demo(demo::Arguments),
+    /// Train a network with weight averaging and write a run folder
+    Train(train::Arguments),
+    /// What a run folder or a solution file holds
+    Info(info::Arguments),
+    /// Loss and accuracy along a line, as CSV, JSON, PNG or SVG
+    Line(line::Arguments),
+}
+
+/// Reads the command line, does what it says, and gives the exit code: 0 done, 1 a failure explained in one line on
+/// standard error, 2 bad usage.
+pub fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("VALLEYSCOPE_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("valleyscope: {error}");
+            match error {
+                Error::Option { .. } => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let Arguments {
+        command,
+        device,
+        open,
+        idle,
+    } = arguments;
+    match command {
+        Some(Command::Demo(arguments)) => demo::run(&arguments, device),
+        Some(Command::Train(arguments)) => train::run(&arguments, device),
+        Some(Command::Info(arguments)) => info::run(&arguments),
+        Some(Command::Line(arguments)) => line::run(&arguments, device),
+        None => window(device, open, idle),
+    }
+}
+
+fn window(device: DeviceChoice, open: Option<PathBuf>, idle: bool) -> Result<()> {
+    let _ = (open, idle);
+    if !has_display() {
+        eprintln!(
+            "valleyscope: there is no display, so the built-in example runs without a window (as `valleyscope demo`)"
+        );
+        return demo::run(&demo::Arguments::default(), device);
+    }
+    let _ = Compute::open(device)?;
+    Ok(())
+}
+
+/// Whether a window could open: on X11 and Wayland systems one of the two must be named.
+fn has_display() -> bool {
+    if !cfg!(target_os = "linux") {
+        return true;
+    }
+    ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+/// A flag that Ctrl-C sets: long work asks it after every batch, so that what is on disk stays whole.
+fn interrupt_flag() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = flag.clone();
+    // A second Ctrl-C ends the program at once.
+    let result = ctrlc::set_handler(move || {
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    if let Err(error) = result {
+        tracing::warn!("Ctrl-C cannot be caught: {error}");
+    }
+    flag
+}
+
+/// Prints one JSON document on standard output.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::Request(format!("the result could not be encoded: {error}")))?;
+    println!("{text}");
+    Ok(())
+}

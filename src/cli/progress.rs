@@ -1,0 +1,73 @@
+//! Progress on standard error: a bar with an ETA on a terminal, a line now and then otherwise.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+const STEPS: u64 = 1000;
+
+/// Shows one stage after another, and stops them when Ctrl-C was pressed.
+pub struct Progress {
+    interrupted: Arc<AtomicBool>,
+    bar: Option<ProgressBar>,
+    stage: String,
+    tenth: u64,
+}
+
+impl Progress {
+    pub fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(STEPS);
+            if let Ok(style) =
+                ProgressStyle::with_template("{msg:32} {bar:40.cyan/black} {percent:>3} %  {eta} left")
+            {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self {
+            interrupted: super::interrupt_flag(),
+            bar,
+            stage: String::new(),
+            tenth: 0,
+        }
+    }
+
+    /// Shows that `done` (0..1) of `stage` is done; false when Ctrl-C was pressed.
+    pub fn report(&mut self, stage: &str, done: f64) -> bool {
+        // The part before a comma names the stage; what follows (the epoch) changes while it goes on.
+        let name = stage.split(',').next().unwrap_or(stage);
+        let starts = name != self.stage;
+        if starts {
+            name.clone_into(&mut self.stage);
+            self.tenth = 0;
+        }
+        match &self.bar {
+            Some(bar) => {
+                if starts {
+                    bar.reset();
+                }
+                bar.set_message(stage.to_owned());
+                bar.set_position((done * STEPS as f64) as u64);
+            }
+            None => {
+                let tenth = (done * 10.0) as u64;
+                if starts || tenth > self.tenth {
+                    eprintln!("{stage}: {:.0} %", done * 100.0);
+                    self.tenth = tenth;
+                }
+            }
+        }
+        !self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

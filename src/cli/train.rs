@@ -1,0 +1,110 @@
+//! `valleyscope train`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::progress::Progress;
+use crate::checkpoint::RunFolder;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::experiment::demo;
+use crate::network::zoo;
+use crate::objective::{Compute, DeviceChoice, EVALUATION_BATCH, Objective};
+use crate::training::{Trainer, TrainingOptions};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Model name with options, such as resnet8:width=8
+    #[arg(long, default_value = demo::MODEL)]
+    model: String,
+    /// Data: builtin, builtin:train=1000:test=500, two-gaussians
+    #[arg(long, value_name = "SPEC", default_value = demo::DATA)]
+    data: String,
+    #[command(flatten)]
+    options: TrainingOptions,
+    /// Run folder to write
+    #[arg(
+        long,
+        value_name = "RUN",
+        required_unless_present = "resume",
+        conflicts_with = "resume"
+    )]
+    out: Option<PathBuf>,
+    /// Go on with this interrupted run, with the model, data and options it was started with
+    #[arg(
+        long,
+        value_name = "RUN",
+        conflicts_with_all = [
+            "model", "data", "epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "swa_start",
+            "swa_learning_rate", "sgd_epochs", "sgd_learning_rate", "seed",
+        ]
+    )]
+    resume: Option<PathBuf>,
+    /// Print the run's record as one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
+    let folder = arguments
+        .resume
+        .as_ref()
+        .map(|path| RunFolder::open(path))
+        .transpose()?;
+    let (model, data) = match &folder {
+        Some(folder) => (&folder.record().model, &folder.record().data),
+        None => {
+            arguments.options.check()?;
+            (&arguments.model, &arguments.data)
+        }
+    };
+    let data = Arc::new(Dataset::open(data)?);
+    let graph = Arc::new(zoo::build(model, data.shape, data.classes.len())?);
+    let objective = Arc::new(Objective::new(
+        graph,
+        data,
+        Compute::open(device)?,
+        EVALUATION_BATCH,
+    )?);
+    let mut trainer = match (folder, &arguments.out) {
+        (Some(folder), _) => Trainer::resume(objective, folder)?,
+        (None, Some(path)) => Trainer::start(objective, &arguments.options, path)?,
+        (None, None) => {
+            return Err(Error::option("--out", "", "name a folder for the run"));
+        }
+    };
+    let mut progress = Progress::new();
+    let result = demo::train(&mut trainer, &mut |stage, done| progress.report(stage, done));
+    drop(progress);
+    let path = trainer.folder().path().display().to_string();
+    if let Err(error) = result {
+        return Err(match error {
+            Error::Cancelled => Error::Request(format!(
+                "stopped after epoch {}; go on with: valleyscope train --resume {path}",
+                trainer.metrics().len()
+            )),
+            other => other,
+        });
+    }
+    let record = trainer.folder().record();
+    if arguments.json {
+        return super::print_json(record);
+    }
+    for (name, measured) in [
+        ("last SGD iterate", record.results.last),
+        ("SWA", record.results.swa),
+        ("SGD from SWA", record.results.sgd),
+    ] {
+        if let Some(m) = measured {
+            println!(
+                "{name:17} train loss {:.4}  test loss {:.4}  train accuracy {:.1} %  test accuracy {:.1} %",
+                m.train.loss,
+                m.test.loss,
+                100.0 * m.train.accuracy,
+                100.0 * m.test.accuracy
+            );
+        }
+    }
+    println!("run folder: {path}");
+    Ok(())
+}

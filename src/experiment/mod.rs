@@ -1,0 +1,3 @@
+//! Recipes over all of the above.
+
+pub mod demo;

@@ -1,0 +1,431 @@
+//! One chart of curves over one number, drawn the same to PNG and SVG.
+
+use std::path::Path;
+use std::sync::Once;
+
+use plotters::coord::ranged1d::{Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
+
+use crate::checkpoint::whole_file;
+use crate::error::{Error, Result};
+
+/// Pixels of a figure: wide enough for two columns in print and for a slide.
+pub const SIZE: (u32, u32) = (1600, 1000);
+
+/// A loss range beyond this ratio is drawn on a logarithmic axis, unless the chart says otherwise.
+const LOGARITHMIC_FROM: f64 = 40.0;
+
+/// Okabe and Ito's colours, told apart by colour-blind readers.
+pub const BLUE: [u8; 3] = [0, 114, 178];
+/// The colour of test curves.
+pub const VERMILION: [u8; 3] = [213, 94, 0];
+/// For a second pair of curves.
+pub const GREEN: [u8; 3] = [0, 158, 115];
+/// For a second pair of curves.
+pub const PURPLE: [u8; 3] = [170, 68, 136];
+
+/// A curve.
+#[derive(Clone, Debug, Default)]
+pub struct Series {
+    /// Its name in the legend.
+    pub label: String,
+    /// Its colour.
+    pub colour: [u8; 3],
+    /// Points by ascending x; a y that is not finite leaves a gap and a mark.
+    pub points: Vec<(f64, f64)>,
+    /// Whether the lowest point is marked.
+    pub mark_minimum: bool,
+}
+
+/// A vertical line with a name.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// Where.
+    pub position: f64,
+    /// Its name, written beside it.
+    pub label: String,
+}
+
+/// The vertical axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// Logarithmic where the range asks for it.
+    #[default]
+    Automatic,
+    /// Linear.
+    Linear,
+    /// Logarithmic.
+    Logarithmic,
+}
+
+/// A chart.
+#[derive(Clone, Debug, Default)]
+pub struct Chart {
+    /// What it shows.
+    pub title: String,
+    /// Horizontal axis, with its unit.
+    pub x_label: String,
+    /// Vertical axis, with its unit.
+    pub y_label: String,
+    /// Curves.
+    pub series: Vec<Series>,
+    /// Vertical lines.
+    pub marks: Vec<Mark>,
+    /// How it was made; one line at the foot.
+    pub footnote: String,
+    /// The vertical axis.
+    pub scale: Scale,
+}
+
+impl Chart {
+    /// The chart as PNG bytes.
+    ///
+    /// # Errors
+    /// When there is nothing to draw or drawing fails.
+    pub fn png(&self, size: (u32, u32)) -> Result<Vec<u8>> {
+        let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
+        self.draw(
+            BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area(),
+            size,
+        )?;
+        let image = image::RgbImage::from_raw(size.0, size.1, pixels)
+            .ok_or_else(|| Error::Request("the picture has no size".to_owned()))?;
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .map_err(|error| Error::Request(format!("the picture could not be encoded: {error}")))?;
+        Ok(bytes.into_inner())
+    }
+
+    /// The chart as SVG text.
+    ///
+    /// # Errors
+    /// When there is nothing to draw or drawing fails.
+    pub fn svg(&self, size: (u32, u32)) -> Result<String> {
+        let mut text = String::new();
+        self.draw(
+            SVGBackend::with_string(&mut text, size).into_drawing_area(),
+            size,
+        )?;
+        Ok(text)
+    }
+
+    /// Writes PNG or SVG, as the file's ending says.
+    ///
+    /// # Errors
+    /// [`Error::File`] for other endings and for files that cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("png") => whole_file::write(path, &self.png(SIZE)?),
+            Some("svg") => whole_file::write(path, self.svg(SIZE)?.as_bytes()),
+            _ => Err(Error::file_reason(
+                path,
+                "a figure's file name ends in .png or .svg",
+            )),
+        }
+    }
+
+    fn finite(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.series
+            .iter()
+            .flat_map(|s| s.points.iter().copied())
+            .filter(|(x, y)| x.is_finite() && y.is_finite())
+    }
+
+    fn draw<B: DrawingBackend>(
+        &self,
+        area: DrawingArea<B, plotters::coord::Shift>,
+        size: (u32, u32),
+    ) -> Result<()> {
+        use_own_font()?;
+        let (mut x, mut y) = (
+            [f64::INFINITY, f64::NEG_INFINITY],
+            [f64::INFINITY, f64::NEG_INFINITY],
+        );
+        for (px, py) in self.finite() {
+            x = [x[0].min(px), x[1].max(px)];
+            y = [y[0].min(py), y[1].max(py)];
+        }
+        if x[0] > x[1] {
+            return Err(Error::Request(
+                "there is nothing to draw yet: no point of the curve has a finite loss".to_owned(),
+            ));
+        }
+        if x[0] == x[1] {
+            x = [x[0] - 0.5, x[1] + 0.5];
+        }
+        let logarithmic = y[0] > 0.0
+            && match self.scale {
+                Scale::Automatic => y[1] / y[0] > LOGARITHMIC_FROM,
+                Scale::Linear => false,
+                Scale::Logarithmic => true,
+            };
+        let failed = |error: String| Error::Request(format!("the figure could not be drawn: {error}"));
+        area.fill(&WHITE).map_err(|error| failed(error.to_string()))?;
+        let unit = f64::from(size.1) / 1000.0;
+        let foot = (40.0 * unit) as u32;
+        let (body, foot_area) = area.split_vertically(size.1.saturating_sub(foot) as i32);
+        foot_area
+            .draw(&Text::new(
+                self.footnote.clone(),
+                ((24.0 * unit) as i32, 0),
+                ("sans-serif", 19.0 * unit)
+                    .into_font()
+                    .color(&RGBColor(120, 120, 120)),
+            ))
+            .map_err(|error| failed(error.to_string()))?;
+        let mut builder = ChartBuilder::on(&body);
+        builder
+            .caption(
+                &self.title,
+                ("sans-serif", 40.0 * unit)
+                    .into_font()
+                    .color(&RGBColor(30, 30, 30)),
+            )
+            .margin((24.0 * unit) as i32)
+            .x_label_area_size((78.0 * unit) as i32)
+            .y_label_area_size((110.0 * unit) as i32);
+        let plot = Plot {
+            chart: self,
+            unit,
+            top: y[1],
+        };
+        if logarithmic {
+            let span = (y[1] / y[0]).ln().max(1e-9);
+            let range = (y[0] / (0.06 * span).exp())..(y[1] * (0.06 * span).exp());
+            builder
+                .build_cartesian_2d(x[0]..x[1], range.log_scale())
+                .map_err(|error| failed(error.to_string()))
+                .and_then(|context| plot.draw(context).map_err(failed))?;
+        } else {
+            let room = if y[1] > y[0] {
+                0.06 * (y[1] - y[0])
+            } else {
+                0.5
+            };
+            builder
+                .build_cartesian_2d(x[0]..x[1], (y[0] - room)..(y[1] + room))
+                .map_err(|error| failed(error.to_string()))
+                .and_then(|context| plot.draw(context).map_err(failed))?;
+        }
+        area.present().map_err(|error| failed(error.to_string()))
+    }
+}
+
+struct Plot<'a> {
+    chart: &'a Chart,
+    unit: f64,
+    top: f64,
+}
+
+impl Plot<'_> {
+    fn draw<'b, B: DrawingBackend + 'b, Y>(
+        &self,
+        mut context: ChartContext<'b, B, Cartesian2d<RangedCoordf64, Y>>,
+    ) -> std::result::Result<(), String>
+    where
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        let unit = self.unit;
+        let text = |size: f64| ("sans-serif", size * unit).into_font();
+        let grey = RGBColor(60, 60, 60);
+        context
+            .configure_mesh()
+            .x_desc(&self.chart.x_label)
+            .y_desc(&self.chart.y_label)
+            .axis_desc_style(text(28.0).color(&grey))
+            .label_style(text(24.0).color(&grey))
+            .y_label_formatter(&|y| number(*y))
+            .x_label_formatter(&|x| number(*x))
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(RGBColor(228, 228, 228).stroke_width(unit.ceil() as u32))
+            .axis_style(RGBColor(150, 150, 150).stroke_width((1.5 * unit).ceil() as u32))
+            .draw()
+            .map_err(|error| error.to_string())?;
+        let y_range = context.y_range();
+        for mark in &self.chart.marks {
+            let line = DashedLineSeries::new(
+                [(mark.position, y_range.start), (mark.position, y_range.end)],
+                (8.0 * unit) as u32,
+                (7.0 * unit) as u32,
+                RGBColor(110, 110, 110).stroke_width((2.0 * unit).ceil() as u32),
+            );
+            context
+                .draw_series(line)
+                .map_err(|error| error.to_string())?;
+            context
+                .draw_series(std::iter::once(Text::new(
+                    mark.label.clone(),
+                    (mark.position, y_range.end),
+                    text(24.0).color(&grey),
+                )))
+                .map_err(|error| error.to_string())?;
+        }
+        for series in &self.chart.series {
+            self.draw_series(&mut context, series)?;
+        }
+        context
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperMiddle)
+            .background_style(WHITE.mix(0.85))
+            .border_style(RGBColor(210, 210, 210))
+            .label_font(text(26.0).color(&grey))
+            .legend_area_size((44.0 * unit) as u32)
+            .margin((14.0 * unit) as u32)
+            .draw()
+            .map_err(|error| error.to_string())
+    }
+
+    fn draw_series<'b, B: DrawingBackend + 'b, Y>(
+        &self,
+        context: &mut ChartContext<'b, B, Cartesian2d<RangedCoordf64, Y>>,
+        series: &Series,
+    ) -> std::result::Result<(), String>
+    where
+        Y: Ranged<ValueType = f64>,
+    {
+        let unit = self.unit;
+        let [r, g, b] = series.colour;
+        let style = RGBColor(r, g, b).stroke_width((4.0 * unit).round() as u32);
+        let mut first = true;
+        // Each stretch of finite values is a line of its own: what is not finite stays a gap.
+        for stretch in series.points.split(|(_, y)| !y.is_finite()) {
+            if stretch.is_empty() {
+                continue;
+            }
+            let drawn = context
+                .draw_series(LineSeries::new(stretch.iter().copied(), style))
+                .map_err(|error| error.to_string())?;
+            if first {
+                let reach = (36.0 * unit) as i32;
+                drawn
+                    .label(series.label.clone())
+                    .legend(move |(x, y)| PathElement::new([(x, y), (x + reach, y)], style));
+                first = false;
+            }
+            if let [only] = stretch {
+                context
+                    .draw_series([Circle::new(*only, 5.0 * unit, style.filled())])
+                    .map_err(|error| error.to_string())?;
+            }
+        }
+        let lost = series.points.iter().filter(|(_, y)| !y.is_finite());
+        context
+            .draw_series(lost.map(|&(x, _)| Cross::new((x, self.top), 8.0 * unit, style)))
+            .map_err(|error| error.to_string())?;
+        let lowest = series
+            .points
+            .iter()
+            .filter(|(_, y)| y.is_finite())
+            .min_by(|a, b| a.1.total_cmp(&b.1));
+        if let (true, Some(&lowest)) = (series.mark_minimum, lowest) {
+            context
+                .draw_series([Circle::new(lowest, 9.0 * unit, style.filled())])
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// A number as an axis shows it: no more digits than it needs.
+pub fn number(value: f64) -> String {
+    if value != 0.0 && (value.abs() >= 1e5 || value.abs() < 1e-3) {
+        return format!("{value:.1e}");
+    }
+    let text = format!("{value:.3}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" {
+        "0".to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
+/// The font that egui brings, so that figures look the same on machines without fonts.
+fn use_own_font() -> Result<()> {
+    static REGISTERED: Once = Once::new();
+    let mut broken = false;
+    REGISTERED.call_once(|| {
+        broken = register_font(
+            "sans-serif",
+            FontStyle::Normal,
+            epaint_default_fonts::UBUNTU_LIGHT,
+        )
+        .is_err();
+    });
+    if broken {
+        return Err(Error::Request(
+            "the built-in font could not be read".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(points: Vec<(f64, f64)>) -> Chart {
+        Chart {
+            title: "Title".into(),
+            series: vec![Series {
+                label: "train".into(),
+                colour: BLUE,
+                points,
+                mark_minimum: true,
+            }],
+            ..Chart::default()
+        }
+    }
+
+    #[test]
+    fn a_picture_holds_the_curve_in_its_colour() {
+        let png = chart(vec![(-1.0, 1.0), (0.0, 0.5), (1.0, 2.0)])
+            .png((640, 400))
+            .unwrap();
+        let image = image::load_from_memory(&png).unwrap().to_rgb8();
+        let blue = image.pixels().filter(|p| p.0 == BLUE).count();
+        assert!(blue > 300, "{blue} pixels of the curve's colour");
+        assert!(image.pixels().filter(|p| p.0 == [255; 3]).count() > 100_000);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_a_gap_with_a_mark() {
+        let svg = chart(vec![
+            (0.0, 1.0),
+            (1.0, 2.0),
+            (2.0, f64::NAN),
+            (3.0, 1.0),
+            (4.0, 3.0),
+        ])
+        .svg((640, 400))
+        .unwrap();
+        let whole = chart(vec![(0.0, 1.0), (1.0, 2.0), (3.0, 1.0), (4.0, 3.0)])
+            .svg((640, 400))
+            .unwrap();
+        let lines = |svg: &str| svg.matches("#0072B2").count();
+        assert!(
+            lines(&svg) > lines(&whole),
+            "two stretches and a cross instead of one stretch"
+        );
+    }
+
+    #[test]
+    fn nothing_to_draw_is_an_error_in_words() {
+        let message = chart(vec![(0.0, f64::NAN)])
+            .svg((640, 400))
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("nothing to draw"), "{message}");
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let shown: Vec<String> = [0.0, -0.0001, 0.25, 3.0, 38.9, 123_456.0]
+            .map(number)
+            .to_vec();
+        assert_eq!(shown, ["0", "-1.0e-4", "0.25", "3", "38.9", "1.2e5"]);
+    }
+}

@@ -1,0 +1,103 @@
+//! The charts of this program: a slice, two slices over each other, an interpolation, a training run.
+
+use super::chart::{BLUE, Chart, GREEN, Mark, PURPLE, Scale, Series, VERMILION};
+use crate::checkpoint::{EpochMetrics, RunRecord};
+use crate::data::Part;
+use crate::landscape::LineRecord;
+
+/// Train and test loss along one line, or along several over each other.
+pub fn lines(title: &str, x_label: &str, records: &[LineRecord], scale: Scale) -> Chart {
+    let mut series = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        let colours = if index % 2 == 0 {
+            [BLUE, VERMILION]
+        } else {
+            [GREEN, PURPLE]
+        };
+        for (part, colour) in Part::BOTH.into_iter().zip(colours) {
+            let mut points: Vec<(f64, f64)> = record.curve.losses(part).collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let label = if records.len() > 1 {
+                format!("{}, {}", record.label, part.name())
+            } else {
+                part.name().to_owned()
+            };
+            series.push(Series {
+                label,
+                colour,
+                points,
+                mark_minimum: true,
+            });
+        }
+    }
+    Chart {
+        title: title.to_owned(),
+        x_label: x_label.to_owned(),
+        y_label: "cross-entropy loss".to_owned(),
+        series,
+        marks: Vec::new(),
+        footnote: records
+            .first()
+            .map(|record| record.provenance.footnote())
+            .unwrap_or_default(),
+        scale,
+    }
+}
+
+/// Train and test loss by epoch, with the phases marked.
+pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
+    let points = |loss: fn(&EpochMetrics) -> f64| {
+        metrics
+            .iter()
+            .map(|row| (row.epoch as f64, loss(row)))
+            .collect()
+    };
+    let options = &record.options;
+    let mut marks = Vec::new();
+    if options.averages() {
+        marks.push(Mark {
+            position: options.swa_start as f64,
+            label: "averaging".to_owned(),
+        });
+        if metrics.len() > options.epochs {
+            marks.push(Mark {
+                position: options.epochs as f64,
+                label: "SGD from SWA".to_owned(),
+            });
+        }
+    }
+    Chart {
+        title: "Training".to_owned(),
+        x_label: "epoch".to_owned(),
+        y_label: "cross-entropy loss".to_owned(),
+        series: vec![
+            Series {
+                label: "train (augmented, as the weights move)".to_owned(),
+                colour: BLUE,
+                points: points(|row| row.train_loss),
+                mark_minimum: false,
+            },
+            Series {
+                label: "test".to_owned(),
+                colour: VERMILION,
+                points: points(|row| row.test_loss),
+                mark_minimum: false,
+            },
+        ],
+        marks,
+        footnote: format!(
+            "{} · {} · batch {} · lr {} to {} · momentum {} · weight decay {} · seed {} · {} · valleyscope {}",
+            record.model,
+            record.data,
+            options.batch_size,
+            options.learning_rate,
+            options.swa_learning_rate,
+            options.momentum,
+            options.weight_decay,
+            options.seed,
+            record.device,
+            record.version
+        ),
+        scale: Scale::Automatic,
+    }
+}

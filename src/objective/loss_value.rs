@@ -1,0 +1,43 @@
+//! A loss in JSON: a number, or the name of what it is when it is not finite (JSON has no NaN or infinity).
+
+use serde::{Deserialize, Deserializer, Serializer};
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(f64),
+    Name(String),
+}
+
+pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if value.is_finite() {
+        serializer.serialize_f64(*value)
+    } else {
+        serializer.serialize_str(&value.to_string())
+    }
+}
+
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    match Written::deserialize(deserializer)? {
+        Written::Number(value) => Ok(value),
+        Written::Name(name) => name.parse().map_err(serde::de::Error::custom),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::objective::Quality;
+
+    #[test]
+    fn values_that_are_not_finite_survive_json() {
+        for loss in [1.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            let text = serde_json::to_string(&Quality {
+                loss,
+                accuracy: 0.5,
+            })
+            .unwrap();
+            let back: Quality = serde_json::from_str(&text).unwrap();
+            assert_eq!(back.loss.to_string(), loss.to_string(), "{text}");
+        }
+    }
+}
