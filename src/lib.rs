@@ -19,9 +19,15 @@ pub mod training;
 
 pub mod landscape;
 
+pub mod experiment;
+
+pub mod engine;
+
 pub mod figure;
 
-pub mod experiment;
+pub mod render;
+
+pub mod app;
 
 pub mod cli;
 

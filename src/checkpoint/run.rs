@@ -286,17 +286,7 @@ impl RunFolder {
     /// # Errors
     /// [`Error::File`].
     pub fn save_metrics(&self, rows: &[EpochMetrics]) -> Result<()> {
-        let path = self.path.join("metrics.csv");
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        for row in rows {
-            writer
-                .serialize(row)
-                .map_err(|error| Error::file_reason(&path, error.to_string()))?;
-        }
-        let bytes = writer
-            .into_inner()
-            .map_err(|error| Error::file_reason(&path, error.to_string()))?;
-        whole_file::write(&path, &bytes)
+        whole_file::write(&self.path.join("metrics.csv"), &metrics_csv(rows)?)
     }
 
     /// Reads `metrics.csv`; a run that has not finished an epoch has none.
@@ -349,4 +339,21 @@ impl RunFolder {
     fn state_path(&self) -> PathBuf {
         self.path.join("state.safetensors")
     }
+}
+
+/// `metrics.csv`: a header and a row an epoch.
+///
+/// # Errors
+/// When a row cannot be encoded.
+pub fn metrics_csv(rows: &[EpochMetrics]) -> Result<Vec<u8>> {
+    let failed = |reason: String| Error::Request(format!("the table could not be written: {reason}"));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer
+            .serialize(row)
+            .map_err(|error| failed(error.to_string()))?;
+    }
+    writer
+        .into_inner()
+        .map_err(|error| failed(error.to_string()))
 }

@@ -44,6 +44,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         &mut |stage, done| progress.report(stage, done),
     )?;
     drop(progress);
+    crate::figure::demo::write(&findings, &arguments.out)?;
     if arguments.json {
         let lines = [
             &findings.uniform,

@@ -205,7 +205,7 @@ fn write(arguments: &Arguments, path: &Path, record: &LineRecord) -> Result<()> 
     } else {
         pictures::lines(
             &format!("Loss along {}", record.label),
-            "position l of w + l·u, ‖u‖ = 1",
+            pictures::RAY_AXIS,
             records,
             Scale::Automatic,
         )

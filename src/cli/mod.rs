@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 
+use crate::app::{self, Start};
 use crate::error::{Error, Result};
 use crate::objective::{Compute, DeviceChoice};
 
@@ -88,15 +89,18 @@ fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn window(device: DeviceChoice, open: Option<PathBuf>, idle: bool) -> Result<()> {
-    let _ = (open, idle);
     if !has_display() {
         eprintln!(
             "valleyscope: there is no display, so the built-in example runs without a window (as `valleyscope demo`)"
         );
         return demo::run(&demo::Arguments::default(), device);
     }
-    let _ = Compute::open(device)?;
-    Ok(())
+    let start = Start {
+        open,
+        train: !idle,
+        runs: None,
+    };
+    app::run(Compute::open(device)?, start)
 }
 
 /// Whether a window could open: on X11 and Wayland systems one of the two must be named.

@@ -1,21 +1,18 @@
 //! The demo: trains the built-in example and measures its valleys, from training curve to the asymmetric interpolation.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::checkpoint::{EpochMetrics, RunFolder, RunRecord, whole_file};
-use crate::data::{Dataset, Part};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::figure::chart::{Mark, Scale};
-use crate::figure::{pictures, table};
 use crate::landscape::direction::{self, DirectionKind};
 use crate::landscape::line::{Line, positions};
 use crate::landscape::sweep::{Sweep, SweepRequest};
 use crate::landscape::{LineRecord, Provenance};
 use crate::network::zoo;
 use crate::objective::{
-    BatchNormPolicy, Compute, EVALUATION_BATCH, Measurement, Objective, Solution,
+    BatchNormPolicy, Compute, EVALUATION_BATCH, Measurement, Objective,
 };
 use crate::training::{Event, Trainer, TrainingOptions};
 
@@ -118,7 +115,7 @@ pub fn train(trainer: &mut Trainer, report: &mut Report) -> Result<()> {
     }
 }
 
-/// Runs the recipe and writes figures, tables and a summary into `out`; the run itself goes into `out/run`.
+/// Trains the run in `out/run`, or takes it up again where it was cut off, and measures its valleys.
 ///
 /// # Errors
 /// When something cannot be trained, measured or written, and [`Error::Cancelled`].
@@ -147,9 +144,7 @@ pub fn run(
         Err(_) => Trainer::start(objective.clone(), &recipe.options, &run_path)?,
     };
     train(&mut trainer, report)?;
-    let findings = measure(&objective, &trainer, recipe, report)?;
-    write(&findings, out)?;
-    Ok(findings)
+    measure(&objective, &trainer, recipe, report)
 }
 
 fn same_run(record: &RunRecord, objective: &Objective, recipe: &Recipe) -> bool {
@@ -280,143 +275,4 @@ pub fn provenance(
         device: objective.compute().name().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
-}
-
-/// Distance between the run's two ends, for the summary.
-fn write(findings: &Findings, out: &Path) -> Result<()> {
-    let charts = [
-        (
-            "training",
-            pictures::training(&findings.record, &findings.metrics),
-        ),
-        (
-            "uniform-direction",
-            pictures::lines(
-                "Loss along a random U(0,1) direction from SWA",
-                "position l of w + l·u, ‖u‖ = 1",
-                std::slice::from_ref(&findings.uniform),
-                Scale::Automatic,
-            ),
-        ),
-        (
-            "batch-norm-directions",
-            pictures::lines(
-                "Loss along batch-norm and other directions from SWA",
-                "position l of w + l·u, ‖u‖ = 1",
-                &findings.batch_norm,
-                Scale::Automatic,
-            ),
-        ),
-        ("interpolation", interpolation_chart(&findings.interpolation)),
-    ];
-    for (name, chart) in &charts {
-        chart.write(&out.join(format!("{name}.png")))?;
-        chart.write(&out.join(format!("{name}.svg")))?;
-    }
-    let metrics = std::fs::read(out.join("run/metrics.csv"))
-        .map_err(|error| Error::file(out.join("run/metrics.csv"), "read this file", &error))?;
-    whole_file::write(&out.join("training.csv"), &metrics)?;
-    table::write_lines(
-        &out.join("uniform-direction.csv"),
-        std::slice::from_ref(&findings.uniform),
-    )?;
-    table::write_lines(&out.join("batch-norm-directions.csv"), &findings.batch_norm)?;
-    table::write_lines(
-        &out.join("interpolation.csv"),
-        std::slice::from_ref(&findings.interpolation),
-    )?;
-    whole_file::write(&out.join("summary.md"), summary(findings).as_bytes())
-}
-
-/// The interpolation with its two ends marked.
-pub fn interpolation_chart(record: &LineRecord) -> crate::figure::Chart {
-    let mut chart = pictures::lines(
-        "From SWA to SGD",
-        "position t of w_SWA + t·(w_SGD − w_SWA)",
-        std::slice::from_ref(record),
-        Scale::Automatic,
-    );
-    chart.marks = [(0.0, "SWA"), (1.0, "SGD")]
-        .map(|(position, label)| Mark {
-            position,
-            label: label.to_owned(),
-        })
-        .to_vec();
-    chart
-}
-
-/// The numbers as Markdown.
-fn summary(findings: &Findings) -> String {
-    let mut text = String::new();
-    let Findings {
-        record, solutions, ..
-    } = findings;
-    // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        "# The valleys of {}\n\n\
-         Data {}, seed {}, {} epochs, averaging from epoch {}, then {} epochs of SGD from the average at learning rate {}.\n\
-         Device {}, valleyscope {}.\n\n\
-         | solution | train loss | test loss | train accuracy | test accuracy |\n|---|---|---|---|---|\n",
-        record.model,
-        record.data,
-        record.options.seed,
-        record.options.epochs,
-        record.options.swa_start,
-        record.options.sgd_epochs,
-        record.options.sgd_learning_rate,
-        record.device,
-        record.version
-    );
-    for (name, m) in [
-        ("last SGD iterate", solutions.last),
-        ("SWA", solutions.swa),
-        ("SGD from SWA", solutions.sgd),
-    ] {
-        let _ = writeln!(
-            text,
-            "| {name} | {:.4} | {:.4} | {:.1} % | {:.1} % |",
-            m.train.loss,
-            m.test.loss,
-            100.0 * m.train.accuracy,
-            100.0 * m.test.accuracy
-        );
-    }
-    text.push_str("\nBatch-norm statistics recomputed at each solution.\n");
-    let ends = |record: &LineRecord| {
-        let losses: Vec<(f64, f64)> = record.curve.losses(Part::Train).collect();
-        let at = |position: f64| {
-            losses
-                .iter()
-                .find(|(x, _)| (x - position).abs() < 1e-9)
-                .map_or(f64::NAN, |(_, y)| *y)
-        };
-        (at(-3.0), at(0.0), at(3.0))
-    };
-    let [bn, rest] = &findings.batch_norm;
-    text.push_str(
-        "\n| direction from SWA (policy running) | train loss at l = −3 | 0 | 3 |\n|---|---|---|---|\n",
-    );
-    for record in [&findings.uniform, bn, rest] {
-        let (left, middle, right) = ends(record);
-        let _ = writeln!(
-            text,
-            "| {} | {left:.3} | {middle:.3} | {right:.3} |",
-            record.label
-        );
-    }
-    let curve = &findings.interpolation.curve;
-    if let (Some(train), Some(test)) = (curve.minimum(Part::Train), curve.minimum(Part::Test)) {
-        let _ = write!(
-            text,
-            "\nFrom SWA (t = 0) to SGD (t = 1), statistics recomputed at every point: the train loss is lowest at \
-             t = {:.2} ({:.4}), the test loss at t = {:.2} ({:.4}), {:.2} nearer to SWA.\n",
-            train.position,
-            train.loss,
-            test.position,
-            test.loss,
-            train.position.abs() - test.position.abs()
-        );
-    }
-    text
 }

@@ -15,17 +15,12 @@ use crate::error::{Error, Result};
 pub const SIZE: (u32, u32) = (1600, 1000);
 
 /// A loss range beyond this ratio is drawn on a logarithmic axis, unless the chart says otherwise.
-const LOGARITHMIC_FROM: f64 = 40.0;
+pub const LOGARITHMIC_FROM: f64 = 15.0;
 
 /// Okabe and Ito's colours, told apart by colour-blind readers.
 pub const BLUE: [u8; 3] = [0, 114, 178];
 /// The colour of test curves.
 pub const VERMILION: [u8; 3] = [213, 94, 0];
-/// For a second pair of curves.
-pub const GREEN: [u8; 3] = [0, 158, 115];
-/// For a second pair of curves.
-pub const PURPLE: [u8; 3] = [170, 68, 136];
-
 /// A curve.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
@@ -37,6 +32,8 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
     /// Whether the lowest point is marked.
     pub mark_minimum: bool,
+    /// Whether the line is dashed.
+    pub dashed: bool,
 }
 
 /// A vertical line with a name.
@@ -257,7 +254,7 @@ impl Plot<'_> {
                 .map_err(|error| error.to_string())?;
             context
                 .draw_series(std::iter::once(Text::new(
-                    mark.label.clone(),
+                    format!(" {}", mark.label),
                     (mark.position, y_range.end),
                     text(24.0).color(&grey),
                 )))
@@ -295,14 +292,21 @@ impl Plot<'_> {
             if stretch.is_empty() {
                 continue;
             }
-            let drawn = context
-                .draw_series(LineSeries::new(stretch.iter().copied(), style))
-                .map_err(|error| error.to_string())?;
+            let points = stretch.iter().copied();
+            let drawn = if series.dashed {
+                let (dash, gap) = ((14.0 * unit) as u32, (8.0 * unit) as u32);
+                context.draw_series(DashedLineSeries::new(points, dash, gap, style))
+            } else {
+                context.draw_series(LineSeries::new(points, style))
+            }
+            .map_err(|error| error.to_string())?;
             if first {
+                // A dashed line shows a gap in the legend, too.
                 let reach = (36.0 * unit) as i32;
-                drawn
-                    .label(series.label.clone())
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + reach, y)], style));
+                let end = if series.dashed { reach / 2 - 3 } else { reach };
+                drawn.label(series.label.clone()).legend(move |(x, y)| {
+                    PathElement::new([(x, y), (x + end, y)], style)
+                });
                 first = false;
             }
             if let [only] = stretch {
@@ -375,6 +379,7 @@ mod tests {
                 colour: BLUE,
                 points,
                 mark_minimum: true,
+                dashed: false,
             }],
             ..Chart::default()
         }

@@ -1,30 +1,36 @@
 //! The charts of this program: a slice, two slices over each other, an interpolation, a training run.
 
-use super::chart::{BLUE, Chart, GREEN, Mark, PURPLE, Scale, Series, VERMILION};
+use super::chart::{BLUE, Chart, Mark, Scale, Series, VERMILION};
 use crate::checkpoint::{EpochMetrics, RunRecord};
 use crate::data::Part;
 use crate::landscape::LineRecord;
 
+/// Horizontal axis of a slice along a direction.
+pub const RAY_AXIS: &str = "position l of w + l·u, |u| = 1";
+
 /// Train and test loss along one line, or along several over each other.
 pub fn lines(title: &str, x_label: &str, records: &[LineRecord], scale: Scale) -> Chart {
     let mut series = Vec::new();
+    let several = records.len() > 1;
     for (index, record) in records.iter().enumerate() {
-        let colours = if index % 2 == 0 {
-            [BLUE, VERMILION]
-        } else {
-            [GREEN, PURPLE]
-        };
-        for (part, colour) in Part::BOTH.into_iter().zip(colours) {
+        for part in Part::BOTH {
+            // One line: train and test in two colours. Two lines: a colour each, test dashed.
+            let second = if several {
+                index % 2 == 1
+            } else {
+                part == Part::Test
+            };
             let mut points: Vec<(f64, f64)> = record.curve.losses(part).collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let label = if records.len() > 1 {
+            let label = if several {
                 format!("{}, {}", record.label, part.name())
             } else {
                 part.name().to_owned()
             };
             series.push(Series {
                 label,
-                colour,
+                colour: if second { VERMILION } else { BLUE },
+                dashed: several && part == Part::Test,
                 points,
                 mark_minimum: true,
             });
@@ -76,12 +82,14 @@ pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
                 colour: BLUE,
                 points: points(|row| row.train_loss),
                 mark_minimum: false,
+                dashed: false,
             },
             Series {
                 label: "test".to_owned(),
                 colour: VERMILION,
                 points: points(|row| row.test_loss),
                 mark_minimum: false,
+                dashed: false,
             },
         ],
         marks,
@@ -100,4 +108,21 @@ pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
         ),
         scale: Scale::Automatic,
     }
+}
+
+/// The interpolation with its two ends marked.
+pub fn interpolation(record: &LineRecord) -> Chart {
+    let mut chart = lines(
+        "From SWA to SGD",
+        "position t of w_SWA + t·(w_SGD − w_SWA)",
+        std::slice::from_ref(record),
+        Scale::Automatic,
+    );
+    chart.marks = [(0.0, "SWA"), (1.0, "SGD")]
+        .map(|(position, label)| Mark {
+            position,
+            label: label.to_owned(),
+        })
+        .to_vec();
+    chart
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::checkpoint::whole_file;
+use crate::checkpoint::run::metrics_csv;
+use crate::checkpoint::{EpochMetrics, whole_file};
 use crate::error::{Error, Result};
 use crate::landscape::LineRecord;
 
@@ -52,6 +53,14 @@ pub fn lines_csv(records: &[LineRecord]) -> Result<Vec<u8>> {
 pub fn write_lines(path: &Path, records: &[LineRecord]) -> Result<()> {
     whole_file::write(path, &lines_csv(records)?)?;
     whole_file::write(&path.with_extension("json"), lines_json(records)?.as_bytes())
+}
+
+/// Writes the training curve as CSV, a row an epoch.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn write_metrics(path: &Path, rows: &[EpochMetrics]) -> Result<()> {
+    whole_file::write(path, &metrics_csv(rows)?)
 }
 
 /// The records as JSON.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::Part;
-use crate::objective::{BatchNormPolicy, Measurement};
+use crate::objective::{BatchNormPolicy, Measurement, Quality};
 
 /// Values along a line. A position not measured yet has none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -51,25 +51,58 @@ impl Curve {
         Some(self.minimum(Part::Test)?.position - self.minimum(Part::Train)?.position)
     }
 
-    /// Loss between measured positions, linear between neighbours; nothing outside them.
-    pub fn loss_at(&self, part: Part, position: f64) -> Option<f64> {
-        let mut below: Option<(f64, f64)> = None;
-        let mut above: Option<(f64, f64)> = None;
-        for (at, loss) in self.losses(part) {
+    /// The measurement at a position, linear between the measured neighbours; nothing outside them.
+    pub fn at(&self, position: f64) -> Option<Measurement> {
+        let mut below: Option<(f64, Measurement)> = None;
+        let mut above: Option<(f64, Measurement)> = None;
+        for (at, value) in self.measured() {
             if at <= position && below.is_none_or(|b| at >= b.0) {
-                below = Some((at, loss));
+                below = Some((at, value));
             }
             if at >= position && above.is_none_or(|a| at <= a.0) {
-                above = Some((at, loss));
+                above = Some((at, value));
             }
         }
-        let ((x0, y0), (x1, y1)) = (below?, above?);
-        Some(if x1 == x0 {
-            y0
-        } else {
-            y0 + (y1 - y0) * (position - x0) / (x1 - x0)
+        let ((x0, low), (x1, high)) = (below?, above?);
+        if x1 == x0 {
+            return Some(low);
+        }
+        let share = (position - x0) / (x1 - x0);
+        let between = |a: Quality, b: Quality| Quality {
+            loss: a.loss + share * (b.loss - a.loss),
+            accuracy: a.accuracy + share * (b.accuracy - a.accuracy),
+        };
+        Some(Measurement {
+            train: between(low.train, high.train),
+            test: between(low.test, high.test),
         })
     }
+
+    /// Positions and losses by ascending position, cut into stretches of finite losses: what is not finite stays a
+    /// gap.
+    pub fn stretches(&self, part: Part) -> Vec<Vec<(f64, f64)>> {
+        let mut points: Vec<(f64, f64)> = self.losses(part).collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        points
+            .split(|(_, loss)| !loss.is_finite())
+            .filter(|stretch| !stretch.is_empty())
+            .map(<[_]>::to_vec)
+            .collect()
+    }
+}
+
+/// The lowest finite loss and the highest, over several curves and both splits.
+pub fn loss_range<'a>(curves: impl IntoIterator<Item = &'a Curve>) -> Option<(f64, f64)> {
+    let mut range: Option<(f64, f64)> = None;
+    for curve in curves {
+        for part in Part::BOTH {
+            for (_, loss) in curve.losses(part).filter(|(_, loss)| loss.is_finite()) {
+                let (low, high) = range.unwrap_or((loss, loss));
+                range = Some((low.min(loss), high.max(loss)));
+            }
+        }
+    }
+    range
 }
 
 /// How a curve was made: all that is needed to make it again.
@@ -134,7 +167,6 @@ pub struct LineRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::Quality;
 
     fn curve(train: &[f64], test: &[f64]) -> Curve {
         let quality = |loss| Quality { loss, accuracy: 0.5 };
@@ -174,9 +206,20 @@ mod tests {
     fn values_between_positions_are_linear_and_end_with_them() {
         let mut curve = curve(&[4.0, 2.0, 0.0, 2.0, 4.0], &[0.0; 5]);
         curve.values[1] = None;
-        assert_eq!(curve.loss_at(Part::Train, 0.0), Some(0.0));
-        assert_eq!(curve.loss_at(Part::Train, 0.5), Some(1.0));
-        assert_eq!(curve.loss_at(Part::Train, -1.5), Some(3.0));
-        assert_eq!(curve.loss_at(Part::Train, 2.5), None);
+        let loss = |position| curve.at(position).map(|m| m.train.loss);
+        assert_eq!(loss(0.0), Some(0.0));
+        assert_eq!(loss(0.5), Some(1.0));
+        assert_eq!(loss(-1.5), Some(3.0));
+        assert_eq!(loss(2.5), None);
+    }
+
+    #[test]
+    fn stretches_are_cut_where_a_loss_is_not_finite() {
+        let curve = curve(&[4.0, f64::NAN, 0.0, 2.0, f64::INFINITY], &[1.0; 5]);
+        assert_eq!(
+            curve.stretches(Part::Train),
+            [vec![(-2.0, 4.0)], vec![(0.0, 0.0), (1.0, 2.0)]]
+        );
+        assert_eq!(loss_range([&curve]), Some((0.0, 4.0)));
     }
 }

@@ -1,0 +1,322 @@
+//! Everything a person can do, from keyboard, buttons and dialogs alike, applied in one place.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+
+use egui::{Context, Key, Modifiers};
+
+use super::state::{Picture, State};
+use crate::engine::{Anchor, Request, TrainRequest};
+use crate::error::Result;
+use crate::figure::chart::Scale;
+use crate::figure::{pictures, table};
+use crate::landscape::LineRecord;
+
+/// Angle of one press of an arrow key.
+const TURN_STEP: f64 = std::f64::consts::PI / 36.0;
+
+/// Something a person does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Train what the form says.
+    Train,
+    /// Open a run folder.
+    Open(PathBuf),
+    /// Choose a run folder in a dialog.
+    ChooseRun,
+    /// Go on with the open run.
+    Continue,
+    /// Space: pause or go on training; otherwise play or hold the trajectory; without a run, train.
+    PlayOrPause,
+    /// End training.
+    Stop,
+    /// The next snapshot while playing.
+    PlayStep,
+    /// Go to the snapshot this many epochs further.
+    StepEpoch(isize),
+    /// Go to a snapshot.
+    GoToEpoch(usize),
+    /// Stand at a solution.
+    Stand(Anchor),
+    /// Turn the pad by an angle in radians.
+    Turn(f64),
+    /// Put a picture on the stage.
+    Show(Picture),
+    /// Take the marked position as the new point.
+    Recentre,
+    /// Stop playing and evaluating.
+    Cancel,
+    /// One look back.
+    Undo,
+    /// One look forth.
+    Redo,
+    /// Open or close the export window.
+    ToggleExport,
+    /// Choose the export file in a dialog.
+    ChooseExport,
+    /// The file that was chosen.
+    ExportChosen(PathBuf),
+    /// Write the export.
+    Export,
+    /// Dismiss a notice.
+    Dismiss(usize),
+}
+
+/// What a command asks of the worker.
+pub enum Effect {
+    /// A request.
+    Send(Request),
+    /// A file to write, off the window's thread.
+    Write(PathBuf, Box<dyn FnOnce(&Path) -> Result<()> + Send>),
+}
+
+/// Keys and what they do; the same table makes the help text.
+pub const KEYS: &[(&str, &str)] = &[
+    ("Space", "play or pause"),
+    ("← →", "step through the trajectory"),
+    ("↑ ↓", "turn the direction by 5°"),
+    ("1 2 3", "direction, comparison, interpolation"),
+    ("Enter", "take the marked position as the new point w"),
+    ("Ctrl+Z, Ctrl+Shift+Z", "undo, redo"),
+    ("Ctrl+S", "export"),
+    ("Ctrl+O", "open a run folder"),
+    ("Escape", "cancel"),
+];
+
+/// Commands from the keyboard, unless a text field has it.
+pub fn from_keyboard(context: &Context) -> Vec<Command> {
+    if context.egui_wants_keyboard_input() {
+        return Vec::new();
+    }
+    let table = [
+        (Modifiers::COMMAND | Modifiers::SHIFT, Key::Z, Command::Redo),
+        (Modifiers::COMMAND, Key::Y, Command::Redo),
+        (Modifiers::COMMAND, Key::Z, Command::Undo),
+        (Modifiers::COMMAND, Key::S, Command::ToggleExport),
+        (Modifiers::COMMAND, Key::O, Command::ChooseRun),
+        (Modifiers::NONE, Key::Space, Command::PlayOrPause),
+        (Modifiers::NONE, Key::ArrowLeft, Command::StepEpoch(-1)),
+        (Modifiers::NONE, Key::ArrowRight, Command::StepEpoch(1)),
+        (Modifiers::NONE, Key::ArrowUp, Command::Turn(TURN_STEP)),
+        (Modifiers::NONE, Key::ArrowDown, Command::Turn(-TURN_STEP)),
+        (Modifiers::NONE, Key::Num1, Command::Show(Picture::Direction)),
+        (Modifiers::NONE, Key::Num2, Command::Show(Picture::Comparison)),
+        (Modifiers::NONE, Key::Num3, Command::Show(Picture::Interpolation)),
+        (Modifiers::NONE, Key::Enter, Command::Recentre),
+        (Modifiers::NONE, Key::Escape, Command::Cancel),
+    ];
+    context.input_mut(|input| {
+        table
+            .into_iter()
+            .filter(|(modifiers, key, _)| input.consume_key(*modifiers, *key))
+            .map(|(_, _, command)| command)
+            .collect()
+    })
+}
+
+/// Applies a command to the state and says what the worker is asked for.
+pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> Vec<Effect> {
+    match command {
+        Command::Train => {
+            let form = &state.form;
+            if let Err(error) = form.options.check() {
+                state.notice(error.to_string(), true);
+                return Vec::new();
+            }
+            let path = if form.folder.trim().is_empty() {
+                state.fresh_folder()
+            } else {
+                PathBuf::from(form.folder.trim())
+            };
+            return vec![Effect::Send(Request::Train(Box::new(TrainRequest {
+                model: form.model.trim().to_owned(),
+                data: form.data.trim().to_owned(),
+                options: form.options.clone(),
+                path,
+            })))];
+        }
+        Command::Open(path) => return vec![Effect::Send(Request::Open(path))],
+        Command::ChooseRun => {
+            let chosen = rfd::AsyncFileDialog::new()
+                .set_title("Open a run folder")
+                .pick_folder();
+            wait_for(dialogs, async move {
+                chosen.await.map(|file| Command::Open(file.path().to_owned()))
+            });
+        }
+        Command::Continue => return vec![Effect::Send(Request::Continue)],
+        Command::PlayOrPause => match (&state.training, &state.run) {
+            (Some(training), _) => return vec![Effect::Send(Request::Pause(!training.paused))],
+            (None, Some(_)) => play_or_hold(state),
+            (None, None) => return apply(Command::Train, state, dialogs),
+        },
+        Command::Stop => return vec![Effect::Send(Request::Stop)],
+        Command::PlayStep => {
+            let next = state.epoch() as usize + 1;
+            if next > state.last_epoch() {
+                state.playing = false;
+            } else {
+                go_to(state, next);
+            }
+        }
+        Command::StepEpoch(step) => {
+            state.playing = false;
+            let epoch = (state.epoch().round() as isize + step).max(0) as usize;
+            go_to(state, epoch.min(state.last_epoch()));
+        }
+        Command::GoToEpoch(epoch) => {
+            state.playing = false;
+            go_to(state, epoch.min(state.last_epoch()));
+        }
+        Command::Stand(anchor) => {
+            state.playing = false;
+            state.stand_at(anchor);
+        }
+        Command::Turn(by) => turn_to(state, state.look.angle + by),
+        Command::Show(picture) => {
+            let ready = state.run.as_ref().is_some_and(|run| run.swa && run.sgd);
+            if picture != Picture::Interpolation || ready {
+                state.playing = false;
+                state.show_picture(picture);
+            }
+        }
+        Command::Recentre => state.look.settle(),
+        Command::Cancel => {
+            if state.export.open {
+                state.export.open = false;
+            } else {
+                state.playing = false;
+                return vec![Effect::Send(Request::Slice(None))];
+            }
+        }
+        Command::Undo => state.step_back(false),
+        Command::Redo => state.step_back(true),
+        Command::ToggleExport => {
+            state.export.open = !state.export.open;
+            if state.export.open {
+                state.export.path = state.export_path("png").display().to_string();
+            }
+        }
+        Command::ChooseExport => {
+            let chosen = rfd::AsyncFileDialog::new()
+                .set_title("Export")
+                .add_filter("Figure or table", &["png", "svg", "csv"])
+                .set_file_name(
+                    Path::new(&state.export.path)
+                        .file_name()
+                        .map(|name| name.to_string_lossy().into_owned())
+                        .unwrap_or_default(),
+                )
+                .save_file();
+            wait_for(dialogs, async move {
+                chosen
+                    .await
+                    .map(|file| Command::ExportChosen(file.path().to_owned()))
+            });
+        }
+        Command::ExportChosen(path) => state.export.path = path.display().to_string(),
+        Command::Export => return export(state),
+        Command::Dismiss(index) => {
+            state.notices.remove(index);
+        }
+    }
+    Vec::new()
+}
+
+/// Turns the pad; the marked position becomes the point it turns about.
+pub fn turn_to(state: &mut State, angle: f64) {
+    if state.look.picture == Picture::Interpolation {
+        state.show_picture(Picture::Direction);
+    }
+    state.look.settle();
+    state.look.picture = Picture::Direction;
+    state.look.angle = angle.rem_euclid(std::f64::consts::TAU);
+}
+
+fn go_to(state: &mut State, epoch: usize) {
+    if state.run.is_some() {
+        state.stand_at(Anchor::Epoch(epoch));
+    }
+}
+
+fn play_or_hold(state: &mut State) {
+    state.playing = !state.playing;
+    if state.playing {
+        let at_end = state.epoch() as usize >= state.last_epoch();
+        let epoch = if at_end { 0 } else { state.epoch() as usize };
+        go_to(state, epoch);
+    }
+}
+
+/// Waits for a dialog off the window's thread and sends what came of it.
+fn wait_for(
+    dialogs: &Sender<Command>,
+    answer: impl Future<Output = Option<Command>> + Send + 'static,
+) {
+    let dialogs = dialogs.clone();
+    let result = std::thread::Builder::new()
+        .name("dialog".to_owned())
+        .spawn(move || {
+            if let Some(command) = pollster::block_on(answer) {
+                // The window may be gone by now; then nobody is left to tell.
+                let _ = dialogs.send(command);
+            }
+        });
+    if let Err(error) = result {
+        tracing::error!("the dialog could not open: {error}");
+    }
+}
+
+fn export(state: &mut State) -> Vec<Effect> {
+    let path = PathBuf::from(state.export.path.trim());
+    let ending = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default()
+        .to_owned();
+    if !["png", "svg", "csv"].contains(&ending.as_str()) {
+        state.notice("the file name must end in .png, .svg or .csv", true);
+        return Vec::new();
+    }
+    let write: Box<dyn FnOnce(&Path) -> Result<()> + Send> = if state.export.training_curve {
+        let Some(run) = state.run.clone() else {
+            state.notice("there is no training curve yet: train or open a run", true);
+            return Vec::new();
+        };
+        if ending == "csv" {
+            Box::new(move |path| table::write_metrics(path, &run.metrics))
+        } else {
+            Box::new(move |path| pictures::training(&run.record, &run.metrics).write(path))
+        }
+    } else {
+        let Some(slice) = state.slice.clone() else {
+            state.notice("there is no curve yet: train or open a run", true);
+            return Vec::new();
+        };
+        let records: Vec<LineRecord> = slice
+            .lines
+            .iter()
+            .map(|line| line.record.clone())
+            .collect();
+        let interpolation = state.look.picture == Picture::Interpolation;
+        Box::new(move |path| {
+            if path.extension().is_some_and(|e| e == "csv") {
+                return table::write_lines(path, &records);
+            }
+            let chart = if interpolation {
+                pictures::interpolation(&records[0])
+            } else {
+                let names: Vec<&str> = records.iter().map(|r| r.label.as_str()).collect();
+                pictures::lines(
+                    &format!("Loss along {}", names.join(" and ")),
+                    pictures::RAY_AXIS,
+                    &records,
+                    Scale::Automatic,
+                )
+            };
+            chart.write(path)
+        })
+    };
+    state.export.open = false;
+    vec![Effect::Write(path, write)]
+}

@@ -1,0 +1,243 @@
+//! The direction pad: a disc whose axes are two directions. Its handle turns u = cos φ·u₁ + sin φ·u₂, and the map
+//! behind it is the loss in their plane.
+
+use eframe::egui_wgpu;
+use egui::{Align2, ComboBox, DragValue, FontId, Pos2, Rect, RichText, Sense, Stroke, Ui, Vec2, WidgetInfo};
+
+use super::command::{self, Command};
+use super::state::{Picture, State};
+use super::theme;
+use crate::engine::{Anchor, CompassView};
+use crate::landscape::{Basis, DirectionKind};
+use crate::render::{PolarMap, PolarMapPipeline};
+
+/// Width of the pad's column.
+pub const WIDTH: f32 = 212.0;
+const RADIUS: f32 = 84.0;
+/// Holding Shift turns in steps of this many degrees.
+const SNAP_DEGREES: f64 = 15.0;
+
+/// The column: pad, its two directions, reach, and the point one stands at.
+pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
+    theme::caption(ui, "DIRECTION PAD");
+    disc(ui, state);
+    let sgd = state.run.as_ref().is_some_and(|run| run.sgd);
+    ui.add_enabled_ui(state.run.is_some(), |ui| {
+        let (mut first, mut second) = (state.look.first, state.look.second);
+        basis_row(ui, "u₁", "First direction", &mut first, sgd);
+        basis_row(ui, "u₂", "Second direction", &mut second, sgd);
+        if (first, second) != (state.look.first, state.look.second) {
+            if state.look.picture == Picture::Interpolation {
+                state.show_picture(Picture::Direction);
+            }
+            state.look.settle();
+            (state.look.first, state.look.second) = (first, second);
+        }
+        ui.horizontal(|ui| {
+            let label = ui.label("Range ±");
+            ui.add(
+                DragValue::new(&mut state.look.reach)
+                    .range(0.01..=1000.0)
+                    .speed(0.02)
+                    .max_decimals(2),
+            )
+            .labelled_by(label.id)
+            .on_hover_text("slices reach from −range to range, in units of ‖u‖ = 1");
+        });
+    });
+    ui.add_space(6.0);
+    stand(ui, state, commands);
+}
+
+/// Which solution w is, and the way back to it.
+fn stand(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let Some(run) = &state.run else { return };
+    theme::caption(ui, "STANDING AT");
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        let latest = if state.is_training() { "Live" } else { "Latest" };
+        for (anchor, text, enabled, hint) in [
+            (Anchor::Current, latest, true, "the weights being trained, or the newest snapshot"),
+            (Anchor::Swa, "SWA", run.swa, "the average of the weights, once averaging is done"),
+            (Anchor::Sgd, "SGD", run.sgd, "the end of SGD started from the average"),
+        ] {
+            let here = state.look.anchor == anchor && state.look.picture != Picture::Interpolation;
+            if ui
+                .add_enabled(enabled, egui::Button::selectable(here, text))
+                .on_hover_text(hint)
+                .on_disabled_hover_text(hint)
+                .clicked()
+            {
+                commands.push(Command::Stand(anchor));
+            }
+        }
+    });
+    if !state.look.walk.is_empty() || state.look.position != 0.0 {
+        ui.horizontal(|ui| {
+            if ui
+                .add_enabled(state.look.position != 0.0, egui::Button::new("Recentre"))
+                .on_hover_text("w ← w + l·u: take the marked position as the new point (Enter, or double click)")
+                .clicked()
+            {
+                commands.push(Command::Recentre);
+            }
+            if ui.button("Back").on_hover_text("undo the walk: back to the solution itself").clicked() {
+                commands.push(Command::Stand(state.look.anchor));
+            }
+        });
+    }
+}
+
+fn basis_row(ui: &mut Ui, symbol: &str, name: &str, basis: &mut Basis, sgd: bool) {
+    ui.horizontal(|ui| {
+        ui.label(RichText::new(symbol).strong());
+        let text = match basis {
+            Basis::Random(kind, _) => kind.name(),
+            Basis::SwaToSgd => "SWA → SGD",
+        };
+        let seed = match basis {
+            Basis::Random(_, seed) => *seed,
+            Basis::SwaToSgd => 1,
+        };
+        let combo = ComboBox::from_id_salt(name)
+            .width(96.0)
+            .selected_text(text)
+            .show_ui(ui, |ui| {
+                for kind in DirectionKind::ALL {
+                    ui.selectable_value(basis, Basis::Random(kind, seed), kind.name())
+                        .on_hover_text(kind.explanation());
+                }
+                ui.add_enabled_ui(sgd, |ui| {
+                    ui.selectable_value(basis, Basis::SwaToSgd, "SWA → SGD")
+                        .on_hover_text("(w_SGD − w_SWA), scaled to unit length");
+                });
+            })
+            .response;
+        super::source::name(&combo, name);
+        if let Basis::Random(_, seed) = basis {
+            let response = ui.add(DragValue::new(seed).speed(0.1)).on_hover_text("seed: another draw of the direction");
+            super::source::name(&response, &format!("Seed of {}", name.to_lowercase()));
+        }
+    });
+}
+
+fn disc(ui: &mut Ui, state: &mut State) {
+    let palette = theme::palette(ui.ctx());
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(WIDTH, 2.0 * RADIUS + 40.0), Sense::click_and_drag());
+    let centre = rect.center();
+    let enabled = state.run.is_some();
+    if enabled
+        && (response.dragged() || response.clicked())
+        && let Some(pointer) = response.interact_pointer_pos()
+    {
+        let offset = pointer - centre;
+        if offset.length() > 4.0 {
+            let mut angle = f64::from(-offset.y).atan2(f64::from(offset.x));
+            if ui.input(|input| input.modifiers.shift) {
+                let snap = SNAP_DEGREES.to_radians();
+                angle = (angle / snap).round() * snap;
+            }
+            command::turn_to(state, angle);
+        }
+    }
+    let degrees = state.look.angle.to_degrees();
+    response.widget_info(|| WidgetInfo::slider(enabled, degrees, "Direction pad"));
+    let response = response
+        .on_hover_cursor(egui::CursorIcon::Grab)
+        .on_hover_text_at_pointer(format!(
+            "u = cos φ · u₁ + sin φ · u₂, ‖u‖ = 1, φ = {degrees:.0}°\n\
+             u₁ (right): {}\nu₂ (up): {}\nBehind it: the train loss of w + r·u, dark is low. Shift snaps to 15°.",
+            state.look.first, state.look.second
+        ));
+    let visuals = ui.style().interact(&response);
+    let painter = ui.painter_at(rect);
+    painter.circle_filled(centre, RADIUS, ui.visuals().faint_bg_color);
+    let map_is_here = state.look.picture == Picture::Direction && !state.is_training();
+    if let Some(compass) = state.compass.as_ref().filter(|c| {
+        map_is_here && c.axes == (state.look.first, state.look.second) && (c.reach - state.look.reach).abs() < 1e-9
+    }) {
+        let square = Rect::from_center_size(centre, Vec2::splat(2.0 * RADIUS));
+        painter.add(egui_wgpu::Callback::new_paint_callback(square, MapPainter(map_of(compass))));
+    }
+    painter.circle_stroke(centre, RADIUS, Stroke::new(1.5, visuals.bg_stroke.color.max_of(palette.reference)));
+    for (offset, align, text) in [
+        (Vec2::new(RADIUS + 3.0, 0.0), Align2::LEFT_CENTER, "u₁"),
+        (Vec2::new(0.0, -RADIUS - 3.0), Align2::CENTER_BOTTOM, "u₂"),
+    ] {
+        painter.line_segment([centre - offset * 0.98, centre + offset * 0.96], Stroke::new(0.6, palette.reference));
+        painter.text(centre + offset, align, text, FontId::proportional(13.0), palette.faint);
+    }
+    if !enabled {
+        return;
+    }
+    let unit = Vec2::new(state.look.angle.cos() as f32, -state.look.angle.sin() as f32);
+    let tip = centre + unit * RADIUS;
+    let outline = ui.visuals().extreme_bg_color;
+    painter.line_segment([centre - unit * RADIUS, tip], Stroke::new(4.5, outline.gamma_multiply(0.6)));
+    painter.line_segment([centre - unit * RADIUS, centre], Stroke::new(1.6, palette.handle.gamma_multiply(0.6)));
+    painter.line_segment([centre, tip], Stroke::new(2.4, palette.handle));
+    let walked = (state.look.position / state.look.reach) as f32;
+    dot(&painter, centre + unit * RADIUS * walked.clamp(-1.0, 1.0), 4.5, palette.test, outline);
+    dot(&painter, tip, if response.hovered() || response.dragged() { 10.0 } else { 8.5 }, palette.handle, outline);
+    painter.text(
+        rect.left_top() + Vec2::new(2.0, 2.0),
+        Align2::LEFT_TOP,
+        format!("φ = {degrees:.0}°"),
+        FontId::proportional(12.0),
+        palette.faint,
+    );
+}
+
+fn dot(painter: &egui::Painter, at: Pos2, radius: f32, colour: egui::Color32, outline: egui::Color32) {
+    painter.circle(at, radius, colour, Stroke::new(2.0, outline));
+}
+
+fn map_of(compass: &CompassView) -> PolarMap {
+    PolarMap {
+        angles: compass.angles,
+        radii: compass.radii,
+        centre: compass.centre,
+        losses: compass.losses.clone(),
+        opacity: 1.0,
+    }
+}
+
+trait MaxOf {
+    fn max_of(self, other: Self) -> Self;
+}
+
+impl MaxOf for egui::Color32 {
+    /// The more visible of two colours: a hovered widget has none of its own at rest.
+    fn max_of(self, other: Self) -> Self {
+        if self.a() == 0 { other } else { self }
+    }
+}
+
+struct MapPainter(PolarMap);
+
+impl egui_wgpu::CallbackTrait for MapPainter {
+    fn prepare(
+        &self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        _screen: &egui_wgpu::ScreenDescriptor,
+        _encoder: &mut wgpu::CommandEncoder,
+        resources: &mut egui_wgpu::CallbackResources,
+    ) -> Vec<wgpu::CommandBuffer> {
+        if let Some(pipeline) = resources.get_mut::<PolarMapPipeline>() {
+            pipeline.prepare(device, queue, &self.0);
+        }
+        Vec::new()
+    }
+
+    fn paint(
+        &self,
+        _info: egui::PaintCallbackInfo,
+        pass: &mut wgpu::RenderPass<'static>,
+        resources: &egui_wgpu::CallbackResources,
+    ) {
+        if let Some(pipeline) = resources.get::<PolarMapPipeline>() {
+            pipeline.draw(pass);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Right: the numbers at the marked point, the two minima, and what is still being refined.
+
+use egui::{Grid, ProgressBar, RichText, ScrollArea, Ui};
+
+use super::source::duration;
+use super::state::{Picture, State};
+use super::theme;
+use crate::data::Part;
+use crate::engine::SliceView;
+
+/// The panel.
+pub fn show(ui: &mut Ui, state: &State) {
+    ScrollArea::vertical().show(ui, |ui| {
+        let palette = theme::palette(ui.ctx());
+        let Some(slice) = &state.slice else {
+            theme::caption(ui, "READING");
+            ui.label(RichText::new("losses, minima and distances appear here with the first curve").color(palette.faint));
+            ui.add_space(8.0);
+            device(ui, state);
+            return;
+        };
+        point(ui, state, slice);
+        ui.add_space(4.0);
+        ui.separator();
+        minima(ui, state, slice);
+        ui.add_space(4.0);
+        ui.separator();
+        made(ui, state, slice);
+        device(ui, state);
+    });
+}
+
+fn row(ui: &mut Ui, label: &str, value: impl Into<RichText>, hint: &str) {
+    let faint = theme::palette(ui.ctx()).faint;
+    ui.label(RichText::new(label).color(faint)).on_hover_text(hint);
+    ui.label(value.into()).on_hover_text(hint);
+    ui.end_row();
+}
+
+fn point(ui: &mut Ui, state: &State, slice: &SliceView) {
+    let palette = theme::palette(ui.ctx());
+    theme::caption(ui, "AT THE MARK");
+    let position = state.look.position;
+    let interpolation = state.look.picture == Picture::Interpolation;
+    let value = slice.lines.first().and_then(|line| line.record.curve.at(position));
+    Grid::new("point").num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
+        let (label, hint) = if interpolation {
+            ("Position t", "w = w_SWA + t·(w_SGD − w_SWA)")
+        } else {
+            ("Position l", "w + l·u with ‖u‖ = 1; drag along the curve")
+        };
+        row(ui, label, format!("{position:+.3}"), hint);
+        let number = |v: Option<f64>| v.map_or("–".to_owned(), |v| format!("{v:.4}"));
+        let percent = |v: Option<f64>| v.map_or("–".to_owned(), |v| format!("{:.1} %", 100.0 * v));
+        for (part, colour) in Part::BOTH.into_iter().zip([palette.train, palette.test]) {
+            let quality = value.map(|v| v.part(part));
+            let name = if part == Part::Train { "Train" } else { "Test" };
+            row(
+                ui,
+                &format!("{name} loss"),
+                RichText::new(number(quality.map(|q| q.loss))).color(colour).size(16.0).strong(),
+                "mean cross-entropy; between measured points, linear",
+            );
+            row(ui, &format!("{name} accuracy"), percent(quality.map(|q| q.accuracy)), "share classified correctly");
+        }
+        row(
+            ui,
+            "From the start",
+            format!("{:.3}", slice.distance.at(position)),
+            "‖w + l·u − w₀‖: distance from the initial weights",
+        );
+    });
+}
+
+fn minima(ui: &mut Ui, state: &State, slice: &SliceView) {
+    let palette = theme::palette(ui.ctx());
+    theme::caption(ui, "MINIMA ALONG THE LINE");
+    let several = slice.lines.len() > 1;
+    for line in &slice.lines {
+        let curve = &line.record.curve;
+        if several {
+            ui.label(RichText::new(&line.record.label).strong());
+        }
+        Grid::new(("minima", &line.record.label)).num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
+            for (part, colour) in Part::BOTH.into_iter().zip([palette.train, palette.test]) {
+                let text = curve.minimum(part).map_or("–".to_owned(), |m| format!("{:.4} at {:+.2}", m.loss, m.position));
+                let colour = if several { ui.visuals().text_color() } else { colour };
+                row(ui, part.name(), RichText::new(text).color(colour), "lowest measured loss and its position");
+            }
+            row(
+                ui,
+                "Shift",
+                curve.shift().map_or("–".to_owned(), |s| format!("{s:+.2}")),
+                "position of the test minimum minus that of the train minimum",
+            );
+        });
+    }
+    if let Some(cosine) = slice.basis_cosine {
+        let degrees = cosine.clamp(-1.0, 1.0).acos().to_degrees();
+        Grid::new("angle").num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
+            row(ui, "∠(u₁, u₂)", format!("{degrees:.1}°"), "angle between the pad's two directions");
+        });
+    }
+    if state.look.picture == Picture::Interpolation {
+        let length = slice.distance.length_square.sqrt();
+        Grid::new("length").num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
+            row(ui, "SWA to SGD", format!("{length:.3}"), "‖w_SGD − w_SWA‖");
+        });
+    }
+}
+
+fn made(ui: &mut Ui, state: &State, slice: &SliceView) {
+    let palette = theme::palette(ui.ctx());
+    theme::caption(ui, "HOW IT IS MADE");
+    if let Some(line) = slice.lines.first() {
+        let names: Vec<&str> = slice.lines.iter().map(|l| l.record.label.as_str()).collect();
+        ui.add(egui::Label::new(format!("from {} along {}", line.record.provenance.origin, names.join(" and "))).wrap());
+    }
+    ui.label(RichText::new(format!("batch norm: {}", slice.request.policy)).color(palette.faint))
+        .on_hover_text(slice.request.policy.explanation());
+    match slice.refining {
+        Some(refining) => {
+            let level = refining.level;
+            let what = if level.full {
+                "all images".to_owned()
+            } else {
+                format!("{} + {} images", level.train_images, level.test_images)
+            };
+            let text = format!("refining: {} points, {what}", level.points);
+            ui.label(RichText::new(text).color(palette.faint));
+            ui.add(
+                ProgressBar::new(refining.done as f32)
+                    .text(RichText::new(format!("{} left", duration(refining.seconds_left))).small()),
+            );
+        }
+        None if slice.level.full => {
+            ui.label(RichText::new("complete: every image at every point").color(palette.faint));
+        }
+        None => {
+            let text = if state.is_training() {
+                "coarse while the weights move; pause to refine"
+            } else {
+                "coarse"
+            };
+            ui.add(egui::Label::new(RichText::new(text).color(palette.faint)).wrap());
+        }
+    }
+}
+
+fn device(ui: &mut Ui, state: &State) {
+    let palette = theme::palette(ui.ctx());
+    ui.add(egui::Label::new(RichText::new(format!("device: {}", state.device)).color(palette.faint)).wrap())
+        .on_hover_text("where tensors live; choose with --device");
+}

@@ -1,0 +1,352 @@
+//! Left: where the network comes from. Train one, or open a run folder. And the bar at the top.
+
+use egui::{Button, ComboBox, DragValue, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
+
+use super::command::{Command, KEYS};
+use super::state::State;
+use super::theme;
+use crate::checkpoint::RunStatus;
+use crate::network::zoo;
+
+/// Title, notices, undo, export and theme.
+pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui.ctx());
+    ui.horizontal(|ui| {
+        ui.label(RichText::new("Valleyscope").heading().strong());
+        if let Some(run) = &state.run {
+            ui.label(RichText::new(run.path.display().to_string()).color(palette.faint))
+                .on_hover_text("the run folder that is open");
+        }
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            let dark = ui.ctx().theme() == egui::Theme::Dark;
+            if ui
+                .button(if dark { "Light" } else { "Dark" })
+                .on_hover_text("switch between the dark and the light theme")
+                .clicked()
+            {
+                ui.ctx().set_theme(if dark {
+                    egui::Theme::Light
+                } else {
+                    egui::Theme::Dark
+                });
+            }
+            ui.menu_button("Keys", |ui| {
+                egui::Grid::new("keys").num_columns(2).show(ui, |ui| {
+                    for (key, action) in KEYS {
+                        ui.label(RichText::new(*key).strong());
+                        ui.label(*action);
+                        ui.end_row();
+                    }
+                });
+            });
+            if ui
+                .add_enabled(state.slice.is_some(), Button::new("Export"))
+                .on_hover_text("the picture on the stage as PNG or SVG, its numbers as CSV (Ctrl+S)")
+                .clicked()
+            {
+                commands.push(Command::ToggleExport);
+            }
+            let (undo, redo) = state.history();
+            if ui
+                .add_enabled(redo, Button::new("Redo"))
+                .on_hover_text("Ctrl+Shift+Z")
+                .clicked()
+            {
+                commands.push(Command::Redo);
+            }
+            if ui
+                .add_enabled(undo, Button::new("Undo"))
+                .on_hover_text("the last change of view or direction (Ctrl+Z)")
+                .clicked()
+            {
+                commands.push(Command::Undo);
+            }
+        });
+    });
+    for (index, notice) in state.notices.iter().enumerate() {
+        ui.horizontal(|ui| {
+            if ui
+                .add(Button::new("Dismiss").small())
+                .on_hover_text("dismiss this notice")
+                .clicked()
+            {
+                commands.push(Command::Dismiss(index));
+            }
+            let text = RichText::new(&notice.text);
+            let text = if notice.failed {
+                text.color(palette.warning)
+            } else {
+                text
+            };
+            ui.add(egui::Label::new(text).wrap());
+        });
+    }
+}
+
+/// The panel.
+pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
+    ScrollArea::vertical().show(ui, |ui| {
+        train(ui, state, commands);
+        ui.add_space(6.0);
+        ui.separator();
+        open(ui, state, commands);
+        run(ui, state, commands);
+    });
+}
+
+fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
+    theme::caption(ui, "TRAIN");
+    let busy = state.training.is_some();
+    ui.add_enabled_ui(!busy, |ui| {
+        text_row(ui, "Model", &mut state.form.model, "resnet8:width=8, resnet20, mlp:100x100, …; right-click for examples", |text, ui| {
+            for (name, explanation) in zoo::EXAMPLES {
+                if ui.button(*name).on_hover_text(*explanation).clicked() {
+                    *text = (*name).to_owned();
+                    ui.close();
+                }
+            }
+        });
+        text_row(ui, "Data", &mut state.form.data, "builtin: 16×16 images of ten shapes; builtin:train=1000:test=500 for fewer; two-gaussians for logistic", |text, ui| {
+            for name in ["builtin", "builtin:train=1000:test=500", "two-gaussians"] {
+                if ui.button(name).clicked() {
+                    *text = name.to_owned();
+                    ui.close();
+                }
+            }
+        });
+        let options = &mut state.form.options;
+        number(ui, "Epochs", &mut options.epochs, 0.3, "epochs of the main phase");
+        number(ui, "Batch size", &mut options.batch_size, 1.0, "images a training batch");
+        rate(ui, "Learning rate", &mut options.learning_rate, "η at the start: constant until half the way to averaging, then linear down");
+        rate(ui, "Momentum", &mut options.momentum, "μ of v ← μ·v + g, w ← w − η·v");
+        rate(ui, "Weight decay", &mut options.weight_decay, "λ of g ← ∇L + λ·w, as in PyTorch's SGD");
+        number(ui, "Average from", &mut options.swa_start, 0.3, "first epoch whose weights enter the average (SWA); 0 for no averaging");
+        rate(ui, "Averaging rate", &mut options.swa_learning_rate, "learning rate while averaging");
+        number(ui, "SGD epochs", &mut options.sgd_epochs, 0.2, "epochs of SGD started from the average");
+        rate(ui, "SGD rate", &mut options.sgd_learning_rate, "learning rate of those epochs");
+        ui.horizontal(|ui| {
+            let label = ui.label("Seed");
+            right(ui, |ui| {
+                ui.add(DragValue::new(&mut options.seed))
+                    .labelled_by(label.id)
+                    .on_hover_text("of the initial weights, the order of the data and its augmentation")
+            });
+        });
+        let hint = state.fresh_folder_hint();
+        ui.horizontal(|ui| {
+            let label = ui.label("Folder");
+            right(ui, |ui| {
+                ui.add(TextEdit::singleline(&mut state.form.folder).desired_width(128.0).hint_text(hint))
+                    .labelled_by(label.id)
+                    .on_hover_text("run folder to write; left empty, a fresh one under runs/")
+            });
+        });
+    });
+    ui.add_space(2.0);
+    match state.training.clone() {
+        None => {
+            let white = RichText::new("Train").strong().color(egui::Color32::WHITE);
+            let button = Button::new(white)
+                .fill(ui.visuals().selection.bg_fill)
+                .min_size(egui::vec2(ui.available_width(), 30.0));
+            if ui
+                .add(button)
+                .on_hover_text("train a new run with these settings")
+                .clicked()
+            {
+                commands.push(Command::Train);
+            }
+        }
+        Some(training) => {
+            ui.horizontal(|ui| {
+                let name = if training.paused {
+                    "Go on"
+                } else {
+                    "Pause"
+                };
+                if ui
+                    .add(Button::new(name).min_size(egui::vec2(96.0, 28.0)))
+                    .on_hover_text("hold training, or let it go on (Space)")
+                    .clicked()
+                {
+                    commands.push(Command::PlayOrPause);
+                }
+                if ui
+                    .add(Button::new("Stop").min_size(egui::vec2(96.0, 28.0)))
+                    .on_hover_text("end training; the run stays on disk and can be continued")
+                    .clicked()
+                {
+                    commands.push(Command::Stop);
+                }
+            });
+            let left = training
+                .seconds_left
+                .map_or(String::new(), |s| format!(" · {} left", duration(s)));
+            ui.add(
+                ProgressBar::new(training.progress as f32)
+                    .text(RichText::new(format!(
+                        "epoch {:.1} of {}{left}",
+                        training.epoch, training.total
+                    )).small()),
+            );
+        }
+    }
+}
+
+fn open(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
+    theme::caption(ui, "OPEN A RUN");
+    ui.horizontal(|ui| {
+        let edit = ui
+            .add(
+                TextEdit::singleline(&mut state.form.open)
+                    .desired_width(118.0)
+                    .hint_text("run folder"),
+            )
+            .on_hover_text("path of a run folder; Enter opens it. A folder dropped on the window opens, too");
+        name(&edit, "Run folder");
+        let entered = edit.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+        if entered && !state.form.open.trim().is_empty() {
+            commands.push(Command::Open(state.form.open.trim().into()));
+        }
+        if ui
+            .button("Browse…")
+            .on_hover_text("choose a run folder (Ctrl+O)")
+            .clicked()
+        {
+            commands.push(Command::ChooseRun);
+        }
+    });
+}
+
+fn run(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let Some(run) = &state.run else { return };
+    let palette = theme::palette(ui.ctx());
+    ui.add_space(4.0);
+    ui.separator();
+    theme::caption(ui, "THIS RUN");
+    ui.label(RichText::new(format!("{} on {}", run.record.model, run.record.data)).strong());
+    let share = 100.0 * run.batch_norm_parameters as f64 / run.parameters.max(1) as f64;
+    ui.label(
+        RichText::new(format!(
+            "{} parameters, {share:.1} % batch norm · seed {}",
+            run.parameters, run.record.options.seed
+        ))
+        .small()
+        .color(palette.faint),
+    );
+    if let RunStatus::Diverged(message) = &run.record.status {
+        ui.add(egui::Label::new(RichText::new(message).small().color(palette.warning)).wrap());
+    }
+    let results = state.results();
+    if results.last.is_some() {
+        egui::Grid::new("results")
+            .num_columns(4)
+            .spacing([12.0, 3.0])
+            .show(ui, |ui| {
+                for head in ["", "train", "test", "test acc."] {
+                    ui.label(RichText::new(head).small().color(palette.faint));
+                }
+                ui.end_row();
+                for (name, measured) in [
+                    ("Last SGD", results.last),
+                    ("SWA", results.swa),
+                    ("SGD", results.sgd),
+                ] {
+                    if let Some(m) = measured {
+                        ui.label(name);
+                        ui.label(RichText::new(format!("{:.3}", m.train.loss)).color(palette.train));
+                        ui.label(RichText::new(format!("{:.3}", m.test.loss)).color(palette.test));
+                        ui.label(format!("{:.1} %", 100.0 * m.test.accuracy));
+                        ui.end_row();
+                    }
+                }
+            })
+            .response
+            .on_hover_text("losses with batch-norm statistics recomputed at each solution:\nthe last SGD iterate, the average (SWA), and SGD started from the average");
+    }
+    let unfinished = run.record.status == RunStatus::Unfinished && state.training.is_none();
+    if unfinished
+        && ui
+            .button("Continue this run")
+            .on_hover_text("train on from its last whole epoch")
+            .clicked()
+    {
+        commands.push(Command::Continue);
+    }
+}
+
+impl State {
+    /// Name of the folder that would be written, without looking at the disk every frame.
+    fn fresh_folder_hint(&self) -> String {
+        format!("{}/…", self.runs.display())
+    }
+}
+
+/// Seconds as people say them.
+pub fn duration(seconds: f64) -> String {
+    if seconds < 1.0 {
+        "under 1 s".to_owned()
+    } else if seconds < 90.0 {
+        format!("{seconds:.0} s")
+    } else if seconds < 5400.0 {
+        format!("{:.0} min", seconds / 60.0)
+    } else {
+        format!("{:.1} h", seconds / 3600.0)
+    }
+}
+
+/// Gives a widget its accessible name.
+pub fn name(response: &egui::Response, name: &str) {
+    response.ctx.accesskit_node_builder(response.id, |node| node.set_label(name));
+}
+
+fn right<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
+    ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), add)
+        .inner
+}
+
+fn text_row(
+    ui: &mut Ui,
+    label: &str,
+    text: &mut String,
+    hint: &str,
+    examples: impl FnOnce(&mut String, &mut Ui),
+) {
+    ui.horizontal(|ui| {
+        let name = ui.label(label);
+        right(ui, |ui| {
+            ComboBox::from_id_salt(label)
+                .width(0.0)
+                .selected_text("")
+                .show_ui(ui, |ui| examples(text, ui))
+                .response
+                .on_hover_text("examples");
+            ui.add(TextEdit::singleline(text).desired_width(ui.available_width() - 4.0))
+                .labelled_by(name.id)
+                .on_hover_text(hint);
+        });
+    });
+}
+
+fn number(ui: &mut Ui, label: &str, value: &mut usize, speed: f64, hint: &str) {
+    ui.horizontal(|ui| {
+        let name = ui.label(label).on_hover_text(hint);
+        right(ui, |ui| {
+            ui.add(DragValue::new(value).speed(speed))
+                .labelled_by(name.id)
+                .on_hover_text(hint)
+        });
+    });
+}
+
+fn rate(ui: &mut Ui, label: &str, value: &mut f64, hint: &str) {
+    let speed = (value.abs() * 0.01).max(1e-5);
+    ui.horizontal(|ui| {
+        let name = ui.label(label).on_hover_text(hint);
+        right(ui, |ui| {
+            ui.add(DragValue::new(value).speed(speed).max_decimals(6))
+                .labelled_by(name.id)
+                .on_hover_text(hint)
+        });
+    });
+}

@@ -1,0 +1,406 @@
+//! Centre: the curves along the line, the marked point that walks along them, and the direction pad.
+
+use egui::{Align2, Color32, FontId, RichText, Ui, Vec2b};
+use egui_plot::{
+    GridInput, GridMark, Legend, Line, LineStyle, MarkerShape, Plot, PlotBounds, PlotPoint, PlotPoints, Points, Text,
+    VLine,
+};
+
+use super::command::Command;
+use super::pad;
+use super::state::{LossAxis, Picture, State};
+use super::theme::{self, Palette};
+use crate::data::Part;
+use crate::engine::SliceView;
+use crate::figure::chart::{LOGARITHMIC_FROM, number};
+use crate::landscape::Curve;
+use crate::landscape::curve::loss_range;
+use crate::objective::BatchNormPolicy;
+
+/// The panel.
+pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
+    header(ui, state, commands);
+    ui.add_space(4.0);
+    let height = ui.available_height();
+    ui.horizontal_top(|ui| {
+        let width = ui.available_width() - pad::WIDTH - 14.0;
+        ui.allocate_ui(egui::vec2(width, height), |ui| match state.slice.clone() {
+            Some(slice) => curves(ui, state, &slice),
+            None => empty(ui, state, commands),
+        });
+        ui.allocate_ui(egui::vec2(pad::WIDTH, height), |ui| {
+            ui.vertical(|ui| pad::show(ui, state, commands));
+        });
+    });
+}
+
+fn header(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
+    let ready = state.run.as_ref().is_some_and(|run| run.swa && run.sgd);
+    ui.horizontal(|ui| {
+        for (picture, text, hint) in [
+            (Picture::Direction, "Direction", "the loss along the pad's direction: L(w + l·u) (1)"),
+            (
+                Picture::Comparison,
+                "Compare",
+                "the pad's two directions over each other, batch norm and the rest, say (2)",
+            ),
+            (
+                Picture::Interpolation,
+                "SWA → SGD",
+                "L(w_SWA + t·(w_SGD − w_SWA)), once averaging and SGD from the average are done (3)",
+            ),
+        ] {
+            let enabled = state.run.is_some() && (picture != Picture::Interpolation || ready);
+            let response = ui
+                .add_enabled(enabled, egui::Button::selectable(state.look.picture == picture, text))
+                .on_hover_text(hint)
+                .on_disabled_hover_text(hint);
+            if response.clicked() {
+                commands.push(Command::Show(picture));
+            }
+        }
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            let axis = match state.loss_axis {
+                LossAxis::Automatic => "Loss: auto",
+                LossAxis::Linear => "Loss: linear",
+                LossAxis::Logarithmic => "Loss: log",
+            };
+            if ui
+                .button(axis)
+                .on_hover_text("vertical axis: automatic, linear or logarithmic")
+                .clicked()
+            {
+                state.loss_axis = match state.loss_axis {
+                    LossAxis::Automatic => LossAxis::Linear,
+                    LossAxis::Linear => LossAxis::Logarithmic,
+                    LossAxis::Logarithmic => LossAxis::Automatic,
+                };
+            }
+            let policy = egui::ComboBox::from_id_salt("policy")
+                .selected_text(format!("bn {}", state.look.policy))
+                .width(104.0)
+                .show_ui(ui, |ui| {
+                    for policy in BatchNormPolicy::ALL {
+                        ui.selectable_value(&mut state.look.policy, policy, policy.name())
+                            .on_hover_text(policy.explanation());
+                    }
+                })
+                .response
+                .on_hover_text(state.look.policy.explanation());
+            super::source::name(&policy, "Batch-norm policy");
+        });
+    });
+}
+
+fn empty(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui.ctx());
+    ui.vertical_centered(|ui| {
+        ui.add_space(ui.available_height() * 0.32);
+        if state.run.is_some() {
+            ui.spinner();
+            ui.label(RichText::new("evaluating the first slice …").color(palette.faint));
+            return;
+        }
+        ui.label(RichText::new("No valley in sight yet").heading());
+        ui.add_space(4.0);
+        ui.label(
+            RichText::new("Train the built-in example, or drop a run folder on this window.").color(palette.faint),
+        );
+        ui.add_space(8.0);
+        if ui
+            .button("Train the example")
+            .on_hover_text("Space does the same")
+            .clicked()
+        {
+            commands.push(Command::Train);
+        }
+    });
+}
+
+/// How losses become heights: as they are, or by their logarithm.
+#[derive(Clone, Copy)]
+struct Height {
+    logarithmic: bool,
+}
+
+impl Height {
+    fn of(self, loss: f64) -> f64 {
+        if self.logarithmic {
+            loss.max(1e-12).log10()
+        } else {
+            loss
+        }
+    }
+
+    fn loss(self, height: f64) -> f64 {
+        if self.logarithmic {
+            10f64.powf(height)
+        } else {
+            height
+        }
+    }
+}
+
+fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
+    let palette = theme::palette(ui.ctx());
+    let shown: Vec<&Curve> = slice.lines.iter().map(|line| &line.record.curve).collect();
+    let Some((low, high)) = loss_range(shown.iter().copied()) else {
+        ui.vertical_centered(|ui| {
+            ui.add_space(ui.available_height() * 0.35);
+            ui.label(RichText::new("no loss along this line is finite").color(palette.warning));
+            ui.label("go back to an earlier epoch, or to another direction");
+        });
+        return;
+    };
+    let height = Height {
+        logarithmic: low > 0.0
+            && match state.loss_axis {
+                LossAxis::Automatic => high / low > LOGARITHMIC_FROM,
+                LossAxis::Linear => false,
+                LossAxis::Logarithmic => true,
+            },
+    };
+    let interpolation = state.look.picture == Picture::Interpolation;
+    let range = slice.request.range;
+    let (bottom, top) = (height.of(low), height.of(high));
+    let room = ((top - bottom) * 0.07).max(1e-3);
+    let x_label = if interpolation {
+        "position t of w_SWA + t·(w_SGD − w_SWA)"
+    } else {
+        "position l of w + l·u"
+    };
+    let interactive = state.look.picture != Picture::Comparison;
+    let position = state.look.position;
+    let response = Plot::new("slice")
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_axis_zoom_drag(false)
+        .allow_double_click_reset(false)
+        .sense(egui::Sense::click_and_drag())
+        .x_axis_label(x_label)
+        .y_axis_label("cross-entropy loss")
+        .y_axis_formatter(move |mark, _| number(height.loss(mark.value)))
+        .x_axis_formatter(|mark, _| number(mark.value))
+        .y_grid_spacer(move |input| grid(height, &input))
+        .label_formatter(move |hover| {
+            let (egui_plot::HoverPosition::NearDataPoint { position, .. }
+            | egui_plot::HoverPosition::Elsewhere { position }) = hover;
+            Some(format!("l = {:.2}\nloss {:.4}", position.x, height.loss(position.y)))
+        })
+        .legend(Legend::default().position(egui_plot::Corner::RightTop).background_alpha(0.6))
+        .show_axes(Vec2b::TRUE)
+        .grid_color(palette.grid)
+        .x_grid_spacer(move |input| round_marks(input.bounds, 6.0))
+        .y_axis_min_width(46.0)
+        .set_margin_fraction(egui::Vec2::ZERO)
+        .show(ui, |plot| {
+            plot.set_auto_bounds(Vec2b::FALSE);
+            plot.set_plot_bounds(PlotBounds::from_min_max([range.0, bottom - room], [range.1, top + room]));
+            if interpolation {
+                for (x, label) in [(0.0, "SWA"), (1.0, "SGD")] {
+                    plot.vline(VLine::new("", x).color(palette.reference).width(1.0).style(LineStyle::dashed_dense()));
+                    plot.text(
+                        Text::new(
+                            "",
+                            PlotPoint::new(x, top + 0.55 * room),
+                            RichText::new(format!(" {label}")).size(13.0).strong(),
+                        )
+                        .color(palette.reference)
+                        .anchor(Align2::LEFT_CENTER),
+                    );
+                }
+            } else {
+                plot.vline(VLine::new("", 0.0).color(palette.reference).width(0.8).style(LineStyle::dotted_dense()));
+            }
+            let several = slice.lines.len() > 1;
+            for (index, line) in slice.lines.iter().enumerate() {
+                for part in Part::BOTH {
+                    let look = CurveLook::of(&palette, index, part, several, &line.record.label);
+                    draw_curve(plot, &line.record.curve, part, &look, height, top);
+                    // Finer values on their way show as dots, so that nothing jumps unseen.
+                    let dots: Vec<[f64; 2]> = line
+                        .incoming
+                        .losses(part)
+                        .filter(|(_, loss)| loss.is_finite())
+                        .map(|(x, loss)| [x, height.of(loss)])
+                        .collect();
+                    plot.points(
+                        Points::new("", PlotPoints::from(dots))
+                            .radius(2.0)
+                            .color(look.colour.gamma_multiply(0.8))
+                            .allow_hover(false),
+                    );
+                }
+            }
+            if interactive {
+                plot.vline(VLine::new("", position).color(palette.handle.gamma_multiply(0.7)).width(1.2));
+                if let Some(value) = slice.lines.first().and_then(|line| line.record.curve.at(position)) {
+                    for (part, colour) in Part::BOTH.into_iter().zip([palette.train, palette.test]) {
+                        let loss = value.part(part).loss;
+                        if loss.is_finite() {
+                            let at = vec![[position, height.of(loss)]];
+                            plot.points(
+                                Points::new("", at.clone()).radius(7.0).color(palette.handle).allow_hover(false),
+                            );
+                            plot.points(Points::new("", at).radius(5.0).color(colour).allow_hover(false));
+                        }
+                    }
+                }
+            }
+        });
+    super::source::name(&response.response, "Loss curve");
+    level_badge(ui, slice, &palette, response.response.rect);
+    walk(state, &response, range, interactive);
+}
+
+/// Dragging along the curve moves the marked position; a double click takes it as the new point.
+fn walk(state: &mut State, response: &egui_plot::PlotResponse<()>, range: (f64, f64), interactive: bool) {
+    let plot = &response.response;
+    if !interactive {
+        state.holding = false;
+        return;
+    }
+    let pointer = plot.interact_pointer_pos();
+    if let Some(pointer) = pointer.filter(|_| plot.dragged() || plot.clicked()) {
+        let x = response.transform.value_from_position(pointer).x.clamp(range.0, range.1);
+        // Close to the middle the marker snaps, so that one finds back to where one was.
+        let snap = 0.012 * (range.1 - range.0);
+        state.look.position = if x.abs() < snap { 0.0 } else { x };
+    }
+    state.holding = plot.dragged();
+    if plot.double_clicked() {
+        state.look.settle();
+    }
+    if plot.hovered() {
+        plot.ctx.set_cursor_icon(egui::CursorIcon::ResizeHorizontal);
+    }
+}
+
+struct CurveLook {
+    name: String,
+    colour: Color32,
+    dashed: bool,
+}
+
+impl CurveLook {
+    /// One line: train and test in two colours. Two lines over each other: a colour each, test dashed.
+    fn of(palette: &Palette, index: usize, part: Part, several: bool, label: &str) -> Self {
+        let colours = [palette.train, palette.test];
+        if several {
+            Self {
+                name: format!("{label}, {}", part.name()),
+                colour: colours[index % 2],
+                dashed: part == Part::Test,
+            }
+        } else {
+            Self {
+                name: part.name().to_owned(),
+                colour: colours[usize::from(part == Part::Test)],
+                dashed: false,
+            }
+        }
+    }
+}
+
+fn draw_curve(
+    plot: &mut egui_plot::PlotUi,
+    curve: &Curve,
+    part: Part,
+    look: &CurveLook,
+    height: Height,
+    top: f64,
+) {
+    for stretch in curve.stretches(part) {
+        let points: PlotPoints = stretch.iter().map(|&(x, loss)| [x, height.of(loss)]).collect();
+        let mut line = Line::new(look.name.clone(), points).color(look.colour).width(2.6);
+        if look.dashed {
+            line = line.style(LineStyle::dashed_loose());
+        }
+        plot.line(line);
+    }
+    let lost: Vec<[f64; 2]> = curve
+        .losses(part)
+        .filter(|(_, loss)| !loss.is_finite())
+        .map(|(x, _)| [x, top])
+        .collect();
+    if !lost.is_empty() {
+        plot.points(
+            Points::new(format!("{}: not finite", look.name), lost)
+                .shape(MarkerShape::Cross)
+                .radius(6.0)
+                .color(look.colour),
+        );
+    }
+    if let Some(minimum) = curve.minimum(part) {
+        plot.points(
+            Points::new("", vec![[minimum.position, height.of(minimum.loss)]])
+                .shape(MarkerShape::Diamond)
+                .radius(5.5)
+                .color(look.colour)
+                .allow_hover(false),
+        );
+    }
+}
+
+/// What the curve is made of, in the plot's corner.
+fn level_badge(ui: &Ui, slice: &SliceView, palette: &Palette, rect: egui::Rect) {
+    let level = slice.level;
+    let moving = slice.epoch.map_or(String::new(), |epoch| format!("live, epoch {epoch:.1} · "));
+    let text = if level.full {
+        format!("{moving}all {} train and {} test images", level.train_images, level.test_images)
+    } else {
+        format!(
+            "{moving}coarse: {} points, {} + {} images",
+            level.points, level.train_images, level.test_images
+        )
+    };
+    ui.painter().text(
+        rect.left_top() + egui::vec2(64.0, 8.0),
+        Align2::LEFT_TOP,
+        text,
+        FontId::proportional(11.5),
+        palette.faint,
+    );
+}
+
+/// About `count` round numbers within bounds.
+pub fn round_marks((low, high): (f64, f64), count: f64) -> Vec<GridMark> {
+    let rough = ((high - low) / count).max(1e-12);
+    let decade = 10f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|m| m * decade)
+        .find(|&step| step >= rough)
+        .unwrap_or(decade);
+    let first = (low / step).ceil() as i64;
+    let last = (high / step).floor() as i64;
+    (first..=last)
+        .map(|i| GridMark {
+            value: i as f64 * step,
+            step_size: high - low,
+        })
+        .collect()
+}
+
+/// Grid lines: 1, 2 and 5 of every decade where the axis is logarithmic, round numbers otherwise.
+fn grid(height: Height, input: &GridInput) -> Vec<GridMark> {
+    let (low, high) = input.bounds;
+    if !height.logarithmic {
+        return round_marks(input.bounds, 6.0);
+    }
+    let mut marks = Vec::new();
+    for decade in low.floor() as i32..=high.ceil() as i32 {
+        for factor in [1.0_f64, 2.0, 5.0] {
+            let value = f64::from(decade) + factor.log10();
+            if (low..=high).contains(&value) {
+                marks.push(GridMark {
+                    value,
+                    step_size: high - low,
+                });
+            }
+        }
+    }
+    marks
+}

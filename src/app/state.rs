@@ -1,0 +1,484 @@
+//! What the window shows: the run, the point and the direction looked at, and the history of looking.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::command::Command;
+use crate::checkpoint::{Results, RunStatus};
+use crate::engine::{
+    Anchor, CompassView, RunSummary, SliceRequest, SliceView, Step, TrainingStatus, Turn, Update, View,
+};
+use crate::experiment::demo;
+use crate::landscape::{Basis, DirectionKind};
+use crate::objective::BatchNormPolicy;
+use crate::training::TrainingOptions;
+
+/// Steps back that are remembered.
+const UNDO_STEPS: usize = 200;
+/// Time a snapshot is shown while the trajectory plays, at least.
+const PLAY_INTERVAL: Duration = Duration::from_millis(220);
+/// Range of positions along the interpolation: SWA is 0, SGD is 1.
+pub const INTERPOLATION_RANGE: (f64, f64) = (-2.0, 3.0);
+
+/// Which of the three pictures is on the stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Picture {
+    /// The slice along the pad's direction.
+    Direction,
+    /// The pad's two directions over each other.
+    Comparison,
+    /// From SWA to SGD.
+    Interpolation,
+}
+
+/// All that undo brings back: where one stands, and where one looks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// The solution the walk starts from.
+    pub anchor: Anchor,
+    /// Steps from there.
+    pub walk: Vec<Step>,
+    /// The picture on the stage.
+    pub picture: Picture,
+    /// u₁.
+    pub first: Basis,
+    /// u₂.
+    pub second: Basis,
+    /// φ, in radians.
+    pub angle: f64,
+    /// Batch-norm policy.
+    pub policy: BatchNormPolicy,
+    /// Slices reach from −reach to reach.
+    pub reach: f64,
+    /// The marked position along the slice.
+    pub position: f64,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            anchor: Anchor::Current,
+            walk: Vec::new(),
+            picture: Picture::Direction,
+            first: Basis::Random(DirectionKind::BatchNorm, 1),
+            second: Basis::Random(DirectionKind::NonBatchNorm, 1),
+            angle: std::f64::consts::FRAC_PI_4,
+            policy: BatchNormPolicy::Running,
+            reach: 3.0,
+            position: 0.0,
+        }
+    }
+}
+
+impl Look {
+    /// The pad's direction.
+    pub fn turn(&self) -> Turn {
+        Turn {
+            first: self.first,
+            second: self.second,
+            angle: self.angle,
+        }
+    }
+
+    /// Range of positions on the stage.
+    pub fn range(&self) -> (f64, f64) {
+        match self.picture {
+            Picture::Interpolation => INTERPOLATION_RANGE,
+            _ => (-self.reach, self.reach),
+        }
+    }
+
+    /// Takes the marked position as the new point w: what follows starts there.
+    pub fn settle(&mut self) {
+        if self.picture == Picture::Direction && self.position != 0.0 {
+            self.walk.push(Step {
+                turn: self.turn(),
+                position: self.position,
+            });
+            self.position = 0.0;
+        }
+    }
+}
+
+/// The form on the left.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// Model name.
+    pub model: String,
+    /// Data specification.
+    pub data: String,
+    /// Hyper-parameters.
+    pub options: TrainingOptions,
+    /// Run folder to write; empty for a fresh one under `runs`.
+    pub folder: String,
+    /// Run folder to open.
+    pub open: String,
+}
+
+/// A message shown until it is dismissed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What happened.
+    pub text: String,
+    /// Whether something went wrong.
+    pub failed: bool,
+}
+
+/// What to write, and where.
+#[derive(Clone, Debug, Default)]
+pub struct ExportForm {
+    /// Whether the window for it is open.
+    pub open: bool,
+    /// File name; its ending says what is written.
+    pub path: String,
+    /// The training curve instead of the stage.
+    pub training_curve: bool,
+}
+
+/// The vertical axis of the stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LossAxis {
+    /// Logarithmic where the range asks for it.
+    #[default]
+    Automatic,
+    /// Linear.
+    Linear,
+    /// Logarithmic.
+    Logarithmic,
+}
+
+/// Everything the panels read.
+pub struct State {
+    /// The form on the left.
+    pub form: Form,
+    /// Folder of new runs.
+    pub runs: PathBuf,
+    /// Device, for people.
+    pub device: String,
+    /// The run that is open.
+    pub run: Option<RunSummary>,
+    /// Training loss within epochs, since the run was opened.
+    pub train_points: Vec<[f64; 2]>,
+    /// How far training is.
+    pub training: Option<Arc<TrainingStatus>>,
+    /// The slice.
+    pub slice: Option<Arc<SliceView>>,
+    /// The pad's map.
+    pub compass: Option<Arc<CompassView>>,
+    /// Where one stands and looks.
+    pub look: Look,
+    /// Whether the trajectory plays.
+    pub playing: bool,
+    /// The vertical axis.
+    pub loss_axis: LossAxis,
+    /// Messages.
+    pub notices: VecDeque<Notice>,
+    /// The export window.
+    pub export: ExportForm,
+    /// Whether the right-hand end of a dragged slider or handle is held: undo waits for its release.
+    pub holding: bool,
+    settled: Look,
+    undo: Vec<Look>,
+    redo: Vec<Look>,
+    requested: Option<SliceRequest>,
+    last_play: Instant,
+}
+
+impl State {
+    /// An empty window.
+    pub fn new(runs: PathBuf, device: String) -> Self {
+        Self {
+            form: Form {
+                model: demo::MODEL.to_owned(),
+                data: demo::DATA.to_owned(),
+                options: TrainingOptions::default(),
+                folder: String::new(),
+                open: String::new(),
+            },
+            runs,
+            device,
+            run: None,
+            train_points: Vec::new(),
+            training: None,
+            slice: None,
+            compass: None,
+            look: Look::default(),
+            playing: false,
+            loss_axis: LossAxis::default(),
+            notices: VecDeque::new(),
+            export: ExportForm::default(),
+            holding: false,
+            settled: Look::default(),
+            undo: Vec::new(),
+            redo: Vec::new(),
+            requested: None,
+            last_play: Instant::now(),
+        }
+    }
+
+    /// Whether weights move right now.
+    pub fn is_training(&self) -> bool {
+        self.training.as_ref().is_some_and(|t| !t.paused)
+    }
+
+    /// Number of the newest snapshot.
+    pub fn last_epoch(&self) -> usize {
+        self.run
+            .as_ref()
+            .map_or(0, |run| run.snapshots.saturating_sub(1))
+    }
+
+    /// Epoch on the timeline: that of the anchor.
+    pub fn epoch(&self) -> f64 {
+        match self.look.anchor {
+            Anchor::Epoch(epoch) => epoch as f64,
+            Anchor::Current => self
+                .training
+                .as_ref()
+                .map_or(self.last_epoch() as f64, |t| t.epoch),
+            Anchor::Swa => self
+                .run
+                .as_ref()
+                .map_or(0.0, |run| run.record.options.epochs as f64),
+            Anchor::Sgd => self.last_epoch() as f64,
+        }
+    }
+
+    /// Measured solutions of the run.
+    pub fn results(&self) -> Results {
+        self.run
+            .as_ref()
+            .map(|run| run.record.results)
+            .unwrap_or_default()
+    }
+
+    /// Shows a message.
+    pub fn notice(&mut self, text: impl Into<String>, failed: bool) {
+        let notice = Notice {
+            text: text.into(),
+            failed,
+        };
+        if self.notices.back() != Some(&notice) {
+            self.notices.push_back(notice);
+        }
+        while self.notices.len() > 4 {
+            self.notices.pop_front();
+        }
+    }
+
+    /// A folder under `runs` that does not exist yet, named after the model and seed.
+    pub fn fresh_folder(&self) -> PathBuf {
+        let model: String = self
+            .form
+            .model
+            .chars()
+            .map(|c| if c.is_alphanumeric() { c } else { '-' })
+            .collect();
+        let name = format!("{model}-seed{}", self.form.options.seed);
+        (1..)
+            .map(|n| {
+                if n == 1 {
+                    self.runs.join(&name)
+                } else {
+                    self.runs.join(format!("{name}-{n}"))
+                }
+            })
+            .find(|path| !path.exists())
+            .unwrap_or_else(|| self.runs.join(&name))
+    }
+
+    /// A name for a picture of the stage, in the run's folder.
+    pub fn export_path(&self, ending: &str) -> PathBuf {
+        let folder = self
+            .run
+            .as_ref()
+            .map_or(Path::new("."), |run| run.path.as_path());
+        let name = match (self.export.training_curve, self.look.picture) {
+            (true, _) => "training",
+            (false, Picture::Direction) => "slice",
+            (false, Picture::Comparison) => "comparison",
+            (false, Picture::Interpolation) => "interpolation",
+        };
+        folder.join(format!("{name}.{ending}"))
+    }
+
+    /// Takes a message from the worker.
+    pub fn receive(&mut self, update: Update) {
+        match update {
+            Update::Opened(summary) => {
+                self.look = Look {
+                    policy: self.look.policy,
+                    ..Look::default()
+                };
+                if summary.batch_norm_parameters == 0 {
+                    self.look.first = Basis::Random(DirectionKind::Uniform, 1);
+                    self.look.second = Basis::Random(DirectionKind::Gaussian, 1);
+                }
+                if summary.sgd && summary.record.status == RunStatus::Finished {
+                    self.show_interpolation();
+                }
+                self.train_points.clear();
+                self.playing = false;
+                self.settled = self.look.clone();
+                self.undo.clear();
+                self.redo.clear();
+                self.requested = None;
+                self.run = Some(*summary);
+            }
+            Update::TrainPoint(epoch, loss) => self.train_points.push([epoch, loss]),
+            Update::Epoch(row) => {
+                if let Some(run) = &mut self.run {
+                    run.snapshots = row.epoch + 1;
+                    run.metrics.retain(|r| r.epoch < row.epoch);
+                    run.metrics.push(row);
+                }
+            }
+            Update::Solution(name, measured) => {
+                if let Some(run) = &mut self.run {
+                    let results = &mut run.record.results;
+                    match name {
+                        "last" => results.last = Some(measured),
+                        "swa" => {
+                            results.swa = Some(measured);
+                            run.swa = true;
+                        }
+                        _ => {
+                            results.sgd = Some(measured);
+                            run.sgd = true;
+                        }
+                    }
+                }
+            }
+            Update::TrainingEnded(finished) => {
+                if let (true, Some(run)) = (finished, &mut self.run) {
+                    run.record.status = RunStatus::Finished;
+                    // Whoever only watched sees what the run was for; whoever explores is left alone.
+                    if run.sgd && self.undo.is_empty() && self.look == Look::default() {
+                        self.show_interpolation();
+                        self.settled = self.look.clone();
+                    }
+                }
+            }
+            Update::Failed(text) => self.notice(text, true),
+            Update::Exported(path) => self.notice(format!("written: {}", path.display()), false),
+        }
+    }
+
+    /// Puts the interpolation on the stage, with statistics recomputed at every point as in the papers.
+    pub fn show_interpolation(&mut self) {
+        self.look.picture = Picture::Interpolation;
+        self.look.policy = BatchNormPolicy::Recompute;
+        self.look.position = 0.0;
+    }
+
+    /// Puts another picture on the stage.
+    pub fn show_picture(&mut self, picture: Picture) {
+        if picture == self.look.picture {
+            return;
+        }
+        if picture == Picture::Interpolation {
+            self.show_interpolation();
+            return;
+        }
+        if self.look.picture == Picture::Interpolation {
+            self.look.policy = BatchNormPolicy::Running;
+            if matches!(self.look.anchor, Anchor::Current | Anchor::Epoch(_)) {
+                self.look.anchor = Anchor::Swa;
+                self.look.walk.clear();
+            }
+        }
+        self.look.position = 0.0;
+        self.look.picture = picture;
+    }
+
+    /// Stands at another solution.
+    pub fn stand_at(&mut self, anchor: Anchor) {
+        if self.look.picture == Picture::Interpolation {
+            self.look.picture = Picture::Direction;
+            self.look.policy = BatchNormPolicy::Running;
+        }
+        self.look.anchor = anchor;
+        self.look.walk.clear();
+        self.look.position = 0.0;
+    }
+
+    /// Remembers the look for undo once the hand lets go, and lets the trajectory play.
+    pub fn advance(&mut self, context: &egui::Context, commands: &mut Vec<Command>) {
+        let down = context.input(|input| input.pointer.any_down());
+        if !down && !self.playing && self.look != self.settled {
+            let before = std::mem::replace(&mut self.settled, self.look.clone());
+            self.undo.push(before);
+            if self.undo.len() > UNDO_STEPS {
+                self.undo.remove(0);
+            }
+            self.redo.clear();
+        }
+        if self.playing {
+            let shown = self
+                .slice
+                .as_ref()
+                .is_some_and(|slice| slice.request.anchor == self.look.anchor);
+            let passed = self.last_play.elapsed();
+            if shown && passed >= PLAY_INTERVAL {
+                self.last_play = Instant::now();
+                commands.push(Command::PlayStep);
+            }
+            context.request_repaint_after(PLAY_INTERVAL.saturating_sub(passed));
+        }
+    }
+
+    /// Goes one look back (or, with `forward`, forth).
+    pub fn step_back(&mut self, forward: bool) {
+        let (from, to) = if forward {
+            (&mut self.redo, &mut self.undo)
+        } else {
+            (&mut self.undo, &mut self.redo)
+        };
+        if let Some(look) = from.pop() {
+            to.push(std::mem::replace(&mut self.look, look));
+            self.settled = self.look.clone();
+        }
+    }
+
+    /// Whether there is something to undo and to redo.
+    pub fn history(&self) -> (bool, bool) {
+        (!self.undo.is_empty(), !self.redo.is_empty())
+    }
+
+    /// The slice to ask for, where it is another than the one asked for last. The marked position alone asks for
+    /// nothing while it moves; where it stops, it is measured.
+    pub fn slice_request(&mut self) -> Option<SliceRequest> {
+        let run = self.run.as_ref()?;
+        let look = &self.look;
+        let view = match look.picture {
+            Picture::Direction => View::Direction(look.turn()),
+            Picture::Comparison => View::Comparison(look.first, look.second),
+            Picture::Interpolation if run.swa && run.sgd => View::Interpolation,
+            Picture::Interpolation => return None,
+        };
+        let marked = match (&self.requested, self.holding) {
+            (Some(before), true) => before.marked,
+            _ => look.position,
+        };
+        let request = SliceRequest {
+            anchor: look.anchor,
+            walk: look.walk.clone(),
+            view,
+            policy: look.policy,
+            range: look.range(),
+            marked,
+            compass: (look.picture == Picture::Direction).then_some((look.first, look.second)),
+        };
+        (self.requested.as_ref() != Some(&request)).then(|| {
+            self.requested = Some(request.clone());
+            request
+        })
+    }
+
+    /// Asks for the slice again, even if it is the one asked for last.
+    pub fn forget_request(&mut self) {
+        self.requested = None;
+    }
+}

@@ -1,0 +1,147 @@
+//! Bottom: the training curves, and the timeline that scrubs and plays through the trajectory.
+
+use egui::{RichText, Ui, Vec2b};
+use egui_plot::{Corner, Legend, Line, LineStyle, Plot, PlotBounds, PlotPoints, VLine};
+
+use super::command::Command;
+use super::source::name;
+use super::stage::round_marks;
+use super::state::State;
+use super::theme;
+use crate::checkpoint::EpochMetrics;
+use crate::engine::Anchor;
+use crate::figure::chart::number;
+
+/// The panel.
+pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui.ctx());
+    ui.horizontal(|ui| {
+        theme::caption(ui, "TRAJECTORY");
+        let Some(run) = &state.run else {
+            ui.label(RichText::new("the training curves appear here").small().color(palette.faint));
+            return;
+        };
+        let text = match (&state.training, state.playing) {
+            (Some(training), _) if training.paused => "Go on training",
+            (Some(_), _) => "Pause training",
+            (None, true) => "Hold",
+            (None, false) => "Play",
+        };
+        if ui.button(text).on_hover_text("play through the snapshots, or pause training (Space)").clicked() {
+            commands.push(Command::PlayOrPause);
+        }
+        let last = state.last_epoch();
+        let mut epoch = match state.look.anchor {
+            Anchor::Epoch(epoch) => epoch,
+            _ => state.epoch().round() as usize,
+        };
+        ui.spacing_mut().slider_width = (ui.available_width() - 190.0).max(120.0);
+        let slider = ui
+            .add_enabled(last > 0, egui::Slider::new(&mut epoch, 0..=last.max(1)).show_value(false))
+            .on_hover_text("scrub through the snapshots w_t (← →); the slice follows");
+        name(&slider, "Epoch");
+        if slider.changed() {
+            commands.push(Command::GoToEpoch(epoch));
+        }
+        let total = run.total_epochs();
+        let place = match state.look.anchor {
+            Anchor::Current if state.is_training() => format!("live, epoch {:.1} of {total}", state.epoch()),
+            Anchor::Swa => format!("SWA, {last} of {total} epochs"),
+            Anchor::Sgd => format!("SGD from SWA, epoch {last}"),
+            _ => format!("w after epoch {epoch} of {total}"),
+        };
+        ui.label(place);
+    });
+    ui.add_space(2.0);
+    curves(ui, state, commands);
+}
+
+fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui.ctx());
+    let metrics: &[EpochMetrics] = state.run.as_ref().map_or(&[], |run| run.metrics());
+    let rows = |value: fn(&EpochMetrics) -> f64| -> Vec<[f64; 2]> {
+        metrics
+            .iter()
+            .map(|row| [row.epoch as f64, value(row)])
+            .filter(|[_, y]| y.is_finite())
+            .collect()
+    };
+    // Within epochs the train curve has more points than the table; without them, the table's rows do.
+    let train = if state.train_points.len() > metrics.len() {
+        state.train_points.clone()
+    } else {
+        rows(|row| row.train_loss)
+    };
+    let test = rows(|row| row.test_loss);
+    let total = state.run.as_ref().map_or(1, |run| run.total_epochs().max(1)) as f64;
+    let top = train
+        .iter()
+        .chain(&test)
+        .map(|p| p[1])
+        .fold(0.0_f64, f64::max);
+    let top = if top > 0.0 { (1.06 * top).min(8.0) } else { 1.0 };
+    let now = state.epoch();
+    let response = Plot::new("training")
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_axis_zoom_drag(false)
+        .allow_double_click_reset(false)
+        .sense(egui::Sense::click_and_drag())
+        .show_axes(Vec2b::TRUE)
+        .x_axis_formatter(|mark, _| number(mark.value))
+        .y_axis_formatter(|mark, _| number(mark.value))
+        .y_axis_min_width(40.0)
+        .grid_color(palette.grid)
+        .x_grid_spacer(|input| round_marks(input.bounds, 8.0))
+        .y_grid_spacer(|input| round_marks(input.bounds, 4.0))
+        .label_formatter(|hover| {
+            let (egui_plot::HoverPosition::NearDataPoint { position, .. }
+            | egui_plot::HoverPosition::Elsewhere { position }) = hover;
+            Some(format!("epoch {:.0}\nloss {:.3}", position.x, position.y))
+        })
+        .legend(Legend::default().position(Corner::RightTop).background_alpha(0.5))
+        .show(ui, |plot| {
+            plot.set_auto_bounds(Vec2b::FALSE);
+            plot.set_plot_bounds(PlotBounds::from_min_max([0.0, 0.0], [total, top]));
+            if let Some(run) = &state.run {
+                let options = &run.record.options;
+                if options.averages() {
+                    for epoch in [options.swa_start, options.epochs] {
+                        plot.vline(
+                            VLine::new("", epoch as f64)
+                                .color(palette.reference.gamma_multiply(0.7))
+                                .width(1.0)
+                                .style(LineStyle::dashed_dense()),
+                        );
+                    }
+                    for (epoch, text) in [(options.swa_start, " averaging"), (options.epochs, " SGD from SWA")] {
+                        plot.text(
+                            egui_plot::Text::new(
+                                "",
+                                egui_plot::PlotPoint::new(epoch as f64, 0.93 * top),
+                                RichText::new(text).size(11.0),
+                            )
+                            .color(palette.faint)
+                            .anchor(egui::Align2::LEFT_CENTER),
+                        );
+                    }
+                }
+            }
+            plot.line(Line::new("train", PlotPoints::from(train)).color(palette.train).width(1.8));
+            plot.line(Line::new("test", PlotPoints::from(test)).color(palette.test).width(1.8));
+            if state.run.is_some() {
+                plot.vline(VLine::new("", now).color(palette.handle).width(1.4));
+            }
+        });
+    name(&response.response, "Training curves");
+    let plot = &response.response;
+    if (plot.dragged() || plot.clicked())
+        && state.run.is_some()
+        && let Some(pointer) = plot.interact_pointer_pos()
+    {
+        let epoch = response.transform.value_from_position(pointer).x.round().max(0.0) as usize;
+        commands.push(Command::GoToEpoch(epoch));
+    }
+}

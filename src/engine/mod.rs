@@ -1,0 +1,161 @@
+//! The background worker that owns the device and all tensors. The window sends requests and never waits; answers come
+//! back as a stream of small messages and as latest-value slots.
+
+mod inbox;
+pub mod request;
+mod session;
+mod slice;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use inbox::Inbox;
+pub use request::{
+    Anchor, CompassView, LineView, Request, RunSummary, SliceRequest, SliceView, Step, TrainRequest,
+    TrainingStatus, Turn, Update, View,
+};
+
+use crate::checkpoint::{EpochMetrics, RunRecord};
+use crate::error::{Error, Result};
+use crate::objective::Compute;
+
+/// Called after every answer, from the worker's thread: asks the window for a repaint.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// A value of which only the latest matters. The lock is held for a pointer's copy, never for work.
+#[derive(Debug)]
+pub struct Slot<T>(Mutex<Option<Arc<T>>>);
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> Slot<T> {
+    /// The latest value.
+    pub fn get(&self) -> Option<Arc<T>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Replaces it.
+    pub fn set(&self, value: Option<T>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value.map(Arc::new);
+    }
+}
+
+/// The latest values.
+#[derive(Debug, Default)]
+pub struct Slots {
+    /// The slice under the mouse.
+    pub slice: Slot<SliceView>,
+    /// The polar map behind the direction pad.
+    pub compass: Slot<CompassView>,
+    /// How far training is; empty when none goes on.
+    pub training: Slot<TrainingStatus>,
+}
+
+/// The window's end of the worker.
+pub struct Engine {
+    inbox: Arc<Inbox>,
+    slots: Arc<Slots>,
+    updates: Receiver<Update>,
+    sender: Sender<Update>,
+    wake: Waker,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the worker on a device.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(compute: Compute, wake: Waker) -> Result<Self> {
+        let (sender, updates) = mpsc::channel();
+        let (inbox, slots) = (Arc::new(Inbox::default()), Arc::new(Slots::default()));
+        let worker =
+            worker::Worker::new(compute, inbox.clone(), slots.clone(), sender.clone(), wake.clone());
+        let worker = std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || worker.run())
+            .map_err(|error| Error::Request(format!("the worker could not start: {error}")))?;
+        Ok(Self {
+            inbox,
+            slots,
+            updates,
+            sender,
+            wake,
+            worker: Some(worker),
+        })
+    }
+
+    /// Sends a request. A live one replaces the live one before it.
+    pub fn send(&self, request: Request) {
+        self.inbox.push(request);
+    }
+
+    /// Messages since the last call.
+    pub fn updates(&self) -> Vec<Update> {
+        self.updates.try_iter().collect()
+    }
+
+    /// The latest values.
+    pub fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// Writes a file in a thread of its own and reports by [`Update::Exported`] or [`Update::Failed`].
+    pub fn export(&self, path: PathBuf, write: impl FnOnce(&std::path::Path) -> Result<()> + Send + 'static) {
+        let (sender, wake) = (self.sender.clone(), self.wake.clone());
+        let run = move || {
+            let update = match write(&path) {
+                Ok(()) => Update::Exported(path),
+                Err(error) => Update::Failed(error.to_string()),
+            };
+            // The window may be gone by now; then nobody is left to tell.
+            let _ = sender.send(update);
+            wake();
+        };
+        if let Err(error) = std::thread::Builder::new()
+            .name("export".to_owned())
+            .spawn(run)
+        {
+            tracing::error!("the export could not start: {error}");
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.inbox.push(Request::Quit);
+        if let Some(worker) = self.worker.take()
+            && worker.join().is_err()
+        {
+            tracing::error!("the worker ended badly");
+        }
+    }
+}
+
+/// What [`Update::Opened`] tells of a run.
+impl RunSummary {
+    /// Epochs of the whole run.
+    pub fn total_epochs(&self) -> usize {
+        self.record.options.total_epochs()
+    }
+
+    /// The record.
+    pub fn record(&self) -> &RunRecord {
+        &self.record
+    }
+
+    /// Rows so far.
+    pub fn metrics(&self) -> &[EpochMetrics] {
+        &self.metrics
+    }
+}

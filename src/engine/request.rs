@@ -1,0 +1,254 @@
+//! What the window asks for and what it is told. Requests describe points by how they are reached, not by vectors, so
+//! they are small, comparable and can be undone.
+
+use std::path::PathBuf;
+
+use crate::checkpoint::{EpochMetrics, RunRecord};
+use crate::landscape::{Basis, Curve, LineRecord};
+use crate::objective::{BatchNormPolicy, Measurement};
+use crate::training::TrainingOptions;
+
+/// A request to the worker.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Train a new run.
+    Train(Box<TrainRequest>),
+    /// Open a run folder.
+    Open(PathBuf),
+    /// Go on with the run that is open.
+    Continue,
+    /// Hold training, or let it go on.
+    Pause(bool),
+    /// End training; the run can be continued later.
+    Stop,
+    /// The slice under the mouse; replaces the one before. Without one, evaluation stops.
+    Slice(Option<Box<SliceRequest>>),
+    /// End the worker.
+    Quit,
+}
+
+/// A new run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainRequest {
+    /// Model name with options.
+    pub model: String,
+    /// Data specification.
+    pub data: String,
+    /// Hyper-parameters.
+    pub options: TrainingOptions,
+    /// Run folder to write.
+    pub path: PathBuf,
+}
+
+/// A solution of the open run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// The weights being trained, now.
+    Current,
+    /// The snapshot after this many epochs.
+    Epoch(usize),
+    /// The average.
+    Swa,
+    /// The end of SGD started from the average.
+    Sgd,
+}
+
+/// u = (cos φ · u₁ + sin φ · u₂) / ‖·‖.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Turn {
+    /// u₁.
+    pub first: Basis,
+    /// u₂.
+    pub second: Basis,
+    /// φ in radians.
+    pub angle: f64,
+}
+
+/// A step w ← w + l·u.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// u.
+    pub turn: Turn,
+    /// l.
+    pub position: f64,
+}
+
+/// What is drawn on the stage.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum View {
+    /// The slice along the pad's direction.
+    Direction(Turn),
+    /// The pad's two basis directions over each other.
+    Comparison(Basis, Basis),
+    /// From SWA to SGD.
+    Interpolation,
+}
+
+/// A live slice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SliceRequest {
+    /// Where the walk starts.
+    pub anchor: Anchor,
+    /// Steps from there to the point w.
+    pub walk: Vec<Step>,
+    /// What is drawn.
+    pub view: View,
+    /// Batch-norm policy.
+    pub policy: BatchNormPolicy,
+    /// First and last position.
+    pub range: (f64, f64),
+    /// A position that is measured exactly, beside the even ones.
+    pub marked: f64,
+    /// Axes of the pad whose map is wanted behind it, once the slice itself is there.
+    pub compass: Option<(Basis, Basis)>,
+}
+
+/// How finely something is, or is being, evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Points of the line.
+    pub points: usize,
+    /// Training images used at each.
+    pub train_images: usize,
+    /// Test images used at each.
+    pub test_images: usize,
+    /// Whether these are all points and all images.
+    pub full: bool,
+}
+
+/// One curve of a slice.
+#[derive(Clone, Debug)]
+pub struct LineView {
+    /// The finest curve that is complete.
+    pub record: LineRecord,
+    /// The next finer one, as far as it is.
+    pub incoming: Curve,
+}
+
+/// The refinement under way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Refining {
+    /// The level it leads to.
+    pub level: Level,
+    /// Share done, 0..1.
+    pub done: f64,
+    /// Seconds left to the finest level at the speed so far.
+    pub seconds_left: f64,
+}
+
+/// ‖w + l·u − w₀‖ for every l: the square root of a parabola.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Distance {
+    /// ‖w − w₀‖².
+    pub square: f64,
+    /// ⟨w − w₀, u⟩.
+    pub along: f64,
+    /// ‖u‖².
+    pub length_square: f64,
+}
+
+impl Distance {
+    /// The distance at position l.
+    pub fn at(&self, l: f64) -> f64 {
+        (self.square + 2.0 * l * self.along + l * l * self.length_square)
+            .max(0.0)
+            .sqrt()
+    }
+}
+
+/// The slice as far as it is known.
+#[derive(Clone, Debug)]
+pub struct SliceView {
+    /// What was asked.
+    pub request: SliceRequest,
+    /// Its curves: one, or two over each other.
+    pub lines: Vec<LineView>,
+    /// Level of the complete curves.
+    pub level: Level,
+    /// What is being refined; nothing when all is done.
+    pub refining: Option<Refining>,
+    /// Distance from the initial weights along the first curve.
+    pub distance: Distance,
+    /// Cosine of the angle between the pad's two basis directions, where both are known.
+    pub basis_cosine: Option<f64>,
+    /// Epochs trained at the point, where it moves while training.
+    pub epoch: Option<f64>,
+    /// Counts finished coarse passes; the window sees by it that the curve follows.
+    pub generation: u64,
+}
+
+/// The training loss in the plane of the pad, on a polar grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompassView {
+    /// u₁ and u₂.
+    pub axes: (Basis, Basis),
+    /// Number of angles over the full circle; angle i is 2π·i/angles.
+    pub angles: usize,
+    /// Number of radii; radius j is reach·(j+1)/radii.
+    pub radii: usize,
+    /// Largest radius.
+    pub reach: f64,
+    /// Loss at the centre, once measured.
+    pub centre: Option<f32>,
+    /// Losses, angle by angle, where measured.
+    pub losses: Vec<Option<f32>>,
+    /// Training images used.
+    pub images: usize,
+}
+
+/// How far training is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrainingStatus {
+    /// Epochs done, the current one in part.
+    pub epoch: f64,
+    /// Epochs in all.
+    pub total: usize,
+    /// Share of all work done, 0..1.
+    pub progress: f64,
+    /// Seconds left at the speed so far, pauses aside.
+    pub seconds_left: Option<f64>,
+    /// Whether it is held.
+    pub paused: bool,
+}
+
+/// What the window is told of a run.
+#[derive(Clone, Debug)]
+pub struct RunSummary {
+    /// The folder.
+    pub path: PathBuf,
+    /// How it was made.
+    pub record: RunRecord,
+    /// Rows so far.
+    pub metrics: Vec<EpochMetrics>,
+    /// Snapshots on disk, the initial weights included.
+    pub snapshots: usize,
+    /// Whether there is an average.
+    pub swa: bool,
+    /// Whether there is an end of SGD from the average.
+    pub sgd: bool,
+    /// Number of parameters.
+    pub parameters: usize,
+    /// Of these, in batch norm.
+    pub batch_norm_parameters: usize,
+    /// Device.
+    pub device: String,
+}
+
+/// A message from the worker.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// A run is open; it may be one that starts to train.
+    Opened(Box<RunSummary>),
+    /// Mean training loss since the last point, at a time in epochs.
+    TrainPoint(f64, f64),
+    /// An epoch is done.
+    Epoch(EpochMetrics),
+    /// A solution (`last`, `swa`, `sgd`) was measured and, but for the first, saved.
+    Solution(&'static str, Measurement),
+    /// Training ended: finished (true) or stopped.
+    TrainingEnded(bool),
+    /// Something went wrong, in a sentence for a person.
+    Failed(String),
+    /// A file was written.
+    Exported(PathBuf),
+}

@@ -1,0 +1,376 @@
+//! A live slice: a coarse pass first, then finer ones, each a sweep that can be dropped at any batch.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::request::{CompassView, Distance, Level, LineView, Refining, SliceRequest, SliceView, View};
+use super::session::Session;
+use crate::data::Part;
+use crate::error::Result;
+use crate::landscape::direction::dot;
+use crate::landscape::line::{Line, positions};
+use crate::landscape::sweep::{Sweep, SweepRequest};
+use crate::landscape::{Basis, Curve, LineRecord, Provenance, direction};
+use crate::objective::{BatchNormPolicy, Evaluation, Objective, Solution};
+use crate::training::Trainer;
+
+/// Points and images of each pass. The first is what answers a drag: 9 points on 48 images of each split take some
+/// 80 ms for the demo's network on two cores. Each grid holds the one before it.
+const LEVELS: [(usize, usize); 4] = [(9, 48), (17, 256), (33, 1000), (33, usize::MAX)];
+
+/// Angles (over the half circle), radii and training images of the pad's map: about two seconds of evaluation.
+const COMPASS: (usize, usize, usize) = (12, 7, 64);
+
+/// A slice being refined.
+pub struct SliceJob {
+    request: SliceRequest,
+    lines: Vec<(Line, Provenance, String)>,
+    level: usize,
+    levels: usize,
+    sweeps: Vec<Sweep>,
+    shown: Vec<LineRecord>,
+    shown_level: Option<Level>,
+    distance: Distance,
+    basis_cosine: Option<f64>,
+    epoch: Option<f64>,
+    generation: u64,
+    spent: f64,
+    batches: usize,
+    compass: Option<Compass>,
+}
+
+impl SliceJob {
+    /// Prepares the slice; nothing is evaluated yet. While weights are trained only the first pass is made: by
+    /// the second the point has moved on.
+    pub fn new(
+        session: &mut Session,
+        request: SliceRequest,
+        trainer: Option<&Trainer>,
+        moving: bool,
+        generation: u64,
+    ) -> Result<Self> {
+        let (origin, name) = session.point(request.anchor, &request.walk, trainer)?;
+        let lines = session.lines(request.view, &origin)?;
+        let objective = session.objective.clone();
+        let record = session.folder.record();
+        let seed = record.options.seed;
+        let lines: Vec<_> = lines
+            .into_iter()
+            .map(|(line, label)| {
+                let from = if matches!(request.view, View::Interpolation) {
+                    "SWA"
+                } else {
+                    &name
+                };
+                let provenance = Provenance {
+                    model: objective.graph().name.clone(),
+                    data: objective.data().name.clone(),
+                    origin: from.to_owned(),
+                    line: label.clone(),
+                    batch_norm: request.policy,
+                    batch_size: objective.batch_size(),
+                    train_images: 0,
+                    test_images: 0,
+                    seed: Some(seed),
+                    device: objective.compute().name().to_owned(),
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                };
+                (line, provenance, label)
+            })
+            .collect();
+        let distance = distance(&lines[0].0, session.start());
+        let basis_cosine = match request.view {
+            View::Direction(turn) => Some((turn.first, turn.second)),
+            View::Comparison(first, second) => Some((first, second)),
+            View::Interpolation => None,
+        }
+        .and_then(|(a, b)| Some(dot(&session.basis(a).ok()?, &session.basis(b).ok()?)));
+        let compass = match request.compass {
+            Some(axes) if !moving => Compass::new(session, axes, &origin, &request).ok(),
+            _ => None,
+        };
+        let mut job = Self {
+            lines,
+            level: 0,
+            levels: if moving { 1 } else { LEVELS.len() },
+            sweeps: Vec::new(),
+            shown: Vec::new(),
+            shown_level: None,
+            distance,
+            basis_cosine,
+            epoch: trainer
+                .filter(|_| moving)
+                .map(|trainer| trainer.progress() * trainer.folder().record().options.total_epochs() as f64),
+            generation,
+            spent: 0.0,
+            batches: 0,
+            compass,
+            request,
+        };
+        job.prepare(&objective);
+        Ok(job)
+    }
+
+    fn level_of(&self, objective: &Objective, index: usize) -> Level {
+        let (points, samples) = LEVELS[index];
+        let count = |part| objective.data().split(part).len().min(samples);
+        Level {
+            points,
+            train_images: count(Part::Train),
+            test_images: count(Part::Test),
+            full: index + 1 == LEVELS.len(),
+        }
+    }
+
+    fn prepare(&mut self, objective: &Objective) {
+        let (points, samples) = LEVELS[self.level];
+        let mut grid = positions(self.request.range.0, self.request.range.1, points);
+        let marked = self.request.marked;
+        let inside = marked >= self.request.range.0 && marked <= self.request.range.1;
+        let mut extra = vec![marked];
+        if matches!(self.request.view, View::Interpolation) {
+            extra.extend([0.0, 1.0]);
+        }
+        for position in extra {
+            if inside && self.level > 0 && !grid.iter().any(|p| (p - position).abs() < 1e-9) {
+                grid.push(position);
+            }
+        }
+        grid.sort_by(f64::total_cmp);
+        self.sweeps = self
+            .lines
+            .iter()
+            .map(|(line, _, _)| {
+                Sweep::new(
+                    objective,
+                    SweepRequest {
+                        line: line.clone(),
+                        positions: grid.clone(),
+                        policy: self.request.policy,
+                        samples,
+                    },
+                )
+            })
+            .collect();
+    }
+
+    /// Whether the first pass is still to come: it goes before everything else.
+    pub fn is_urgent(&self) -> bool {
+        self.shown_level.is_none()
+    }
+
+    /// Whether nothing is left to evaluate.
+    pub fn is_finished(&self) -> bool {
+        self.level >= self.levels && self.compass.as_ref().is_none_or(Compass::is_finished)
+    }
+
+    /// Does one batch. True when there is something new to show.
+    pub fn step(&mut self, session: &mut Session) -> Result<bool> {
+        let objective = session.objective.clone();
+        // The pad's map comes after the second pass: by then the curve is good enough to look at.
+        let map_first = self.level >= 2;
+        if let Some(compass) = self
+            .compass
+            .as_mut()
+            .filter(|c| map_first && !c.is_finished())
+        {
+            return compass.step(&objective);
+        }
+        let Some(index) = self.sweeps.iter().position(|sweep| !sweep.is_finished()) else {
+            return Ok(false);
+        };
+        let started = Instant::now();
+        let before = self.sweeps[index].progress().0;
+        let gained = self.sweeps[index].step(&objective, &mut session.memory)?;
+        if self.sweeps[index].progress().0 == before + 1 {
+            self.spent += started.elapsed().as_secs_f64();
+            self.batches += 1;
+        }
+        if self.sweeps.iter().all(Sweep::is_finished) {
+            self.show(&objective);
+            self.level += 1;
+            if self.level < self.levels {
+                self.prepare(&objective);
+            } else {
+                self.sweeps.clear();
+            }
+            return Ok(true);
+        }
+        // The first pass is shown whole: half of it would look like another curve.
+        Ok(gained && self.shown_level.is_some())
+    }
+
+    fn show(&mut self, objective: &Objective) {
+        let level = self.level_of(objective, self.level);
+        self.shown = self
+            .sweeps
+            .iter()
+            .zip(&self.lines)
+            .map(|(sweep, (_, provenance, label))| LineRecord {
+                label: label.clone(),
+                provenance: Provenance {
+                    train_images: level.train_images,
+                    test_images: level.test_images,
+                    ..provenance.clone()
+                },
+                curve: sweep.curve().clone(),
+            })
+            .collect();
+        self.shown_level = Some(level);
+    }
+
+    /// What is known now; nothing before the first pass is done.
+    pub fn view(&self, objective: &Objective) -> Option<SliceView> {
+        let lines = self
+            .shown
+            .iter()
+            .enumerate()
+            .map(|(index, record)| LineView {
+                record: record.clone(),
+                incoming: self
+                    .sweeps
+                    .get(index)
+                    .map_or_else(Curve::default, |sweep| sweep.curve().clone()),
+            })
+            .collect();
+        let refining = (self.level < self.levels).then(|| {
+            let (done, total) = self.sweeps.iter().fold((0, 0), |(done, total), sweep| {
+                let (d, t) = sweep.progress();
+                (done + d, total + t)
+            });
+            Refining {
+                level: self.level_of(objective, self.level),
+                done: done as f64 / total.max(1) as f64,
+                seconds_left: self.seconds_left(objective, total - done),
+            }
+        });
+        Some(SliceView {
+            request: self.request.clone(),
+            lines,
+            level: self.shown_level?,
+            refining,
+            distance: self.distance,
+            basis_cosine: self.basis_cosine,
+            epoch: self.epoch,
+            generation: self.generation,
+        })
+    }
+
+    /// Batches of this and all later passes at the mean time of a batch so far. Batches of the coarse passes are
+    /// smaller than a full one, so they count by their images.
+    fn seconds_left(&self, objective: &Objective, remaining: usize) -> f64 {
+        let later: usize = (self.level + 1..self.levels)
+            .map(|index| {
+                let (points, samples) = LEVELS[index];
+                let batches = |part| objective.batches(part, samples).count();
+                let statistics = if self.request.policy == BatchNormPolicy::Recompute {
+                    batches(Part::Train)
+                } else {
+                    0
+                };
+                points * self.lines.len() * (statistics + batches(Part::Train) + batches(Part::Test))
+            })
+            .sum();
+        (remaining + later) as f64 * self.spent / self.batches.max(1) as f64
+    }
+
+    /// The pad's map as far as it is known.
+    pub fn compass(&self) -> Option<CompassView> {
+        self.compass.as_ref().map(|compass| compass.view.clone())
+    }
+}
+
+/// Distance from the initial weights along a line.
+fn distance(line: &Line, start: &[f32]) -> Distance {
+    let origin = &line.origin().parameters;
+    let mut distance = Distance::default();
+    let at_one = line.point(1.0);
+    for ((&w, &moved), &w0) in origin.iter().zip(&at_one).zip(start) {
+        let offset = f64::from(w) - f64::from(w0);
+        let u = f64::from(moved) - f64::from(w);
+        distance.square += offset * offset;
+        distance.along += offset * u;
+        distance.length_square += u * u;
+    }
+    distance
+}
+
+/// The training loss on a polar grid in the plane of the pad.
+struct Compass {
+    view: CompassView,
+    origin: Arc<Solution>,
+    axes: (Arc<Vec<f32>>, Arc<Vec<f32>>),
+    policy: BatchNormPolicy,
+    next: usize,
+    current: Option<Evaluation>,
+}
+
+impl Compass {
+    fn new(
+        session: &mut Session,
+        axes: (Basis, Basis),
+        origin: &Arc<Solution>,
+        request: &SliceRequest,
+    ) -> Result<Self> {
+        let (half, radii, images) = COMPASS;
+        let reach = request.range.1.abs().max(request.range.0.abs());
+        Ok(Self {
+            view: CompassView {
+                axes,
+                angles: 2 * half,
+                radii,
+                reach,
+                centre: None,
+                losses: vec![None; 2 * half * radii],
+                images,
+            },
+            origin: origin.clone(),
+            axes: (session.basis(axes.0)?, session.basis(axes.1)?),
+            policy: request.policy,
+            next: 0,
+            current: None,
+        })
+    }
+
+    fn is_finished(&self) -> bool {
+        self.next > self.view.losses.len()
+    }
+
+    /// Grid points in order of radius, so the map grows outwards; number 0 is the centre. True when a ring is whole.
+    fn step(&mut self, objective: &Objective) -> Result<bool> {
+        let (angles, radii) = (self.view.angles, self.view.radii);
+        let (angle, ring) = match self.next.checked_sub(1) {
+            None => (0, None),
+            Some(index) => (index % angles, Some(index / angles)),
+        };
+        if self.current.is_none() {
+            let radius =
+                ring.map_or(0.0, |ring| self.view.reach * (ring + 1) as f64 / radii as f64);
+            let phi = std::f64::consts::TAU * angle as f64 / angles as f64;
+            let u = direction::turned(&self.axes.0, &self.axes.1, phi)?;
+            let point = self.origin.moved(&u, radius);
+            self.current = Some(Evaluation::of_parts(
+                objective,
+                &point.parameters,
+                &point.statistics,
+                self.policy,
+                self.view.images,
+                &[Part::Train],
+            )?);
+        }
+        let Some(evaluation) = &mut self.current else {
+            return Ok(false);
+        };
+        if let Some(measured) = evaluation.step(objective)? {
+            let loss = measured[0].train.loss as f32;
+            match ring {
+                None => self.view.centre = Some(loss),
+                Some(ring) => self.view.losses[angle * radii + ring] = Some(loss),
+            }
+            self.current = None;
+            self.next += 1;
+            return Ok((self.next - 1).is_multiple_of(angles));
+        }
+        Ok(false)
+    }
+}

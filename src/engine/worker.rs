@@ -1,0 +1,364 @@
+//! The worker's loop: takes requests, does one batch of the most urgent work, and shows what is new.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use super::inbox::Inbox;
+use super::request::{Anchor, Request, SliceRequest, TrainingStatus, Update};
+use super::session::Session;
+use super::slice::SliceJob;
+use super::{Slots, Waker};
+use crate::error::{Error, Result};
+use crate::objective::Compute;
+use crate::training::{Event, Trainer};
+
+/// Training batches between two looks at a slice of weights that move.
+const BATCHES_BETWEEN_SLICES: usize = 8;
+/// Time between two repaints for progress alone.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// Points of the training curve per epoch.
+const POINTS_PER_EPOCH: f64 = 4.0;
+
+struct Training {
+    trainer: Trainer,
+    paused: bool,
+    /// Seconds spent in steps and progress at the start, for the time left.
+    spent: f64,
+    from: f64,
+    batches_since_slice: usize,
+    losses: (f64, usize),
+    next_point: f64,
+}
+
+pub struct Worker {
+    compute: Compute,
+    inbox: Arc<Inbox>,
+    slots: Arc<Slots>,
+    updates: Sender<Update>,
+    wake: Waker,
+    session: Option<Session>,
+    training: Option<Training>,
+    live: Option<SliceRequest>,
+    job: Option<SliceJob>,
+    generation: u64,
+    slice_turn: bool,
+    progress_shown: Instant,
+}
+
+impl Worker {
+    pub fn new(
+        compute: Compute,
+        inbox: Arc<Inbox>,
+        slots: Arc<Slots>,
+        updates: Sender<Update>,
+        wake: Waker,
+    ) -> Self {
+        Self {
+            compute,
+            inbox,
+            slots,
+            updates,
+            wake,
+            session: None,
+            training: None,
+            live: None,
+            job: None,
+            generation: 0,
+            slice_turn: false,
+            progress_shown: Instant::now(),
+        }
+    }
+
+    /// Works until told to quit. A panic in tensor code (a lost device, say) ends the work at hand, not the worker.
+    pub fn run(mut self) {
+        loop {
+            let taken = self.inbox.take(!self.has_work());
+            for request in taken.queue {
+                if matches!(request, Request::Quit) {
+                    return;
+                }
+                self.guarded(|worker| worker.handle(request));
+            }
+            if let Some(live) = taken.live {
+                self.live = live;
+                self.job = None;
+                self.guarded(Self::start_slice);
+            }
+            self.guarded(Self::work);
+        }
+    }
+
+    fn guarded(&mut self, action: impl FnOnce(&mut Self) -> Result<()>) {
+        let result = catch_unwind(AssertUnwindSafe(|| action(self)));
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.tell(Update::Failed(error.to_string())),
+            Err(_) => {
+                self.job = None;
+                self.live = None;
+                if self.training.take().is_some() {
+                    self.slots.training.set(None);
+                    self.tell(Update::TrainingEnded(false));
+                }
+                self.tell(Update::Failed(
+                    "the device failed while computing; what is on disk is whole. Try --device flex".to_owned(),
+                ));
+            }
+        }
+    }
+
+    fn tell(&self, update: Update) {
+        // The window may be gone by now; then nobody is left to tell.
+        let _ = self.updates.send(update);
+        (self.wake)();
+    }
+
+    fn is_training(&self) -> bool {
+        self.training.as_ref().is_some_and(|t| !t.paused)
+    }
+
+    fn has_work(&self) -> bool {
+        self.is_training() || self.job.as_ref().is_some_and(|job| !job.is_finished())
+    }
+
+    fn handle(&mut self, request: Request) -> Result<()> {
+        match request {
+            Request::Train(request) => {
+                self.end_training();
+                let (session, trainer) = Session::train(
+                    &request.model,
+                    &request.data,
+                    &request.options,
+                    &request.path,
+                    &self.compute,
+                )?;
+                self.enter(session)?;
+                self.begin(trainer);
+            }
+            Request::Open(path) => {
+                let session = Session::open(&path, &self.compute)?;
+                self.end_training();
+                self.enter(session)?;
+            }
+            Request::Continue => {
+                if self.training.is_none()
+                    && let Some(session) = &self.session
+                {
+                    let trainer =
+                        Trainer::resume(session.objective.clone(), session.folder.clone())?;
+                    self.begin(trainer);
+                }
+            }
+            Request::Pause(paused) => {
+                if let Some(training) = &mut self.training {
+                    training.paused = paused;
+                }
+                self.show_training();
+                // A point that has come to rest is worth refining; one that moves again is not.
+                self.job = None;
+                self.start_slice()?;
+            }
+            Request::Stop => self.end_training(),
+            Request::Slice(_) | Request::Quit => {}
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, session: Session) -> Result<()> {
+        let summary = session.summary()?;
+        self.session = Some(session);
+        self.job = None;
+        self.live = None;
+        self.slots.slice.set(None);
+        self.slots.compass.set(None);
+        self.tell(Update::Opened(Box::new(summary)));
+        Ok(())
+    }
+
+    fn begin(&mut self, trainer: Trainer) {
+        let from = trainer.progress();
+        self.training = Some(Training {
+            next_point: trainer.metrics().len() as f64 + 1.0 / POINTS_PER_EPOCH,
+            trainer,
+            paused: false,
+            spent: 0.0,
+            from,
+            batches_since_slice: 0,
+            losses: (0.0, 0),
+        });
+        self.show_training();
+    }
+
+    fn end_training(&mut self) {
+        if let Some(training) = self.training.take() {
+            if let Some(session) = &mut self.session {
+                session.folder = training.trainer.folder().clone();
+            }
+            self.slots.training.set(None);
+            self.tell(Update::TrainingEnded(false));
+        }
+    }
+
+    fn start_slice(&mut self) -> Result<()> {
+        let (Some(request), Some(session)) = (&self.live, &mut self.session) else {
+            return Ok(());
+        };
+        let training = self.training.as_mut();
+        let moving =
+            request.anchor == Anchor::Current && training.as_ref().is_some_and(|t| !t.paused);
+        let trainer = training.map(|training| {
+            training.batches_since_slice = 0;
+            &training.trainer
+        });
+        self.generation += 1;
+        let job = SliceJob::new(session, request.clone(), trainer, moving, self.generation);
+        match job {
+            Ok(job) => {
+                self.job = Some(job);
+                Ok(())
+            }
+            Err(error) => {
+                // Asked again, it would fail again.
+                self.live = None;
+                Err(error)
+            }
+        }
+    }
+
+    fn work(&mut self) -> Result<()> {
+        let job_waits = self.job.as_ref().is_some_and(|job| !job.is_finished());
+        let urgent = self.job.as_ref().is_some_and(SliceJob::is_urgent);
+        self.slice_turn = !self.slice_turn;
+        if job_waits && (urgent || !self.is_training() || self.slice_turn) {
+            return self.slice_step();
+        }
+        if self.is_training() {
+            self.training_step()?;
+        }
+        Ok(())
+    }
+
+    fn slice_step(&mut self) -> Result<()> {
+        let (Some(job), Some(session)) = (&mut self.job, &mut self.session) else {
+            return Ok(());
+        };
+        match job.step(session) {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.slots.slice.set(job.view(&session.objective));
+                if let Some(compass) = job.compass() {
+                    self.slots.compass.set(Some(compass));
+                }
+                (self.wake)();
+                Ok(())
+            }
+            Err(error) => {
+                self.job = None;
+                self.live = None;
+                Err(error)
+            }
+        }
+    }
+
+    fn training_step(&mut self) -> Result<()> {
+        let Some(training) = &mut self.training else {
+            return Ok(());
+        };
+        let started = Instant::now();
+        let event = training.trainer.step();
+        training.spent += started.elapsed().as_secs_f64();
+        match event {
+            Ok(Event::Batch { epoch, loss }) => {
+                training.losses = (training.losses.0 + loss, training.losses.1 + 1);
+                let mut point = None;
+                if epoch + 1e-9 >= training.next_point {
+                    point = Some(Update::TrainPoint(
+                        epoch,
+                        training.losses.0 / training.losses.1 as f64,
+                    ));
+                    training.losses = (0.0, 0);
+                    training.next_point = epoch + 1.0 / POINTS_PER_EPOCH;
+                }
+                training.batches_since_slice += 1;
+                let look_again = training.batches_since_slice >= BATCHES_BETWEEN_SLICES
+                    && self
+                        .live
+                        .as_ref()
+                        .is_some_and(|live| live.anchor == Anchor::Current)
+                    && self.job.as_ref().is_none_or(|job| !job.is_urgent());
+                if let Some(point) = point {
+                    self.tell(point);
+                }
+                if self.progress_shown.elapsed() >= PROGRESS_INTERVAL {
+                    self.show_training();
+                }
+                if look_again {
+                    self.start_slice()?;
+                }
+            }
+            Ok(Event::Evaluating) => {}
+            Ok(Event::Epoch(row)) => {
+                if let Some(session) = &mut self.session {
+                    session.folder = training.trainer.folder().clone();
+                }
+                self.tell(Update::Epoch(row));
+                self.show_training();
+            }
+            Ok(Event::Solution(name, measured)) => {
+                if let Some(session) = &mut self.session {
+                    session.folder = training.trainer.folder().clone();
+                }
+                self.tell(Update::Solution(name, measured));
+            }
+            Ok(Event::Finished) => {
+                if let Some(session) = &mut self.session {
+                    session.folder = training.trainer.folder().clone();
+                }
+                self.training = None;
+                self.slots.training.set(None);
+                self.tell(Update::TrainingEnded(true));
+                self.job = None;
+                self.start_slice()?;
+            }
+            Err(error @ Error::Diverged { .. }) => {
+                self.end_training();
+                return Err(error);
+            }
+            Err(error) => {
+                // Held, not dropped: once there is room on the disk again, it goes on where it is.
+                training.paused = true;
+                self.show_training();
+                return Err(Error::Request(format!(
+                    "{error}. Training is paused; mend this and press play"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn show_training(&mut self) {
+        self.progress_shown = Instant::now();
+        let status = self.training.as_ref().map(|training| {
+            let progress = training.trainer.progress();
+            let total = training
+                .trainer
+                .folder()
+                .record()
+                .options
+                .total_epochs();
+            let gained = progress - training.from;
+            TrainingStatus {
+                epoch: progress * total as f64,
+                total,
+                progress,
+                seconds_left: (gained > 0.002)
+                    .then(|| training.spent / gained * (1.0 - progress)),
+                paused: training.paused,
+            }
+        });
+        self.slots.training.set(status);
+        (self.wake)();
+    }
+}

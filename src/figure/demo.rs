@@ -1,0 +1,135 @@
+//! The demo's findings as files: figures, tables and a Markdown summary.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::chart::Scale;
+use super::{pictures, table};
+use crate::checkpoint::whole_file;
+use crate::data::Part;
+use crate::error::Result;
+use crate::experiment::demo::Findings;
+use crate::landscape::LineRecord;
+
+/// Writes training curve, slices and interpolation, each as PNG, SVG and CSV, and a summary with the numbers.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn write(findings: &Findings, out: &Path) -> Result<()> {
+    let charts = [
+        (
+            "training",
+            pictures::training(&findings.record, &findings.metrics),
+        ),
+        (
+            "uniform-direction",
+            pictures::lines(
+                "Loss along a random U(0,1) direction from SWA",
+                pictures::RAY_AXIS,
+                std::slice::from_ref(&findings.uniform),
+                Scale::Automatic,
+            ),
+        ),
+        (
+            "batch-norm-directions",
+            pictures::lines(
+                "Loss along batch-norm and other directions from SWA",
+                pictures::RAY_AXIS,
+                &findings.batch_norm,
+                Scale::Automatic,
+            ),
+        ),
+        ("interpolation", pictures::interpolation(&findings.interpolation)),
+    ];
+    for (name, chart) in &charts {
+        chart.write(&out.join(format!("{name}.png")))?;
+        chart.write(&out.join(format!("{name}.svg")))?;
+    }
+    table::write_metrics(&out.join("training.csv"), &findings.metrics)?;
+    table::write_lines(
+        &out.join("uniform-direction.csv"),
+        std::slice::from_ref(&findings.uniform),
+    )?;
+    table::write_lines(&out.join("batch-norm-directions.csv"), &findings.batch_norm)?;
+    table::write_lines(
+        &out.join("interpolation.csv"),
+        std::slice::from_ref(&findings.interpolation),
+    )?;
+    whole_file::write(&out.join("summary.md"), summary(findings).as_bytes())
+}
+
+/// The numbers as Markdown.
+fn summary(findings: &Findings) -> String {
+    let mut text = String::new();
+    let Findings {
+        record, solutions, ..
+    } = findings;
+    // Writing to a string cannot fail.
+    let _ = write!(
+        text,
+        "# The valleys of {}\n\n\
+         Data {}, seed {}, {} epochs, averaging from epoch {}, then {} epochs of SGD from the average at learning rate {}.\n\
+         Device {}, valleyscope {}.\n\n\
+         | solution | train loss | test loss | train accuracy | test accuracy |\n|---|---|---|---|---|\n",
+        record.model,
+        record.data,
+        record.options.seed,
+        record.options.epochs,
+        record.options.swa_start,
+        record.options.sgd_epochs,
+        record.options.sgd_learning_rate,
+        record.device,
+        record.version
+    );
+    for (name, m) in [
+        ("last SGD iterate", solutions.last),
+        ("SWA", solutions.swa),
+        ("SGD from SWA", solutions.sgd),
+    ] {
+        let _ = writeln!(
+            text,
+            "| {name} | {:.4} | {:.4} | {:.1} % | {:.1} % |",
+            m.train.loss,
+            m.test.loss,
+            100.0 * m.train.accuracy,
+            100.0 * m.test.accuracy
+        );
+    }
+    text.push_str("\nBatch-norm statistics recomputed at each solution.\n");
+    let ends = |record: &LineRecord| {
+        let losses: Vec<(f64, f64)> = record.curve.losses(Part::Train).collect();
+        let at = |position: f64| {
+            losses
+                .iter()
+                .find(|(x, _)| (x - position).abs() < 1e-9)
+                .map_or(f64::NAN, |(_, y)| *y)
+        };
+        (at(-3.0), at(0.0), at(3.0))
+    };
+    let [bn, rest] = &findings.batch_norm;
+    text.push_str(
+        "\n| direction from SWA (policy running) | train loss at l = −3 | 0 | 3 |\n|---|---|---|---|\n",
+    );
+    for record in [&findings.uniform, bn, rest] {
+        let (left, middle, right) = ends(record);
+        let _ = writeln!(
+            text,
+            "| {} | {left:.3} | {middle:.3} | {right:.3} |",
+            record.label
+        );
+    }
+    let curve = &findings.interpolation.curve;
+    if let (Some(train), Some(test)) = (curve.minimum(Part::Train), curve.minimum(Part::Test)) {
+        let _ = write!(
+            text,
+            "\nFrom SWA (t = 0) to SGD (t = 1), statistics recomputed at every point: the train loss is lowest at \
+             t = {:.2} ({:.4}), the test loss at t = {:.2} ({:.4}), {:.2} nearer to SWA.\n",
+            train.position,
+            train.loss,
+            test.position,
+            test.loss,
+            train.position.abs() - test.position.abs()
+        );
+    }
+    text
+}
