@@ -1,6 +1,6 @@
-//! The export window: what to write, and where.
+//! The export dialog: what to write, and where.
 
-use egui::{Context, TextEdit, Window};
+use egui::{Context, Modal, TextEdit};
 
 use super::command::Command;
 use super::source::name;
@@ -11,11 +11,8 @@ pub fn show(context: &Context, state: &mut State, commands: &mut Vec<Command>) {
     if !state.export.open {
         return;
     }
-    Window::new("Export")
-        .collapsible(false)
-        .resizable(false)
-        .anchor(egui::Align2::CENTER_CENTER, [0.0, 0.0])
-        .show(context, |ui| {
+    let response = Modal::new(egui::Id::unique("export")).show(context, |ui| {
+            ui.heading("Export");
             let before = state.export.training_curve;
             ui.horizontal(|ui| {
                 ui.selectable_value(&mut state.export.training_curve, false, "The stage");
@@ -41,4 +38,7 @@ pub fn show(context: &Context, state: &mut State, commands: &mut Vec<Command>) {
                 }
             });
         });
+    if response.should_close() {
+        commands.push(Command::Cancel);
+    }
 }

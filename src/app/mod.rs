@@ -186,7 +186,7 @@ impl eframe::App for App {
             .frame(frame)
             .show(ui, |ui| timeline::show(ui, state, &mut commands));
         Panel::left("source")
-            .exact_size(244.0)
+            .exact_size(268.0)
             .frame(frame)
             .show(ui, |ui| source::show(ui, state, &mut commands));
         Panel::right("reading")

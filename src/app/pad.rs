@@ -152,10 +152,7 @@ fn disc(ui: &mut Ui, state: &mut State) {
     let visuals = ui.style().interact(&response);
     let painter = ui.painter_at(rect);
     painter.circle_filled(centre, RADIUS, ui.visuals().faint_bg_color);
-    let map_is_here = state.look.picture == Picture::Direction && !state.is_training();
-    if let Some(compass) = state.compass.as_ref().filter(|c| {
-        map_is_here && c.axes == (state.look.first, state.look.second) && (c.reach - state.look.reach).abs() < 1e-9
-    }) {
+    if let Some(compass) = &state.compass {
         let square = Rect::from_center_size(centre, Vec2::splat(2.0 * RADIUS));
         painter.add(egui_wgpu::Callback::new_paint_callback(square, MapPainter(map_of(compass))));
     }
@@ -177,7 +174,7 @@ fn disc(ui: &mut Ui, state: &mut State) {
     painter.line_segment([centre - unit * RADIUS, centre], Stroke::new(1.6, palette.handle.gamma_multiply(0.6)));
     painter.line_segment([centre, tip], Stroke::new(2.4, palette.handle));
     let walked = (state.look.position / state.look.reach) as f32;
-    dot(&painter, centre + unit * RADIUS * walked.clamp(-1.0, 1.0), 4.5, palette.test, outline);
+    dot(&painter, centre + unit * RADIUS * walked.clamp(-1.0, 1.0), 4.5, palette.handle, outline);
     dot(&painter, tip, if response.hovered() || response.dragged() { 10.0 } else { 8.5 }, palette.handle, outline);
     painter.text(
         rect.left_top() + Vec2::new(2.0, 2.0),

@@ -11,6 +11,7 @@ use crate::engine::SliceView;
 /// The panel.
 pub fn show(ui: &mut Ui, state: &State) {
     ScrollArea::vertical().show(ui, |ui| {
+        ui.spacing_mut().interact_size.y = 17.0;
         let palette = theme::palette(ui.ctx());
         let Some(slice) = &state.slice else {
             theme::caption(ui, "READING");

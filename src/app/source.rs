@@ -7,6 +7,7 @@ use super::state::State;
 use super::theme;
 use crate::checkpoint::RunStatus;
 use crate::network::zoo;
+use crate::training::TrainingOptions;
 
 /// Title, notices, undo, export and theme.
 pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
@@ -114,29 +115,12 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
                 }
             }
         });
-        let options = &mut state.form.options;
-        number(ui, "Epochs", &mut options.epochs, 0.3, "epochs of the main phase");
-        number(ui, "Batch size", &mut options.batch_size, 1.0, "images a training batch");
-        rate(ui, "Learning rate", &mut options.learning_rate, "η at the start: constant until half the way to averaging, then linear down");
-        rate(ui, "Momentum", &mut options.momentum, "μ of v ← μ·v + g, w ← w − η·v");
-        rate(ui, "Weight decay", &mut options.weight_decay, "λ of g ← ∇L + λ·w, as in PyTorch's SGD");
-        number(ui, "Average from", &mut options.swa_start, 0.3, "first epoch whose weights enter the average (SWA); 0 for no averaging");
-        rate(ui, "Averaging rate", &mut options.swa_learning_rate, "learning rate while averaging");
-        number(ui, "SGD epochs", &mut options.sgd_epochs, 0.2, "epochs of SGD started from the average");
-        rate(ui, "SGD rate", &mut options.sgd_learning_rate, "learning rate of those epochs");
-        ui.horizontal(|ui| {
-            let label = ui.label("Seed");
-            right(ui, |ui| {
-                ui.add(DragValue::new(&mut options.seed))
-                    .labelled_by(label.id)
-                    .on_hover_text("of the initial weights, the order of the data and its augmentation")
-            });
-        });
+        options(ui, &mut state.form.options);
         let hint = state.fresh_folder_hint();
         ui.horizontal(|ui| {
             let label = ui.label("Folder");
             right(ui, |ui| {
-                ui.add(TextEdit::singleline(&mut state.form.folder).desired_width(128.0).hint_text(hint))
+                ui.add(TextEdit::singleline(&mut state.form.folder).desired_width(ui.available_width() - 4.0).hint_text(hint))
                     .labelled_by(label.id)
                     .on_hover_text("run folder to write; left empty, a fresh one under runs/")
             });
@@ -146,12 +130,11 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     match state.training.clone() {
         None => {
             let white = RichText::new("Train").strong().color(egui::Color32::WHITE);
-            let button = Button::new(white)
-                .fill(ui.visuals().selection.bg_fill)
-                .min_size(egui::vec2(ui.available_width(), 30.0));
+            let button = Button::new(white).fill(ui.visuals().selection.bg_fill);
+            let size = egui::vec2(ui.available_width(), 30.0);
             if ui
-                .add(button)
-                .on_hover_text("train a new run with these settings")
+                .add_sized(size, button)
+                .on_hover_text("train a new run with these settings (Space)")
                 .clicked()
             {
                 commands.push(Command::Train);
@@ -199,7 +182,7 @@ fn open(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         let edit = ui
             .add(
                 TextEdit::singleline(&mut state.form.open)
-                    .desired_width(118.0)
+                    .desired_width(130.0)
                     .hint_text("run folder"),
             )
             .on_hover_text("path of a run folder; Enter opens it. A folder dropped on the window opens, too");
@@ -328,25 +311,69 @@ fn text_row(
     });
 }
 
-fn number(ui: &mut Ui, label: &str, value: &mut usize, speed: f64, hint: &str) {
-    ui.horizontal(|ui| {
-        let name = ui.label(label).on_hover_text(hint);
-        right(ui, |ui| {
-            ui.add(DragValue::new(value).speed(speed))
-                .labelled_by(name.id)
-                .on_hover_text(hint)
+/// Hyper-parameters, two in a row.
+fn options(ui: &mut Ui, options: &mut TrainingOptions) {
+    egui::Grid::new("options")
+        .num_columns(4)
+        .spacing([6.0, 5.0])
+        .show(ui, |ui| {
+            ui.spacing_mut().button_padding.x = 5.0;
+            number(ui, "Epochs", &mut options.epochs, "epochs of the main phase");
+            number(ui, "Batch", &mut options.batch_size, "images a training batch");
+            ui.end_row();
+            rate(
+                ui,
+                "Rate",
+                &mut options.learning_rate,
+                "learning rate η at the start: constant until half the way to averaging, then linear down",
+            );
+            rate(ui, "Momentum", &mut options.momentum, "μ of v ← μ·v + g, w ← w − η·v");
+            ui.end_row();
+            rate(ui, "Decay", &mut options.weight_decay, "weight decay λ of g ← ∇L + λ·w, as in PyTorch's SGD");
+            seed(ui, &mut options.seed);
+            ui.end_row();
+            number(
+                ui,
+                "SWA from",
+                &mut options.swa_start,
+                "first epoch whose weights enter the average (SWA); 0 for no averaging",
+            );
+            rate(ui, "SWA rate", &mut options.swa_learning_rate, "learning rate while averaging");
+            ui.end_row();
+            number(ui, "SGD for", &mut options.sgd_epochs, "epochs of SGD started from the average");
+            rate(ui, "SGD rate", &mut options.sgd_learning_rate, "learning rate of those epochs");
+            ui.end_row();
         });
-    });
 }
 
-fn rate(ui: &mut Ui, label: &str, value: &mut f64, hint: &str) {
-    let speed = (value.abs() * 0.01).max(1e-5);
-    ui.horizontal(|ui| {
-        let name = ui.label(label).on_hover_text(hint);
-        right(ui, |ui| {
-            ui.add(DragValue::new(value).speed(speed).max_decimals(6))
-                .labelled_by(name.id)
-                .on_hover_text(hint)
-        });
-    });
+fn value(ui: &mut Ui, label: &str, hint: &str, value: DragValue) {
+    let faint = theme::palette(ui.ctx()).faint;
+    let name = ui
+        .label(RichText::new(label).color(faint))
+        .on_hover_text(hint);
+    ui.add(value)
+        .labelled_by(name.id)
+        .on_hover_text(hint);
+}
+
+fn number(ui: &mut Ui, label: &str, number: &mut usize, hint: &str) {
+    value(ui, label, hint, DragValue::new(number).speed(0.3));
+}
+
+fn rate(ui: &mut Ui, label: &str, rate: &mut f64, hint: &str) {
+    let speed = (rate.abs() * 0.01).max(1e-5);
+    // As many digits as the number has: 0.0003 is not shown as 0.00030.
+    let shown = DragValue::new(rate)
+        .speed(speed)
+        .custom_formatter(|value, _| format!("{}", (value * 1e9).round() / 1e9));
+    value(ui, label, hint, shown);
+}
+
+fn seed(ui: &mut Ui, seed: &mut u64) {
+    value(
+        ui,
+        "Seed",
+        "of the initial weights, the order of the data and its augmentation",
+        DragValue::new(seed).speed(0.1),
+    );
 }

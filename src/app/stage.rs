@@ -1,8 +1,8 @@
 //! Centre: the curves along the line, the marked point that walks along them, and the direction pad.
 
-use egui::{Align2, Color32, FontId, RichText, Ui, Vec2b};
+use egui::{Align2, Color32, RichText, Ui, Vec2b};
 use egui_plot::{
-    GridInput, GridMark, Legend, Line, LineStyle, MarkerShape, Plot, PlotBounds, PlotPoint, PlotPoints, Points, Text,
+    AxisHints, Corner, GridInput, GridMark, Legend, Line, LineStyle, MarkerShape, Plot, PlotBounds, PlotPoint, PlotPoints, Points, Text,
     VLine,
 };
 
@@ -60,6 +60,7 @@ fn header(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             }
         }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            ui.spacing_mut().interact_size.x = 0.0;
             let axis = match state.loss_axis {
                 LossAxis::Automatic => "Loss: auto",
                 LossAxis::Linear => "Loss: linear",
@@ -88,6 +89,9 @@ fn header(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
                 .response
                 .on_hover_text(state.look.policy.explanation());
             super::source::name(&policy, "Batch-norm policy");
+            if let Some(slice) = &state.slice {
+                level(ui, slice);
+            }
         });
     });
 }
@@ -179,21 +183,30 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
         .allow_axis_zoom_drag(false)
         .allow_double_click_reset(false)
         .sense(egui::Sense::click_and_drag())
-        .x_axis_label(x_label)
-        .y_axis_label("cross-entropy loss")
-        .y_axis_formatter(move |mark, _| number(height.loss(mark.value)))
-        .x_axis_formatter(|mark, _| number(mark.value))
+        .custom_x_axes(vec![
+            AxisHints::new_x()
+                .label(x_label)
+                .formatter(|mark, _| number(mark.value))
+                .min_thickness(40.0),
+        ])
+        .custom_y_axes(vec![
+            AxisHints::new_y()
+                .label("cross-entropy loss")
+                .formatter(move |mark, _| number(height.loss(mark.value)))
+                .min_thickness(56.0),
+        ])
+        .show_crosshair(false)
         .y_grid_spacer(move |input| grid(height, &input))
         .label_formatter(move |hover| {
             let (egui_plot::HoverPosition::NearDataPoint { position, .. }
             | egui_plot::HoverPosition::Elsewhere { position }) = hover;
-            Some(format!("l = {:.2}\nloss {:.4}", position.x, height.loss(position.y)))
+            let axis = if interpolation { "t" } else { "l" };
+            Some(format!("{axis} = {:.2}\nloss {:.4}", position.x, height.loss(position.y)))
         })
-        .legend(Legend::default().position(egui_plot::Corner::RightTop).background_alpha(0.6))
+        .legend(Legend::default().position(Corner::LeftTop).follow_insertion_order(true).background_alpha(0.6))
         .show_axes(Vec2b::TRUE)
         .grid_color(palette.grid)
         .x_grid_spacer(move |input| round_marks(input.bounds, 6.0))
-        .y_axis_min_width(46.0)
         .set_margin_fraction(egui::Vec2::ZERO)
         .show(ui, |plot| {
             plot.set_auto_bounds(Vec2b::FALSE);
@@ -251,7 +264,6 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
             }
         });
     super::source::name(&response.response, "Loss curve");
-    level_badge(ui, slice, &palette, response.response.rect);
     walk(state, &response, range, interactive);
 }
 
@@ -344,25 +356,19 @@ fn draw_curve(
     }
 }
 
-/// What the curve is made of, in the plot's corner.
-fn level_badge(ui: &Ui, slice: &SliceView, palette: &Palette, rect: egui::Rect) {
+/// What the curve is made of.
+fn level(ui: &mut Ui, slice: &SliceView) {
     let level = slice.level;
-    let moving = slice.epoch.map_or(String::new(), |epoch| format!("live, epoch {epoch:.1} · "));
-    let text = if level.full {
-        format!("{moving}all {} train and {} test images", level.train_images, level.test_images)
-    } else {
-        format!(
-            "{moving}coarse: {} points, {} + {} images",
-            level.points, level.train_images, level.test_images
-        )
+    let text = match (slice.epoch, level.full) {
+        (Some(epoch), _) => format!("live at epoch {epoch:.1}, {} images", level.train_images),
+        (None, true) => "complete".to_owned(),
+        (None, false) => format!("coarse: {} images", level.train_images),
     };
-    ui.painter().text(
-        rect.left_top() + egui::vec2(64.0, 8.0),
-        Align2::LEFT_TOP,
-        text,
-        FontId::proportional(11.5),
-        palette.faint,
-    );
+    let faint = theme::palette(ui.ctx()).faint;
+    ui.label(RichText::new(text).small().color(faint)).on_hover_text(format!(
+        "the curve has {} points, each on {} training and {} test images; dots are the next, finer pass",
+        level.points, level.train_images, level.test_images
+    ));
 }
 
 /// About `count` round numbers within bounds.

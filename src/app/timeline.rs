@@ -96,12 +96,13 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         .grid_color(palette.grid)
         .x_grid_spacer(|input| round_marks(input.bounds, 8.0))
         .y_grid_spacer(|input| round_marks(input.bounds, 4.0))
+        .show_crosshair(false)
         .label_formatter(|hover| {
             let (egui_plot::HoverPosition::NearDataPoint { position, .. }
             | egui_plot::HoverPosition::Elsewhere { position }) = hover;
             Some(format!("epoch {:.0}\nloss {:.3}", position.x, position.y))
         })
-        .legend(Legend::default().position(Corner::RightTop).background_alpha(0.5))
+        .legend(Legend::default().position(Corner::RightTop).follow_insertion_order(true).background_alpha(0.5))
         .show(ui, |plot| {
             plot.set_auto_bounds(Vec2b::FALSE);
             plot.set_plot_bounds(PlotBounds::from_min_max([0.0, 0.0], [total, top]));

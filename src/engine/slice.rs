@@ -40,7 +40,8 @@ pub struct SliceJob {
 }
 
 impl SliceJob {
-    /// Prepares the slice; nothing is evaluated yet. While weights are trained only the first pass is made: by
+    /// Prepares the slice; nothing is evaluated yet. A map `kept` from the slice before is used where it is of the
+    /// same plane. While weights are trained only the first pass is made: by
     /// the second the point has moved on.
     pub fn new(
         session: &mut Session,
@@ -48,6 +49,7 @@ impl SliceJob {
         trainer: Option<&Trainer>,
         moving: bool,
         generation: u64,
+        kept: Option<Compass>,
     ) -> Result<Self> {
         let (origin, name) = session.point(request.anchor, &request.walk, trainer)?;
         let lines = session.lines(request.view, &origin)?;
@@ -86,7 +88,10 @@ impl SliceJob {
         }
         .and_then(|(a, b)| Some(dot(&session.basis(a).ok()?, &session.basis(b).ok()?)));
         let compass = match request.compass {
-            Some(axes) if !moving => Compass::new(session, axes, &origin, &request).ok(),
+            Some(axes) if !moving => match kept.filter(|kept| kept.is_of(&origin, &request)) {
+                Some(kept) => Some(kept),
+                None => Some(Compass::new(session, axes, &origin, &request)?),
+            },
             _ => None,
         };
         let mut job = Self {
@@ -274,6 +279,11 @@ impl SliceJob {
         (remaining + later) as f64 * self.spent / self.batches.max(1) as f64
     }
 
+    /// Gives up the slice but keeps the pad's map.
+    pub fn into_compass(self) -> Option<Compass> {
+        self.compass
+    }
+
     /// The pad's map as far as it is known.
     pub fn compass(&self) -> Option<CompassView> {
         self.compass.as_ref().map(|compass| compass.view.clone())
@@ -296,7 +306,7 @@ fn distance(line: &Line, start: &[f32]) -> Distance {
 }
 
 /// The training loss on a polar grid in the plane of the pad.
-struct Compass {
+pub struct Compass {
     view: CompassView,
     origin: Arc<Solution>,
     axes: (Arc<Vec<f32>>, Arc<Vec<f32>>),
@@ -313,7 +323,7 @@ impl Compass {
         request: &SliceRequest,
     ) -> Result<Self> {
         let (half, radii, images) = COMPASS;
-        let reach = request.range.1.abs().max(request.range.0.abs());
+        let reach = request.range.1;
         Ok(Self {
             view: CompassView {
                 axes,
@@ -330,6 +340,14 @@ impl Compass {
             next: 0,
             current: None,
         })
+    }
+
+    /// Whether it is the map that `request` from `origin` asks for.
+    fn is_of(&self, origin: &Solution, request: &SliceRequest) -> bool {
+        request.compass == Some(self.view.axes)
+            && request.policy == self.policy
+            && request.range.1 == self.view.reach
+            && *origin == *self.origin
     }
 
     fn is_finished(&self) -> bool {

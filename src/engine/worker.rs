@@ -83,7 +83,6 @@ impl Worker {
             }
             if let Some(live) = taken.live {
                 self.live = live;
-                self.job = None;
                 self.guarded(Self::start_slice);
             }
             self.guarded(Self::work);
@@ -157,7 +156,6 @@ impl Worker {
                 }
                 self.show_training();
                 // A point that has come to rest is worth refining; one that moves again is not.
-                self.job = None;
                 self.start_slice()?;
             }
             Request::Stop => self.end_training(),
@@ -202,6 +200,7 @@ impl Worker {
     }
 
     fn start_slice(&mut self) -> Result<()> {
+        let kept = self.job.take().and_then(SliceJob::into_compass);
         let (Some(request), Some(session)) = (&self.live, &mut self.session) else {
             return Ok(());
         };
@@ -213,9 +212,10 @@ impl Worker {
             &training.trainer
         });
         self.generation += 1;
-        let job = SliceJob::new(session, request.clone(), trainer, moving, self.generation);
+        let job = SliceJob::new(session, request.clone(), trainer, moving, self.generation, kept);
         match job {
             Ok(job) => {
+                self.slots.compass.set(job.compass());
                 self.job = Some(job);
                 Ok(())
             }
@@ -319,7 +319,6 @@ impl Worker {
                 self.training = None;
                 self.slots.training.set(None);
                 self.tell(Update::TrainingEnded(true));
-                self.job = None;
                 self.start_slice()?;
             }
             Err(error @ Error::Diverged { .. }) => {

@@ -51,15 +51,17 @@ impl Recipe {
     /// A smaller one, done in well under a minute on two cores.
     pub fn quick() -> Self {
         Self {
-            data: format!("{DATA}:train=1000:test=500"),
+            data: format!("{DATA}:train=1500:test=750"),
             options: TrainingOptions {
-                epochs: 24,
-                swa_start: 13,
-                sgd_epochs: 8,
+                epochs: 20,
+                batch_size: 32,
+                swa_start: 12,
+                swa_learning_rate: 0.1,
+                sgd_epochs: 5,
                 ..TrainingOptions::default()
             },
-            slice_points: 21,
-            interpolation_points: 17,
+            slice_points: 17,
+            interpolation_points: 21,
             ..Self::full()
         }
     }

@@ -1,0 +1,300 @@
+//! The built program as scripts use it: files, standard output, exit codes and messages.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_valleyscope"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .env_remove("WAYLAND_SOCKET")
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn succeed(arguments: &[&str], folder: &Path) -> String {
+    let output = run(arguments, folder);
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The last line on standard error and the exit code.
+#[track_caller]
+fn fail(arguments: &[&str], folder: &Path) -> (String, i32) {
+    let output = run(arguments, folder);
+    assert!(!output.status.success(), "{arguments:?} succeeded");
+    let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    assert!(!text.contains("panicked"), "{text}");
+    (text, output.status.code().unwrap())
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+const TRAIN: [&str; 15] = [
+    "train",
+    "--model",
+    "resnet8:width=2",
+    "--data",
+    "builtin:train=60:test=30",
+    "--epochs",
+    "2",
+    "--batch-size",
+    "20",
+    "--swa-start",
+    "1",
+    "--sgd-epochs",
+    "1",
+    "--out",
+    "run",
+];
+
+fn trained() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(&TRAIN, folder.path());
+    folder
+}
+
+fn csv_rows(path: PathBuf) -> (Vec<String>, Vec<Vec<f64>>) {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let header = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let rows = reader
+        .records()
+        .map(|row| row.unwrap().iter().map(|v| v.parse().unwrap()).collect())
+        .collect();
+    (header, rows)
+}
+
+#[test]
+fn a_line_between_solutions_ends_at_their_own_losses() {
+    let folder = trained();
+    let path = folder.path();
+    let info = json(&succeed(&["info", "run", "--json"], path));
+    assert_eq!(info["snapshots"], 4);
+    assert_eq!(info["solutions"], serde_json::json!(["swa", "sgd"]));
+    succeed(
+        &[
+            "line",
+            "--checkpoint",
+            "run/swa.safetensors",
+            "--to",
+            "run/sgd.safetensors",
+            "--range",
+            "-1..2",
+            "--points",
+            "4",
+            "--bn",
+            "recompute",
+            "--out",
+            "line.csv",
+            "--out",
+            "line.png",
+            "--out",
+            "line.svg",
+        ],
+        path,
+    );
+    let (header, rows) = csv_rows(path.join("line.csv"));
+    assert_eq!(header, ["position", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]);
+    assert_eq!(rows.iter().map(|r| r[0]).collect::<Vec<_>>(), [-1.0, 0.0, 1.0, 2.0]);
+    for (row, name) in [(1, "swa"), (2, "sgd")] {
+        let result = &info["run"]["results"][name];
+        let expected = [
+            result["train"]["loss"].as_f64().unwrap(),
+            result["train"]["accuracy"].as_f64().unwrap(),
+            result["test"]["loss"].as_f64().unwrap(),
+            result["test"]["accuracy"].as_f64().unwrap(),
+        ];
+        assert_eq!(rows[row][1..], expected, "{name}");
+    }
+    let record = json(&std::fs::read_to_string(path.join("line.json")).unwrap());
+    let provenance = &record[0]["provenance"];
+    assert_eq!(provenance["batch_norm"], "recompute");
+    assert_eq!(provenance["model"], "resnet8:width=2");
+    let image = image::open(path.join("line.png")).unwrap().to_rgb8();
+    assert!(image.pixels().any(|p| p.0 == [0, 114, 178]), "the train curve's blue");
+    assert!(std::fs::read_to_string(path.join("line.svg")).unwrap().contains("<svg"));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_slice() {
+    let folder = trained();
+    let slice = |seed: &str| {
+        succeed(
+            &[
+                "line",
+                "--checkpoint",
+                "run/swa.safetensors",
+                "--direction",
+                "uniform",
+                "--range",
+                "-2..2",
+                "--points",
+                "3",
+                "--seed",
+                seed,
+                "--json",
+            ],
+            folder.path(),
+        )
+    };
+    let one = slice("1");
+    assert_eq!(one, slice("1"));
+    let (one, two) = (json(&one), json(&slice("2")));
+    assert_eq!(one["curve"]["values"][1], two["curve"]["values"][1], "the middle is the solution itself");
+    assert_ne!(one["curve"]["values"][2], two["curve"]["values"][2]);
+}
+
+/// The demo shows the phenomenon on its small configuration, with figures that decode and are not blank.
+#[test]
+fn the_quick_demo_shows_that_averaging_helps() {
+    let folder = tempfile::tempdir().unwrap();
+    let result = json(&succeed(&["demo", "--quick", "--out", "demo", "--json"], folder.path()));
+    let loss = |name: &str| result["run"]["results"][name]["test"]["loss"].as_f64().unwrap();
+    assert!(
+        loss("swa") < 0.95 * loss("last"),
+        "SWA {} against the last SGD iterate {}",
+        loss("swa"),
+        loss("last")
+    );
+    let uniform = &result["lines"][0]["curve"]["values"];
+    let train = |i: usize| uniform[i]["train"]["loss"].as_f64().unwrap();
+    let last = uniform.as_array().unwrap().len() - 1;
+    assert!(train(last) > 3.0 * train(0), "one side is far steeper: {} and {}", train(0), train(last));
+    for name in ["training", "uniform-direction", "batch-norm-directions", "interpolation"] {
+        let file = |ending: &str| folder.path().join(format!("demo/{name}.{ending}"));
+        let image = image::open(file("png")).unwrap().to_rgb8();
+        assert!(image.pixels().filter(|p| p.0 == [0, 114, 178]).count() > 500, "{name} has a blue curve");
+        assert!(std::fs::read_to_string(file("svg")).unwrap().contains("<svg"), "{name}");
+        assert!(std::fs::read_to_string(file("csv")).unwrap().lines().count() > 10, "{name}");
+    }
+    let summary = std::fs::read_to_string(folder.path().join("demo/summary.md")).unwrap();
+    assert!(summary.contains("| SWA |"), "{summary}");
+}
+
+#[test]
+fn an_interrupted_run_is_resumed_and_a_finished_one_is_left_alone() {
+    let folder = trained();
+    let path = folder.path();
+    let before = std::fs::read(path.join("run/swa.safetensors")).unwrap();
+    // As if it had been killed while it wrote the results: the last epoch is there, the measurements are not.
+    let record = path.join("run/run.json");
+    let mut value = json(&std::fs::read_to_string(&record).unwrap());
+    value["status"] = "unfinished".into();
+    value["results"]["sgd"] = serde_json::Value::Null;
+    std::fs::write(&record, value.to_string()).unwrap();
+    std::fs::remove_file(path.join("run/sgd.safetensors")).unwrap();
+    let output = succeed(&["train", "--resume", "run", "--json"], path);
+    assert_eq!(json(&output)["status"], "finished");
+    assert!(path.join("run/sgd.safetensors").exists());
+    assert_eq!(std::fs::read(path.join("run/swa.safetensors")).unwrap(), before);
+    let (message, code) = fail(&TRAIN, path);
+    assert_eq!(code, 1);
+    assert!(message.contains("already holds a run"), "{message}");
+}
+
+#[test]
+fn bad_usage_is_told_in_a_sentence_and_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: [(&[&str], &str); 7] = [
+        (&["train", "--out", "run", "--batch-size", "0"], "--batch-size = 0"),
+        (&["train", "--out", "run", "--lr=-0.1"], "--lr = -0.1"),
+        (&["train", "--out", "run", "--epochs", "5", "--swa-start", "6"], "--swa-start = 6"),
+        (&["train", "--out", "run", "--epochs", "many"], "--epochs"),
+        (&["train"], "--out"),
+        (&["line", "--checkpoint", "x", "--direction", "uniform", "--range", "3", "--out", "x.csv"], "A..B"),
+        (&["line", "--checkpoint", "x", "--direction", "sideways", "--out", "x.csv"], "sideways"),
+    ];
+    for (arguments, expected) in cases {
+        let (message, code) = fail(arguments, folder.path());
+        assert_eq!(code, 2, "{arguments:?}: {message}");
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was written");
+}
+
+#[test]
+fn failures_are_told_in_one_line_and_end_with_1() {
+    let folder = trained();
+    let path = folder.path();
+    std::fs::write(path.join("file"), "in the way").unwrap();
+    let run = path.join("run");
+    let copy = |name: &str| {
+        let target = path.join(name);
+        std::fs::create_dir_all(target.join("trajectory")).unwrap();
+        for file in ["run.json", "metrics.csv", "state.safetensors", "swa.safetensors"] {
+            std::fs::copy(run.join(file), target.join(file)).unwrap();
+        }
+        target
+    };
+    let truncated = copy("truncated");
+    let bytes = std::fs::read(run.join("swa.safetensors")).unwrap();
+    std::fs::write(truncated.join("swa.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
+    let half_record = copy("half-record");
+    let text = std::fs::read_to_string(run.join("run.json")).unwrap();
+    std::fs::write(half_record.join("run.json"), &text[..text.len() / 2]).unwrap();
+    let newer = copy("newer");
+    std::fs::write(newer.join("run.json"), text.replace("\"format\": 1", "\"format\": 99")).unwrap();
+    let foreign = copy("foreign");
+    std::fs::write(foreign.join("run.json"), "{\"name\": \"someone else's\"}").unwrap();
+    let absurd = copy("absurd");
+    std::fs::write(absurd.join("run.json"), text.replace("\"batch_size\": 20", "\"batch_size\": 0")).unwrap();
+    let no_snapshots = copy("no-snapshots");
+    assert!(no_snapshots.exists());
+    let cases: [(&[&str], &str); 12] = [
+        (&["info", "nowhere"], "no such folder"),
+        (&["info", "."], "no run.json"),
+        (&["info", "half-record"], "not whole JSON"),
+        (&["info", "newer"], "newer version"),
+        (&["info", "foreign"], "not written by valleyscope"),
+        (&["info", "absurd"], "--batch-size = 0"),
+        (&["info", "truncated/swa.safetensors"], "not a whole safetensors file"),
+        (&["train", "--resume", "no-snapshots"], "0003.safetensors"),
+        (&["train", "--out", "file/run", "--data", "builtin:train=20:test=20", "--batch-size", "10"], "file"),
+        (&["train", "--out", "new", "--model", "resnet9"], "6n+2"),
+        (&["train", "--out", "new", "--data", "cifar11:x"], "no such data set"),
+        (
+            &["line", "--model", "resnet8:width=4", "--checkpoint", "run/swa.safetensors", "--direction", "bn", "--out", "x.csv"],
+            "does not hold the model",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let (message, code) = fail(arguments, path);
+        assert_eq!(code, 1, "{arguments:?}: {message}");
+        let line = message.lines().last().unwrap();
+        assert!(line.starts_with("valleyscope: ") && line.contains(expected), "{arguments:?}: {message}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_a_display_the_window_command_says_so() {
+    // The demo that follows is the full one, so only its first words are awaited.
+    use std::io::{BufRead, BufReader};
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_valleyscope"))
+        .current_dir(folder.path())
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .env_remove("WAYLAND_SOCKET")
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said: Vec<String> = lines
+        .map_while(Result::ok)
+        .take_while(|line| !line.starts_with("training"))
+        .collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said.iter().any(|line| line.contains("no display")), "{said:?}");
+    assert!(folder.path().join("valleyscope-demo/run/run.json").exists());
+}
