@@ -90,10 +90,7 @@ mod tests {
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
         let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / draws.len() as f64;
         // Five standard errors: 5/sqrt(20000) = 0.035 for the mean, 5·sqrt(2/20000) = 0.05 for the variance.
-        assert!(
-            mean.abs() < 0.035 && (variance - 1.0).abs() < 0.05,
-            "{mean} {variance}"
-        );
+        assert!(mean.abs() < 0.035 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
     }
 
     #[test]

@@ -103,7 +103,10 @@ fn a_line_between_solutions_ends_at_their_own_losses() {
         path,
     );
     let (header, rows) = csv_rows(path.join("line.csv"));
-    assert_eq!(header, ["position", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]);
+    assert_eq!(
+        header,
+        ["position", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+    );
     assert_eq!(rows.iter().map(|r| r[0]).collect::<Vec<_>>(), [-1.0, 0.0, 1.0, 2.0]);
     for (row, name) in [(1, "swa"), (2, "sgd")] {
         let result = &info["run"]["results"][name];
@@ -149,7 +152,10 @@ fn the_same_seed_gives_the_same_slice() {
     let one = slice("1");
     assert_eq!(one, slice("1"));
     let (one, two) = (json(&one), json(&slice("2")));
-    assert_eq!(one["curve"]["values"][1], two["curve"]["values"][1], "the middle is the solution itself");
+    assert_eq!(
+        one["curve"]["values"][1], two["curve"]["values"][1],
+        "the middle is the solution itself"
+    );
     assert_ne!(one["curve"]["values"][2], two["curve"]["values"][2]);
 }
 
@@ -168,13 +174,29 @@ fn the_quick_demo_shows_that_averaging_helps() {
     let uniform = &result["lines"][0]["curve"]["values"];
     let train = |i: usize| uniform[i]["train"]["loss"].as_f64().unwrap();
     let last = uniform.as_array().unwrap().len() - 1;
-    assert!(train(last) > 3.0 * train(0), "one side is far steeper: {} and {}", train(0), train(last));
-    for name in ["training", "uniform-direction", "batch-norm-directions", "interpolation"] {
+    assert!(
+        train(last) > 3.0 * train(0),
+        "one side is far steeper: {} and {}",
+        train(0),
+        train(last)
+    );
+    for name in [
+        "training",
+        "uniform-direction",
+        "batch-norm-directions",
+        "interpolation",
+    ] {
         let file = |ending: &str| folder.path().join(format!("demo/{name}.{ending}"));
         let image = image::open(file("png")).unwrap().to_rgb8();
-        assert!(image.pixels().filter(|p| p.0 == [0, 114, 178]).count() > 500, "{name} has a blue curve");
+        assert!(
+            image.pixels().filter(|p| p.0 == [0, 114, 178]).count() > 500,
+            "{name} has a blue curve"
+        );
         assert!(std::fs::read_to_string(file("svg")).unwrap().contains("<svg"), "{name}");
-        assert!(std::fs::read_to_string(file("csv")).unwrap().lines().count() > 10, "{name}");
+        assert!(
+            std::fs::read_to_string(file("csv")).unwrap().lines().count() > 10,
+            "{name}"
+        );
     }
     let summary = std::fs::read_to_string(folder.path().join("demo/summary.md")).unwrap();
     assert!(summary.contains("| SWA |"), "{summary}");
@@ -207,18 +229,41 @@ fn bad_usage_is_told_in_a_sentence_and_ends_with_2() {
     let cases: [(&[&str], &str); 7] = [
         (&["train", "--out", "run", "--batch-size", "0"], "--batch-size = 0"),
         (&["train", "--out", "run", "--lr=-0.1"], "--lr = -0.1"),
-        (&["train", "--out", "run", "--epochs", "5", "--swa-start", "6"], "--swa-start = 6"),
+        (
+            &["train", "--out", "run", "--epochs", "5", "--swa-start", "6"],
+            "--swa-start = 6",
+        ),
         (&["train", "--out", "run", "--epochs", "many"], "--epochs"),
         (&["train"], "--out"),
-        (&["line", "--checkpoint", "x", "--direction", "uniform", "--range", "3", "--out", "x.csv"], "A..B"),
-        (&["line", "--checkpoint", "x", "--direction", "sideways", "--out", "x.csv"], "sideways"),
+        (
+            &[
+                "line",
+                "--checkpoint",
+                "x",
+                "--direction",
+                "uniform",
+                "--range",
+                "3",
+                "--out",
+                "x.csv",
+            ],
+            "A..B",
+        ),
+        (
+            &["line", "--checkpoint", "x", "--direction", "sideways", "--out", "x.csv"],
+            "sideways",
+        ),
     ];
     for (arguments, expected) in cases {
         let (message, code) = fail(arguments, folder.path());
         assert_eq!(code, 2, "{arguments:?}: {message}");
         assert!(message.contains(expected), "{arguments:?}: {message}");
     }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was written");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "nothing was written"
+    );
 }
 
 #[test]
@@ -246,7 +291,11 @@ fn failures_are_told_in_one_line_and_end_with_1() {
     let foreign = copy("foreign");
     std::fs::write(foreign.join("run.json"), "{\"name\": \"someone else's\"}").unwrap();
     let absurd = copy("absurd");
-    std::fs::write(absurd.join("run.json"), text.replace("\"batch_size\": 20", "\"batch_size\": 0")).unwrap();
+    std::fs::write(
+        absurd.join("run.json"),
+        text.replace("\"batch_size\": 20", "\"batch_size\": 0"),
+    )
+    .unwrap();
     let no_snapshots = copy("no-snapshots");
     assert!(no_snapshots.exists());
     let cases: [(&[&str], &str); 12] = [
@@ -258,11 +307,32 @@ fn failures_are_told_in_one_line_and_end_with_1() {
         (&["info", "absurd"], "--batch-size = 0"),
         (&["info", "truncated/swa.safetensors"], "not a whole safetensors file"),
         (&["train", "--resume", "no-snapshots"], "0003.safetensors"),
-        (&["train", "--out", "file/run", "--data", "builtin:train=20:test=20", "--batch-size", "10"], "file"),
+        (
+            &[
+                "train",
+                "--out",
+                "file/run",
+                "--data",
+                "builtin:train=20:test=20",
+                "--batch-size",
+                "10",
+            ],
+            "file",
+        ),
         (&["train", "--out", "new", "--model", "resnet9"], "6n+2"),
         (&["train", "--out", "new", "--data", "cifar11:x"], "no such data set"),
         (
-            &["line", "--model", "resnet8:width=4", "--checkpoint", "run/swa.safetensors", "--direction", "bn", "--out", "x.csv"],
+            &[
+                "line",
+                "--model",
+                "resnet8:width=4",
+                "--checkpoint",
+                "run/swa.safetensors",
+                "--direction",
+                "bn",
+                "--out",
+                "x.csv",
+            ],
             "does not hold the model",
         ),
     ];
@@ -270,7 +340,10 @@ fn failures_are_told_in_one_line_and_end_with_1() {
         let (message, code) = fail(arguments, path);
         assert_eq!(code, 1, "{arguments:?}: {message}");
         let line = message.lines().last().unwrap();
-        assert!(line.starts_with("valleyscope: ") && line.contains(expected), "{arguments:?}: {message}");
+        assert!(
+            line.starts_with("valleyscope: ") && line.contains(expected),
+            "{arguments:?}: {message}"
+        );
     }
 }
 

@@ -48,9 +48,7 @@ impl Reference {
             shapes: BTreeMap::new(),
         };
         for (name, view) in file.tensors() {
-            reference
-                .shapes
-                .insert(name.clone(), view.shape().to_vec());
+            reference.shapes.insert(name.clone(), view.shape().to_vec());
             match view.dtype() {
                 safetensors::Dtype::F32 => {
                     let values = view
@@ -87,7 +85,8 @@ impl Reference {
             .batch_norm_layers
             .iter()
             .flat_map(|layer| {
-                ["running_mean", "running_var"].map(|kind| self.floats[&format!("{prefix}.{}.{kind}", layer.name)].clone())
+                ["running_mean", "running_var"]
+                    .map(|kind| self.floats[&format!("{prefix}.{}.{kind}", layer.name)].clone())
             })
             .flatten()
             .collect()
@@ -188,10 +187,7 @@ fn losses_accuracies_and_gradients_agree_with_pytorch_under_every_policy() {
                 .evaluate(&case.solution.parameters, &case.solution.statistics, policy)
                 .unwrap()[0];
             for part in Part::BOTH {
-                let (loss, accuracy) = (
-                    format!("{}_loss", part.name()),
-                    format!("{}_accuracy", part.name()),
-                );
+                let (loss, accuracy) = (format!("{}_loss", part.name()), format!("{}_accuracy", part.name()));
                 assert_close(
                     measured.part(part).loss,
                     case.expected(policy, &loss),
@@ -206,7 +202,12 @@ fn losses_accuracies_and_gradients_agree_with_pytorch_under_every_policy() {
                 );
             }
             let (loss, gradient) = objective.gradient(&case.solution, policy, Part::Train).unwrap();
-            assert_close(loss, measured.train.loss, LOSS_TOLERANCE, &what("loss beside its gradient"));
+            assert_close(
+                loss,
+                measured.train.loss,
+                LOSS_TOLERANCE,
+                &what("loss beside its gradient"),
+            );
             let expected = case.reference.flat(&case.graph, &format!("gradient.{policy}"));
             assert_all_close(&gradient, &expected, GRADIENT_TOLERANCE, &what("gradient"));
         }
@@ -237,12 +238,7 @@ fn the_sgd_step_is_pytorch_s() {
 }
 
 /// The mean loss of a batch and its gradient, all in f64.
-fn f64_loss(
-    case: &Case,
-    points: &[f64],
-    normaliser_batch: bool,
-    gradient: bool,
-) -> (f64, Vec<f64>) {
+fn f64_loss(case: &Case, points: &[f64], normaliser_batch: bool, gradient: bool) -> (f64, Vec<f64>) {
     let device = Device::flex();
     let split = &case.data.train;
     let [c, h, w] = case.data.shape;
@@ -255,15 +251,10 @@ fn f64_loss(
     )
     .autodiff();
     let labels: Vec<i64> = split.labels[..count].iter().map(|&l| i64::from(l)).collect();
-    let labels =
-        Tensor::<1, Int>::from_data(TensorData::new(labels, [count]), (&device, DType::I64)).autodiff();
-    let parameters =
-        Tensor::<2>::from_data(TensorData::new(points.to_vec(), [1, points.len()]), options());
+    let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [count]), (&device, DType::I64)).autodiff();
+    let parameters = Tensor::<2>::from_data(TensorData::new(points.to_vec(), [1, points.len()]), options());
     let statistics = Tensor::<2>::from_data(
-        TensorData::new(
-            to_f64(&case.solution.statistics),
-            [1, case.solution.statistics.len()],
-        ),
+        TensorData::new(to_f64(&case.solution.statistics), [1, case.solution.statistics.len()]),
         options(),
     )
     .autodiff();
@@ -308,10 +299,18 @@ fn gradients_agree_with_central_differences_in_f64() {
                 };
                 let difference = (at(1.0) - at(-1.0)) / (2.0 * step);
                 let error = (difference - gradient[index]).abs() / scale;
-                assert!(error < 1e-2, "{name}, entry {index}: {difference} and {}", gradient[index]);
+                assert!(
+                    error < 1e-2,
+                    "{name}, entry {index}: {difference} and {}",
+                    gradient[index]
+                );
                 off += usize::from(error > 1e-7);
             }
-            assert!(off * 20 <= probes.len(), "{name}: {off} of {} entries are off", probes.len());
+            assert!(
+                off * 20 <= probes.len(),
+                "{name}: {off} of {} entries are off",
+                probes.len()
+            );
         }
     }
 }
@@ -336,14 +335,10 @@ fn three_points_in_one_pass_equal_three_passes() {
         let objective = case.objective(Compute::flex());
         let points = several_points(&case, 3);
         for policy in BatchNormPolicy::ALL {
-            let together = objective
-                .evaluate(&points, &case.solution.statistics, policy)
-                .unwrap();
+            let together = objective.evaluate(&points, &case.solution.statistics, policy).unwrap();
             assert_eq!(together.len(), 3);
             for (point, together) in points.chunks(case.graph.parameter_count()).zip(&together) {
-                let alone = objective
-                    .evaluate(point, &case.solution.statistics, policy)
-                    .unwrap()[0];
+                let alone = objective.evaluate(point, &case.solution.statistics, policy).unwrap()[0];
                 for part in Part::BOTH {
                     let what = format!("{}, {policy}, {}", case.name, part.name());
                     assert_close(together.part(part).loss, alone.part(part).loss, 1e-6, &what);
@@ -366,11 +361,7 @@ fn per_point_images_give_per_sample_gradients() {
     let device = Device::flex();
     let points: Vec<f32> = case.solution.parameters.repeat(count);
     let statistics: Vec<f32> = case.solution.statistics.repeat(count);
-    let leaves = Leaves::new(
-        graph,
-        &Tensor::from_data(TensorData::new(points, [count, d]), &device),
-    )
-    .tracked();
+    let leaves = Leaves::new(graph, &Tensor::from_data(TensorData::new(points, [count, d]), &device)).tracked();
     let statistics: Tensor<2> = Tensor::from_data(
         TensorData::new(statistics, [count, case.solution.statistics.len()]),
         &device,
@@ -435,10 +426,7 @@ fn the_graphics_device_agrees_with_the_cpu() {
     let objective = |compute| Objective::new(graph.clone(), case.data.clone(), compute, 8).unwrap();
     let (cpu, gpu) = (objective(Compute::flex()), objective(compute));
     for policy in BatchNormPolicy::ALL {
-        let measure = |o: &Objective| {
-            o.evaluate(&solution.parameters, &solution.statistics, policy)
-                .unwrap()[0]
-        };
+        let measure = |o: &Objective| o.evaluate(&solution.parameters, &solution.statistics, policy).unwrap()[0];
         let (on_cpu, on_gpu) = (measure(&cpu), measure(&gpu));
         for part in Part::BOTH {
             assert_close(

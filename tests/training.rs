@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use valleyscope::Error;
-use valleyscope::checkpoint::{RunFolder, RunStatus};
 use valleyscope::data::Dataset;
 use valleyscope::network::zoo;
 use valleyscope::objective::{BatchNormPolicy, Compute, Objective};
 use valleyscope::training::{Event, Trainer, TrainingOptions};
+use valleyscope::training::{RunFolder, RunStatus};
 
 fn objective(model: &str) -> Arc<Objective> {
     let data = Arc::new(Dataset::open("builtin:train=70:test=30").unwrap());
@@ -78,7 +78,10 @@ fn an_interrupted_run_goes_on_bit_for_bit() {
         let resumed = files(&cut);
         assert_eq!(resumed.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
         for (name, bytes) in &expected {
-            assert!(resumed[name] == *bytes, "{name} differs after an interruption at step {steps}");
+            assert!(
+                resumed[name] == *bytes,
+                "{name} differs after an interruption at step {steps}"
+            );
         }
     }
 }
@@ -94,12 +97,17 @@ fn the_average_is_the_mean_of_the_snapshots() {
     let [second, third] = [2, 3].map(|epoch| run.snapshot(graph, epoch).unwrap().parameters);
     let swa = run.solution(graph, "swa").unwrap();
     for ((a, b), mean) in second.iter().zip(&third).zip(&swa.parameters) {
-        assert!(((a + b) / 2.0 - mean).abs() <= 1e-7 * mean.abs().max(1.0), "{a} {b} {mean}");
+        assert!(
+            ((a + b) / 2.0 - mean).abs() <= 1e-7 * mean.abs().max(1.0),
+            "{a} {b} {mean}"
+        );
     }
     // Its statistics are those that a pass over the training images gives.
     assert_eq!(swa.statistics, objective.recompute_statistics(&swa.parameters).unwrap());
     let recorded = run.record().results.swa.unwrap();
-    let measured = objective.evaluate(&swa.parameters, &swa.statistics, BatchNormPolicy::Running).unwrap()[0];
+    let measured = objective
+        .evaluate(&swa.parameters, &swa.statistics, BatchNormPolicy::Running)
+        .unwrap()[0];
     assert_eq!(recorded, measured);
     assert_eq!(run.record().status, RunStatus::Finished);
 }
@@ -188,7 +196,10 @@ fn logistic_regression_by_full_batch_descent_finds_the_boundary() {
     let mut trainer = Trainer::start(objective, &options, &folder.path().join("run")).unwrap();
     finish(&mut trainer);
     let metrics = trainer.metrics();
-    assert!(metrics.windows(2).all(|w| w[1].train_loss < w[0].train_loss), "full-batch descent goes down");
+    assert!(
+        metrics.windows(2).all(|w| w[1].train_loss < w[0].train_loss),
+        "full-batch descent goes down"
+    );
     // Bayes' rule for N(1,1) against N(−1,1) errs on 16 %.
     assert!(metrics[59].test_accuracy > 0.8, "{}", metrics[59].test_accuracy);
     assert!(trainer.current().parameters[0] < 0.0, "label 1 lies at −1");

@@ -137,9 +137,7 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         }
         Command::Open(path) => return vec![Effect::Send(Request::Open(path))],
         Command::ChooseRun => {
-            let chosen = rfd::AsyncFileDialog::new()
-                .set_title("Open a run folder")
-                .pick_folder();
+            let chosen = rfd::AsyncFileDialog::new().set_title("Open a run folder").pick_folder();
             wait_for(dialogs, async move {
                 chosen.await.map(|file| Command::Open(file.path().to_owned()))
             });
@@ -209,9 +207,7 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
                 )
                 .save_file();
             wait_for(dialogs, async move {
-                chosen
-                    .await
-                    .map(|file| Command::ExportChosen(file.path().to_owned()))
+                chosen.await.map(|file| Command::ExportChosen(file.path().to_owned()))
             });
         }
         Command::ExportChosen(path) => state.export.path = path.display().to_string(),
@@ -249,19 +245,14 @@ fn play_or_hold(state: &mut State) {
 }
 
 /// Waits for a dialog off the window's thread and sends what came of it.
-fn wait_for(
-    dialogs: &Sender<Command>,
-    answer: impl Future<Output = Option<Command>> + Send + 'static,
-) {
+fn wait_for(dialogs: &Sender<Command>, answer: impl Future<Output = Option<Command>> + Send + 'static) {
     let dialogs = dialogs.clone();
-    let result = std::thread::Builder::new()
-        .name("dialog".to_owned())
-        .spawn(move || {
-            if let Some(command) = pollster::block_on(answer) {
-                // The window may be gone by now; then nobody is left to tell.
-                let _ = dialogs.send(command);
-            }
-        });
+    let result = std::thread::Builder::new().name("dialog".to_owned()).spawn(move || {
+        if let Some(command) = pollster::block_on(answer) {
+            // The window may be gone by now; then nobody is left to tell.
+            let _ = dialogs.send(command);
+        }
+    });
     if let Err(error) = result {
         tracing::error!("the dialog could not open: {error}");
     }
@@ -269,11 +260,7 @@ fn wait_for(
 
 fn export(state: &mut State) -> Vec<Effect> {
     let path = PathBuf::from(state.export.path.trim());
-    let ending = path
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default()
-        .to_owned();
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_owned();
     if !["png", "svg", "csv"].contains(&ending.as_str()) {
         state.notice("the file name must end in .png, .svg or .csv", true);
         return Vec::new();
@@ -293,11 +280,7 @@ fn export(state: &mut State) -> Vec<Effect> {
             state.notice("there is no curve yet: train or open a run", true);
             return Vec::new();
         };
-        let records: Vec<LineRecord> = slice
-            .lines
-            .iter()
-            .map(|line| line.record.clone())
-            .collect();
+        let records: Vec<LineRecord> = slice.lines.iter().map(|line| line.record.clone()).collect();
         let interpolation = state.look.picture == Picture::Interpolation;
         Box::new(move |path| {
             if path.extension().is_some_and(|e| e == "csv") {

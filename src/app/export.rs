@@ -12,32 +12,32 @@ pub fn show(context: &Context, state: &mut State, commands: &mut Vec<Command>) {
         return;
     }
     let response = Modal::new(egui::Id::unique("export")).show(context, |ui| {
-            ui.heading("Export");
-            let before = state.export.training_curve;
-            ui.horizontal(|ui| {
-                ui.selectable_value(&mut state.export.training_curve, false, "The stage");
-                ui.selectable_value(&mut state.export.training_curve, true, "The training curves");
-            });
-            if state.export.training_curve != before {
-                state.export.path = state.export_path("png").display().to_string();
-            }
-            ui.horizontal(|ui| {
-                let edit = ui.add(TextEdit::singleline(&mut state.export.path).desired_width(360.0));
-                name(&edit, "File");
-                if ui.button("Choose…").clicked() {
-                    commands.push(Command::ChooseExport);
-                }
-            });
-            ui.label(".png and .svg write the figure, .csv the numbers with a .json that says how they were made");
-            ui.horizontal(|ui| {
-                if ui.button("Write").clicked() {
-                    commands.push(Command::Export);
-                }
-                if ui.button("Cancel").clicked() {
-                    commands.push(Command::Cancel);
-                }
-            });
+        ui.heading("Export");
+        let before = state.export.training_curve;
+        ui.horizontal(|ui| {
+            ui.selectable_value(&mut state.export.training_curve, false, "The stage");
+            ui.selectable_value(&mut state.export.training_curve, true, "The training curves");
         });
+        if state.export.training_curve != before {
+            state.export.path = state.export_path("png").display().to_string();
+        }
+        ui.horizontal(|ui| {
+            let edit = ui.add(TextEdit::singleline(&mut state.export.path).desired_width(360.0));
+            name(&edit, "File");
+            if ui.button("Choose…").clicked() {
+                commands.push(Command::ChooseExport);
+            }
+        });
+        ui.label(".png and .svg write the figure, .csv the numbers with a .json that says how they were made");
+        ui.horizontal(|ui| {
+            if ui.button("Write").clicked() {
+                commands.push(Command::Export);
+            }
+            if ui.button("Cancel").clicked() {
+                commands.push(Command::Cancel);
+            }
+        });
+    });
     if response.should_close() {
         commands.push(Command::Cancel);
     }

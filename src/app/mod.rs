@@ -19,7 +19,7 @@ use eframe::egui_wgpu;
 use egui::{CentralPanel, Panel, Ui};
 
 pub use command::Command;
-pub use state::State;
+pub use state::{Picture, State};
 
 use crate::engine::{Engine, Request, Update};
 use crate::error::{Error, Result};
@@ -83,19 +83,11 @@ impl App {
     ///
     /// # Errors
     /// When the worker cannot start.
-    pub fn new(
-        context: &eframe::CreationContext,
-        compute: Compute,
-        start: Start,
-    ) -> Result<Self> {
+    pub fn new(context: &eframe::CreationContext, compute: Compute, start: Start) -> Result<Self> {
         theme::apply(&context.egui_ctx);
         if let Some(render) = &context.wgpu_render_state {
             let pipeline = PolarMapPipeline::new(&render.device, render.target_format);
-            render
-                .renderer
-                .write()
-                .callback_resources
-                .insert(pipeline);
+            render.renderer.write().callback_resources.insert(pipeline);
         }
         let repaint = context.egui_ctx.clone();
         let device = compute.name().to_owned();
@@ -172,7 +164,10 @@ impl eframe::App for App {
         let context = ui.ctx().clone();
         self.frames += 1;
         if self.frames == 2 {
-            tracing::info!(milliseconds = self.started.elapsed().as_millis() as u64, "first frame drawn");
+            tracing::info!(
+                milliseconds = self.started.elapsed().as_millis() as u64,
+                "first frame drawn"
+            );
         }
         self.receive(&context);
         let state = &mut self.state;

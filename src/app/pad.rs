@@ -57,8 +57,18 @@ fn stand(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         ui.spacing_mut().item_spacing.x = 4.0;
         let latest = if state.is_training() { "Live" } else { "Latest" };
         for (anchor, text, enabled, hint) in [
-            (Anchor::Current, latest, true, "the weights being trained, or the newest snapshot"),
-            (Anchor::Swa, "SWA", run.swa, "the average of the weights, once averaging is done"),
+            (
+                Anchor::Current,
+                latest,
+                true,
+                "the weights being trained, or the newest snapshot",
+            ),
+            (
+                Anchor::Swa,
+                "SWA",
+                run.swa,
+                "the average of the weights, once averaging is done",
+            ),
             (Anchor::Sgd, "SGD", run.sgd, "the end of SGD started from the average"),
         ] {
             let here = state.look.anchor == anchor && state.look.picture != Picture::Interpolation;
@@ -81,7 +91,11 @@ fn stand(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             {
                 commands.push(Command::Recentre);
             }
-            if ui.button("Back").on_hover_text("undo the walk: back to the solution itself").clicked() {
+            if ui
+                .button("Back")
+                .on_hover_text("undo the walk: back to the solution itself")
+                .clicked()
+            {
                 commands.push(Command::Stand(state.look.anchor));
             }
         });
@@ -115,7 +129,9 @@ fn basis_row(ui: &mut Ui, symbol: &str, name: &str, basis: &mut Basis, sgd: bool
             .response;
         super::source::name(&combo, name);
         if let Basis::Random(_, seed) = basis {
-            let response = ui.add(DragValue::new(seed).speed(0.1)).on_hover_text("seed: another draw of the direction");
+            let response = ui
+                .add(DragValue::new(seed).speed(0.1))
+                .on_hover_text("seed: another draw of the direction");
             super::source::name(&response, &format!("Seed of {}", name.to_lowercase()));
         }
     });
@@ -154,14 +170,24 @@ fn disc(ui: &mut Ui, state: &mut State) {
     painter.circle_filled(centre, RADIUS, ui.visuals().faint_bg_color);
     if let Some(compass) = &state.compass {
         let square = Rect::from_center_size(centre, Vec2::splat(2.0 * RADIUS));
-        painter.add(egui_wgpu::Callback::new_paint_callback(square, MapPainter(map_of(compass))));
+        painter.add(egui_wgpu::Callback::new_paint_callback(
+            square,
+            MapPainter(map_of(compass)),
+        ));
     }
-    painter.circle_stroke(centre, RADIUS, Stroke::new(1.5, visuals.bg_stroke.color.max_of(palette.reference)));
+    painter.circle_stroke(
+        centre,
+        RADIUS,
+        Stroke::new(1.5, visuals.bg_stroke.color.max_of(palette.reference)),
+    );
     for (offset, align, text) in [
         (Vec2::new(RADIUS + 3.0, 0.0), Align2::LEFT_CENTER, "u₁"),
         (Vec2::new(0.0, -RADIUS - 3.0), Align2::CENTER_BOTTOM, "u₂"),
     ] {
-        painter.line_segment([centre - offset * 0.98, centre + offset * 0.96], Stroke::new(0.6, palette.reference));
+        painter.line_segment(
+            [centre - offset * 0.98, centre + offset * 0.96],
+            Stroke::new(0.6, palette.reference),
+        );
         painter.text(centre + offset, align, text, FontId::proportional(13.0), palette.faint);
     }
     if !enabled {
@@ -170,12 +196,34 @@ fn disc(ui: &mut Ui, state: &mut State) {
     let unit = Vec2::new(state.look.angle.cos() as f32, -state.look.angle.sin() as f32);
     let tip = centre + unit * RADIUS;
     let outline = ui.visuals().extreme_bg_color;
-    painter.line_segment([centre - unit * RADIUS, tip], Stroke::new(4.5, outline.gamma_multiply(0.6)));
-    painter.line_segment([centre - unit * RADIUS, centre], Stroke::new(1.6, palette.handle.gamma_multiply(0.6)));
+    painter.line_segment(
+        [centre - unit * RADIUS, tip],
+        Stroke::new(4.5, outline.gamma_multiply(0.6)),
+    );
+    painter.line_segment(
+        [centre - unit * RADIUS, centre],
+        Stroke::new(1.6, palette.handle.gamma_multiply(0.6)),
+    );
     painter.line_segment([centre, tip], Stroke::new(2.4, palette.handle));
     let walked = (state.look.position / state.look.reach) as f32;
-    dot(&painter, centre + unit * RADIUS * walked.clamp(-1.0, 1.0), 4.5, palette.handle, outline);
-    dot(&painter, tip, if response.hovered() || response.dragged() { 10.0 } else { 8.5 }, palette.handle, outline);
+    dot(
+        &painter,
+        centre + unit * RADIUS * walked.clamp(-1.0, 1.0),
+        4.5,
+        palette.handle,
+        outline,
+    );
+    dot(
+        &painter,
+        tip,
+        if response.hovered() || response.dragged() {
+            10.0
+        } else {
+            8.5
+        },
+        palette.handle,
+        outline,
+    );
     painter.text(
         rect.left_top() + Vec2::new(2.0, 2.0),
         Align2::LEFT_TOP,

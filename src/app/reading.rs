@@ -15,7 +15,9 @@ pub fn show(ui: &mut Ui, state: &State) {
         let palette = theme::palette(ui.ctx());
         let Some(slice) = &state.slice else {
             theme::caption(ui, "READING");
-            ui.label(RichText::new("losses, minima and distances appear here with the first curve").color(palette.faint));
+            ui.label(
+                RichText::new("losses, minima and distances appear here with the first curve").color(palette.faint),
+            );
             ui.add_space(8.0);
             device(ui, state);
             return;
@@ -59,10 +61,18 @@ fn point(ui: &mut Ui, state: &State, slice: &SliceView) {
             row(
                 ui,
                 &format!("{name} loss"),
-                RichText::new(number(quality.map(|q| q.loss))).color(colour).size(16.0).strong(),
+                RichText::new(number(quality.map(|q| q.loss)))
+                    .color(colour)
+                    .size(16.0)
+                    .strong(),
                 "mean cross-entropy; between measured points, linear",
             );
-            row(ui, &format!("{name} accuracy"), percent(quality.map(|q| q.accuracy)), "share classified correctly");
+            row(
+                ui,
+                &format!("{name} accuracy"),
+                percent(quality.map(|q| q.accuracy)),
+                "share classified correctly",
+            );
         }
         row(
             ui,
@@ -82,24 +92,39 @@ fn minima(ui: &mut Ui, state: &State, slice: &SliceView) {
         if several {
             ui.label(RichText::new(&line.record.label).strong());
         }
-        Grid::new(("minima", &line.record.label)).num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
-            for (part, colour) in Part::BOTH.into_iter().zip([palette.train, palette.test]) {
-                let text = curve.minimum(part).map_or("–".to_owned(), |m| format!("{:.4} at {:+.2}", m.loss, m.position));
-                let colour = if several { ui.visuals().text_color() } else { colour };
-                row(ui, part.name(), RichText::new(text).color(colour), "lowest measured loss and its position");
-            }
-            row(
-                ui,
-                "Shift",
-                curve.shift().map_or("–".to_owned(), |s| format!("{s:+.2}")),
-                "position of the test minimum minus that of the train minimum",
-            );
-        });
+        Grid::new(("minima", &line.record.label))
+            .num_columns(2)
+            .spacing([14.0, 4.0])
+            .show(ui, |ui| {
+                for (part, colour) in Part::BOTH.into_iter().zip([palette.train, palette.test]) {
+                    let text = curve
+                        .minimum(part)
+                        .map_or("–".to_owned(), |m| format!("{:.4} at {:+.2}", m.loss, m.position));
+                    let colour = if several { ui.visuals().text_color() } else { colour };
+                    row(
+                        ui,
+                        part.name(),
+                        RichText::new(text).color(colour),
+                        "lowest measured loss and its position",
+                    );
+                }
+                row(
+                    ui,
+                    "Shift",
+                    curve.shift().map_or("–".to_owned(), |s| format!("{s:+.2}")),
+                    "position of the test minimum minus that of the train minimum",
+                );
+            });
     }
     if let Some(cosine) = slice.basis_cosine {
         let degrees = cosine.clamp(-1.0, 1.0).acos().to_degrees();
         Grid::new("angle").num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
-            row(ui, "∠(u₁, u₂)", format!("{degrees:.1}°"), "angle between the pad's two directions");
+            row(
+                ui,
+                "∠(u₁, u₂)",
+                format!("{degrees:.1}°"),
+                "angle between the pad's two directions",
+            );
         });
     }
     if state.look.picture == Picture::Interpolation {
@@ -115,7 +140,14 @@ fn made(ui: &mut Ui, state: &State, slice: &SliceView) {
     theme::caption(ui, "HOW IT IS MADE");
     if let Some(line) = slice.lines.first() {
         let names: Vec<&str> = slice.lines.iter().map(|l| l.record.label.as_str()).collect();
-        ui.add(egui::Label::new(format!("from {} along {}", line.record.provenance.origin, names.join(" and "))).wrap());
+        ui.add(
+            egui::Label::new(format!(
+                "from {} along {}",
+                line.record.provenance.origin,
+                names.join(" and ")
+            ))
+            .wrap(),
+        );
     }
     ui.label(RichText::new(format!("batch norm: {}", slice.request.policy)).color(palette.faint))
         .on_hover_text(slice.request.policy.explanation());

@@ -5,8 +5,8 @@ use egui::{Button, ComboBox, DragValue, ProgressBar, RichText, ScrollArea, TextE
 use super::command::{Command, KEYS};
 use super::state::State;
 use super::theme;
-use crate::checkpoint::RunStatus;
 use crate::network::zoo;
+use crate::training::RunStatus;
 use crate::training::TrainingOptions;
 
 /// Title, notices, undo, export and theme.
@@ -25,11 +25,8 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
                 .on_hover_text("switch between the dark and the light theme")
                 .clicked()
             {
-                ui.ctx().set_theme(if dark {
-                    egui::Theme::Light
-                } else {
-                    egui::Theme::Dark
-                });
+                ui.ctx()
+                    .set_theme(if dark { egui::Theme::Light } else { egui::Theme::Dark });
             }
             ui.menu_button("Keys", |ui| {
                 egui::Grid::new("keys").num_columns(2).show(ui, |ui| {
@@ -99,30 +96,46 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     theme::caption(ui, "TRAIN");
     let busy = state.training.is_some();
     ui.add_enabled_ui(!busy, |ui| {
-        text_row(ui, "Model", &mut state.form.model, "resnet8:width=8, resnet20, mlp:100x100, …; right-click for examples", |text, ui| {
-            for (name, explanation) in zoo::EXAMPLES {
-                if ui.button(*name).on_hover_text(*explanation).clicked() {
-                    *text = (*name).to_owned();
-                    ui.close();
+        text_row(
+            ui,
+            "Model",
+            &mut state.form.model,
+            "resnet8:width=8, resnet20, mlp:100x100, …; right-click for examples",
+            |text, ui| {
+                for (name, explanation) in zoo::EXAMPLES {
+                    if ui.button(*name).on_hover_text(*explanation).clicked() {
+                        *text = (*name).to_owned();
+                        ui.close();
+                    }
                 }
-            }
-        });
-        text_row(ui, "Data", &mut state.form.data, "builtin: 16×16 images of ten shapes; builtin:train=1000:test=500 for fewer; two-gaussians for logistic", |text, ui| {
-            for name in ["builtin", "builtin:train=1000:test=500", "two-gaussians"] {
-                if ui.button(name).clicked() {
-                    *text = name.to_owned();
-                    ui.close();
+            },
+        );
+        text_row(
+            ui,
+            "Data",
+            &mut state.form.data,
+            "builtin: 16×16 images of ten shapes; builtin:train=1000:test=500 for fewer; two-gaussians for logistic",
+            |text, ui| {
+                for name in ["builtin", "builtin:train=1000:test=500", "two-gaussians"] {
+                    if ui.button(name).clicked() {
+                        *text = name.to_owned();
+                        ui.close();
+                    }
                 }
-            }
-        });
+            },
+        );
         options(ui, &mut state.form.options);
         let hint = state.fresh_folder_hint();
         ui.horizontal(|ui| {
             let label = ui.label("Folder");
             right(ui, |ui| {
-                ui.add(TextEdit::singleline(&mut state.form.folder).desired_width(ui.available_width() - 4.0).hint_text(hint))
-                    .labelled_by(label.id)
-                    .on_hover_text("run folder to write; left empty, a fresh one under runs/")
+                ui.add(
+                    TextEdit::singleline(&mut state.form.folder)
+                        .desired_width(ui.available_width() - 4.0)
+                        .hint_text(hint),
+                )
+                .labelled_by(label.id)
+                .on_hover_text("run folder to write; left empty, a fresh one under runs/")
             });
         });
     });
@@ -142,11 +155,7 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         }
         Some(training) => {
             ui.horizontal(|ui| {
-                let name = if training.paused {
-                    "Go on"
-                } else {
-                    "Pause"
-                };
+                let name = if training.paused { "Go on" } else { "Pause" };
                 if ui
                     .add(Button::new(name).min_size(egui::vec2(96.0, 28.0)))
                     .on_hover_text("hold training, or let it go on (Space)")
@@ -167,10 +176,7 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
                 .map_or(String::new(), |s| format!(" · {} left", duration(s)));
             ui.add(
                 ProgressBar::new(training.progress as f32)
-                    .text(RichText::new(format!(
-                        "epoch {:.1} of {}{left}",
-                        training.epoch, training.total
-                    )).small()),
+                    .text(RichText::new(format!("epoch {:.1} of {}{left}", training.epoch, training.total)).small()),
             );
         }
     }
@@ -280,7 +286,9 @@ pub fn duration(seconds: f64) -> String {
 
 /// Gives a widget its accessible name.
 pub fn name(response: &egui::Response, name: &str) {
-    response.ctx.accesskit_node_builder(response.id, |node| node.set_label(name));
+    response
+        .ctx
+        .accesskit_node_builder(response.id, |node| node.set_label(name));
 }
 
 fn right<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
@@ -288,13 +296,7 @@ fn right<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
         .inner
 }
 
-fn text_row(
-    ui: &mut Ui,
-    label: &str,
-    text: &mut String,
-    hint: &str,
-    examples: impl FnOnce(&mut String, &mut Ui),
-) {
+fn text_row(ui: &mut Ui, label: &str, text: &mut String, hint: &str, examples: impl FnOnce(&mut String, &mut Ui)) {
     ui.horizontal(|ui| {
         let name = ui.label(label);
         right(ui, |ui| {
@@ -329,7 +331,12 @@ fn options(ui: &mut Ui, options: &mut TrainingOptions) {
             );
             rate(ui, "Momentum", &mut options.momentum, "μ of v ← μ·v + g, w ← w − η·v");
             ui.end_row();
-            rate(ui, "Decay", &mut options.weight_decay, "weight decay λ of g ← ∇L + λ·w, as in PyTorch's SGD");
+            rate(
+                ui,
+                "Decay",
+                &mut options.weight_decay,
+                "weight decay λ of g ← ∇L + λ·w, as in PyTorch's SGD",
+            );
             seed(ui, &mut options.seed);
             ui.end_row();
             number(
@@ -338,22 +345,33 @@ fn options(ui: &mut Ui, options: &mut TrainingOptions) {
                 &mut options.swa_start,
                 "first epoch whose weights enter the average (SWA); 0 for no averaging",
             );
-            rate(ui, "SWA rate", &mut options.swa_learning_rate, "learning rate while averaging");
+            rate(
+                ui,
+                "SWA rate",
+                &mut options.swa_learning_rate,
+                "learning rate while averaging",
+            );
             ui.end_row();
-            number(ui, "SGD for", &mut options.sgd_epochs, "epochs of SGD started from the average");
-            rate(ui, "SGD rate", &mut options.sgd_learning_rate, "learning rate of those epochs");
+            number(
+                ui,
+                "SGD for",
+                &mut options.sgd_epochs,
+                "epochs of SGD started from the average",
+            );
+            rate(
+                ui,
+                "SGD rate",
+                &mut options.sgd_learning_rate,
+                "learning rate of those epochs",
+            );
             ui.end_row();
         });
 }
 
 fn value(ui: &mut Ui, label: &str, hint: &str, value: DragValue) {
     let faint = theme::palette(ui.ctx()).faint;
-    let name = ui
-        .label(RichText::new(label).color(faint))
-        .on_hover_text(hint);
-    ui.add(value)
-        .labelled_by(name.id)
-        .on_hover_text(hint);
+    let name = ui.label(RichText::new(label).color(faint)).on_hover_text(hint);
+    ui.add(value).labelled_by(name.id).on_hover_text(hint);
 }
 
 fn number(ui: &mut Ui, label: &str, number: &mut usize, hint: &str) {

@@ -2,8 +2,8 @@
 
 use egui::{Align2, Color32, RichText, Ui, Vec2b};
 use egui_plot::{
-    AxisHints, Corner, GridInput, GridMark, Legend, Line, LineStyle, MarkerShape, Plot, PlotBounds, PlotPoint, PlotPoints, Points, Text,
-    VLine,
+    AxisHints, Corner, GridInput, GridMark, Legend, Line, LineStyle, MarkerShape, Plot, PlotBounds, PlotPoint,
+    PlotPoints, Points, Text, VLine,
 };
 
 use super::command::Command;
@@ -38,7 +38,11 @@ fn header(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     let ready = state.run.as_ref().is_some_and(|run| run.swa && run.sgd);
     ui.horizontal(|ui| {
         for (picture, text, hint) in [
-            (Picture::Direction, "Direction", "the loss along the pad's direction: L(w + l·u) (1)"),
+            (
+                Picture::Direction,
+                "Direction",
+                "the loss along the pad's direction: L(w + l·u) (1)",
+            ),
             (
                 Picture::Comparison,
                 "Compare",
@@ -137,11 +141,7 @@ impl Height {
     }
 
     fn loss(self, height: f64) -> f64 {
-        if self.logarithmic {
-            10f64.powf(height)
-        } else {
-            height
-        }
+        if self.logarithmic { 10f64.powf(height) } else { height }
     }
 }
 
@@ -201,19 +201,36 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
             let (egui_plot::HoverPosition::NearDataPoint { position, .. }
             | egui_plot::HoverPosition::Elsewhere { position }) = hover;
             let axis = if interpolation { "t" } else { "l" };
-            Some(format!("{axis} = {:.2}\nloss {:.4}", position.x, height.loss(position.y)))
+            Some(format!(
+                "{axis} = {:.2}\nloss {:.4}",
+                position.x,
+                height.loss(position.y)
+            ))
         })
-        .legend(Legend::default().position(Corner::LeftTop).follow_insertion_order(true).background_alpha(0.6))
+        .legend(
+            Legend::default()
+                .position(Corner::LeftTop)
+                .follow_insertion_order(true)
+                .background_alpha(0.6),
+        )
         .show_axes(Vec2b::TRUE)
         .grid_color(palette.grid)
         .x_grid_spacer(move |input| round_marks(input.bounds, 6.0))
         .set_margin_fraction(egui::Vec2::ZERO)
         .show(ui, |plot| {
             plot.set_auto_bounds(Vec2b::FALSE);
-            plot.set_plot_bounds(PlotBounds::from_min_max([range.0, bottom - room], [range.1, top + room]));
+            plot.set_plot_bounds(PlotBounds::from_min_max(
+                [range.0, bottom - room],
+                [range.1, top + room],
+            ));
             if interpolation {
                 for (x, label) in [(0.0, "SWA"), (1.0, "SGD")] {
-                    plot.vline(VLine::new("", x).color(palette.reference).width(1.0).style(LineStyle::dashed_dense()));
+                    plot.vline(
+                        VLine::new("", x)
+                            .color(palette.reference)
+                            .width(1.0)
+                            .style(LineStyle::dashed_dense()),
+                    );
                     plot.text(
                         Text::new(
                             "",
@@ -225,7 +242,12 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
                     );
                 }
             } else {
-                plot.vline(VLine::new("", 0.0).color(palette.reference).width(0.8).style(LineStyle::dotted_dense()));
+                plot.vline(
+                    VLine::new("", 0.0)
+                        .color(palette.reference)
+                        .width(0.8)
+                        .style(LineStyle::dotted_dense()),
+                );
             }
             let several = slice.lines.len() > 1;
             for (index, line) in slice.lines.iter().enumerate() {
@@ -248,14 +270,21 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
                 }
             }
             if interactive {
-                plot.vline(VLine::new("", position).color(palette.handle.gamma_multiply(0.7)).width(1.2));
+                plot.vline(
+                    VLine::new("", position)
+                        .color(palette.handle.gamma_multiply(0.7))
+                        .width(1.2),
+                );
                 if let Some(value) = slice.lines.first().and_then(|line| line.record.curve.at(position)) {
                     for (part, colour) in Part::BOTH.into_iter().zip([palette.train, palette.test]) {
                         let loss = value.part(part).loss;
                         if loss.is_finite() {
                             let at = vec![[position, height.of(loss)]];
                             plot.points(
-                                Points::new("", at.clone()).radius(7.0).color(palette.handle).allow_hover(false),
+                                Points::new("", at.clone())
+                                    .radius(7.0)
+                                    .color(palette.handle)
+                                    .allow_hover(false),
                             );
                             plot.points(Points::new("", at).radius(5.0).color(colour).allow_hover(false));
                         }
@@ -276,7 +305,11 @@ fn walk(state: &mut State, response: &egui_plot::PlotResponse<()>, range: (f64, 
     }
     let pointer = plot.interact_pointer_pos();
     if let Some(pointer) = pointer.filter(|_| plot.dragged() || plot.clicked()) {
-        let x = response.transform.value_from_position(pointer).x.clamp(range.0, range.1);
+        let x = response
+            .transform
+            .value_from_position(pointer)
+            .x
+            .clamp(range.0, range.1);
         // Close to the middle the marker snaps, so that one finds back to where one was.
         let snap = 0.012 * (range.1 - range.0);
         state.look.position = if x.abs() < snap { 0.0 } else { x };
@@ -316,14 +349,7 @@ impl CurveLook {
     }
 }
 
-fn draw_curve(
-    plot: &mut egui_plot::PlotUi,
-    curve: &Curve,
-    part: Part,
-    look: &CurveLook,
-    height: Height,
-    top: f64,
-) {
+fn draw_curve(plot: &mut egui_plot::PlotUi, curve: &Curve, part: Part, look: &CurveLook, height: Height, top: f64) {
     for stretch in curve.stretches(part) {
         let points: PlotPoints = stretch.iter().map(|&(x, loss)| [x, height.of(loss)]).collect();
         let mut line = Line::new(look.name.clone(), points).color(look.colour).width(2.6);
@@ -365,10 +391,11 @@ fn level(ui: &mut Ui, slice: &SliceView) {
         (None, false) => format!("coarse: {} images", level.train_images),
     };
     let faint = theme::palette(ui.ctx()).faint;
-    ui.label(RichText::new(text).small().color(faint)).on_hover_text(format!(
-        "the curve has {} points, each on {} training and {} test images; dots are the next, finer pass",
-        level.points, level.train_images, level.test_images
-    ));
+    ui.label(RichText::new(text).small().color(faint))
+        .on_hover_text(format!(
+            "the curve has {} points, each on {} training and {} test images; dots are the next, finer pass",
+            level.points, level.train_images, level.test_images
+        ));
 }
 
 /// About `count` round numbers within bounds.

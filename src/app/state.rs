@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::command::Command;
-use crate::checkpoint::{Results, RunStatus};
 use crate::engine::{
     Anchor, CompassView, RunSummary, SliceRequest, SliceView, Step, TrainingStatus, Turn, Update, View,
 };
@@ -14,6 +13,7 @@ use crate::experiment::demo;
 use crate::landscape::{Basis, DirectionKind};
 use crate::objective::BatchNormPolicy;
 use crate::training::TrainingOptions;
+use crate::training::{Results, RunStatus};
 
 /// Steps back that are remembered.
 const UNDO_STEPS: usize = 200;
@@ -225,33 +225,22 @@ impl State {
 
     /// Number of the newest snapshot.
     pub fn last_epoch(&self) -> usize {
-        self.run
-            .as_ref()
-            .map_or(0, |run| run.snapshots.saturating_sub(1))
+        self.run.as_ref().map_or(0, |run| run.snapshots.saturating_sub(1))
     }
 
     /// Epoch on the timeline: that of the anchor.
     pub fn epoch(&self) -> f64 {
         match self.look.anchor {
             Anchor::Epoch(epoch) => epoch as f64,
-            Anchor::Current => self
-                .training
-                .as_ref()
-                .map_or(self.last_epoch() as f64, |t| t.epoch),
-            Anchor::Swa => self
-                .run
-                .as_ref()
-                .map_or(0.0, |run| run.record.options.epochs as f64),
+            Anchor::Current => self.training.as_ref().map_or(self.last_epoch() as f64, |t| t.epoch),
+            Anchor::Swa => self.run.as_ref().map_or(0.0, |run| run.record.options.epochs as f64),
             Anchor::Sgd => self.last_epoch() as f64,
         }
     }
 
     /// Measured solutions of the run.
     pub fn results(&self) -> Results {
-        self.run
-            .as_ref()
-            .map(|run| run.record.results)
-            .unwrap_or_default()
+        self.run.as_ref().map(|run| run.record.results).unwrap_or_default()
     }
 
     /// Shows a message.
@@ -291,10 +280,7 @@ impl State {
 
     /// A name for a picture of the stage, in the run's folder.
     pub fn export_path(&self, ending: &str) -> PathBuf {
-        let folder = self
-            .run
-            .as_ref()
-            .map_or(Path::new("."), |run| run.path.as_path());
+        let folder = self.run.as_ref().map_or(Path::new("."), |run| run.path.as_path());
         let name = match (self.export.training_curve, self.look.picture) {
             (true, _) => "training",
             (false, Picture::Direction) => "slice",

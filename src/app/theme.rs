@@ -1,6 +1,9 @@
 //! Colours, type and spacing, dark and light. Curve colours are Okabe and Ito's, told apart by colour-blind readers.
 
-use egui::{Color32, Context, CornerRadius, FontDefinitions, FontFamily, FontId, Frame, Margin, Stroke, TextStyle, Theme, Visuals};
+use egui::{
+    Color32, Context, CornerRadius, FontDefinitions, FontFamily, FontId, Frame, Margin, Stroke, TextStyle, Theme,
+    Visuals,
+};
 
 /// Colours of one theme.
 #[derive(Clone, Copy, Debug)]
@@ -65,13 +68,9 @@ pub fn apply(context: &Context) {
             (TextStyle::Button, 13.5),
             (TextStyle::Heading, 16.0),
         ] {
-            style
-                .text_styles
-                .insert(text_style, FontId::proportional(size));
+            style.text_styles.insert(text_style, FontId::proportional(size));
         }
-        style
-            .text_styles
-            .insert(TextStyle::Monospace, FontId::monospace(13.0));
+        style.text_styles.insert(TextStyle::Monospace, FontId::monospace(13.0));
         style.spacing.item_spacing = egui::vec2(8.0, 6.0);
         style.spacing.button_padding = egui::vec2(10.0, 4.0);
         style.spacing.interact_size.y = 24.0;

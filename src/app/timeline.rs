@@ -8,9 +8,9 @@ use super::source::name;
 use super::stage::round_marks;
 use super::state::State;
 use super::theme;
-use crate::checkpoint::EpochMetrics;
 use crate::engine::Anchor;
 use crate::figure::chart::number;
+use crate::training::EpochMetrics;
 
 /// The panel.
 pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
@@ -18,7 +18,11 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         theme::caption(ui, "TRAJECTORY");
         let Some(run) = &state.run else {
-            ui.label(RichText::new("the training curves appear here").small().color(palette.faint));
+            ui.label(
+                RichText::new("the training curves appear here")
+                    .small()
+                    .color(palette.faint),
+            );
             return;
         };
         let text = match (&state.training, state.playing) {
@@ -27,7 +31,11 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             (None, true) => "Hold",
             (None, false) => "Play",
         };
-        if ui.button(text).on_hover_text("play through the snapshots, or pause training (Space)").clicked() {
+        if ui
+            .button(text)
+            .on_hover_text("play through the snapshots, or pause training (Space)")
+            .clicked()
+        {
             commands.push(Command::PlayOrPause);
         }
         let last = state.last_epoch();
@@ -37,7 +45,10 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         };
         ui.spacing_mut().slider_width = (ui.available_width() - 190.0).max(120.0);
         let slider = ui
-            .add_enabled(last > 0, egui::Slider::new(&mut epoch, 0..=last.max(1)).show_value(false))
+            .add_enabled(
+                last > 0,
+                egui::Slider::new(&mut epoch, 0..=last.max(1)).show_value(false),
+            )
             .on_hover_text("scrub through the snapshots w_t (← →); the slice follows");
         name(&slider, "Epoch");
         if slider.changed() {
@@ -74,11 +85,7 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     };
     let test = rows(|row| row.test_loss);
     let total = state.run.as_ref().map_or(1, |run| run.total_epochs().max(1)) as f64;
-    let top = train
-        .iter()
-        .chain(&test)
-        .map(|p| p[1])
-        .fold(0.0_f64, f64::max);
+    let top = train.iter().chain(&test).map(|p| p[1]).fold(0.0_f64, f64::max);
     let top = if top > 0.0 { (1.06 * top).min(8.0) } else { 1.0 };
     let now = state.epoch();
     let response = Plot::new("training")
@@ -102,7 +109,12 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             | egui_plot::HoverPosition::Elsewhere { position }) = hover;
             Some(format!("epoch {:.0}\nloss {:.3}", position.x, position.y))
         })
-        .legend(Legend::default().position(Corner::RightTop).follow_insertion_order(true).background_alpha(0.5))
+        .legend(
+            Legend::default()
+                .position(Corner::RightTop)
+                .follow_insertion_order(true)
+                .background_alpha(0.5),
+        )
         .show(ui, |plot| {
             plot.set_auto_bounds(Vec2b::FALSE);
             plot.set_plot_bounds(PlotBounds::from_min_max([0.0, 0.0], [total, top]));
@@ -130,7 +142,11 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                     }
                 }
             }
-            plot.line(Line::new("train", PlotPoints::from(train)).color(palette.train).width(1.8));
+            plot.line(
+                Line::new("train", PlotPoints::from(train))
+                    .color(palette.train)
+                    .width(1.8),
+            );
             plot.line(Line::new("test", PlotPoints::from(test)).color(palette.test).width(1.8));
             if state.run.is_some() {
                 plot.vline(VLine::new("", now).color(palette.handle).width(1.4));

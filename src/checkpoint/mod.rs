@@ -1,7 +1,4 @@
-//! Files of parameters: solutions as safetensors under PyTorch's names, and the run folder that training writes.
+//! Files of parameters: solutions as safetensors under PyTorch's names, written whole or not at all.
 
-pub mod run;
 pub mod solution;
 pub mod whole_file;
-
-pub use run::{EpochMetrics, Results, RunFolder, RunRecord, RunStatus};

@@ -112,8 +112,7 @@ impl TensorFile {
     /// # Errors
     /// [`Error::File`] when it is missing, cut short, or holds other types than `f32`.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes =
-            std::fs::read(path).map_err(|error| Error::file(path, "read this file", &error))?;
+        let bytes = std::fs::read(path).map_err(|error| Error::file(path, "read this file", &error))?;
         let broken = |reason: String| {
             Error::file_reason(
                 path,
@@ -124,13 +123,8 @@ impl TensorFile {
             )
         };
         let file = SafeTensors::deserialize(&bytes).map_err(|error| broken(error.to_string()))?;
-        let (_, header) =
-            SafeTensors::read_metadata(&bytes).map_err(|error| broken(error.to_string()))?;
-        let provenance = header
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get(METADATA_KEY))
-            .cloned();
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| broken(error.to_string()))?;
+        let provenance = header.metadata().as_ref().and_then(|m| m.get(METADATA_KEY)).cloned();
         let (mut tensors, mut doubles) = (BTreeMap::new(), BTreeMap::new());
         for (name, view) in file.iter() {
             if view.dtype() == Dtype::F64 {
@@ -147,10 +141,7 @@ impl TensorFile {
             if view.dtype() != Dtype::F32 {
                 return Err(Error::file_reason(
                     path,
-                    format!(
-                        "`{name}` holds {:?}; only 32-bit floats are read so far",
-                        view.dtype()
-                    ),
+                    format!("`{name}` holds {:?}; only 32-bit floats are read so far", view.dtype()),
                 ));
             }
             let values = view

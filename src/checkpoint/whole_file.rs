@@ -37,10 +37,7 @@ pub fn make_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|error| {
         use std::io::ErrorKind::{AlreadyExists, NotADirectory};
         if matches!(error.kind(), AlreadyExists | NotADirectory) {
-            Error::file_reason(
-                path,
-                "a file is in the way of this folder; choose another name",
-            )
+            Error::file_reason(path, "a file is in the way of this folder; choose another name")
         } else {
             Error::file(path, "make this folder", &error)
         }

@@ -37,12 +37,9 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         Recipe::full()
     };
     let mut progress = Progress::new();
-    let findings = demo::run(
-        &recipe,
-        Compute::open(device)?,
-        &arguments.out,
-        &mut |stage, done| progress.report(stage, done),
-    )?;
+    let findings = demo::run(&recipe, Compute::open(device)?, &arguments.out, &mut |stage, done| {
+        progress.report(stage, done)
+    })?;
     drop(progress);
     crate::figure::demo::write(&findings, &arguments.out)?;
     if arguments.json {
@@ -57,8 +54,8 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         }));
     }
     let summary = arguments.out.join("summary.md");
-    let text = std::fs::read_to_string(&summary)
-        .map_err(|error| crate::Error::file(&summary, "read this file", &error))?;
+    let text =
+        std::fs::read_to_string(&summary).map_err(|error| crate::Error::file(&summary, "read this file", &error))?;
     println!("{text}\nFigures and tables are in {}", arguments.out.display());
     Ok(())
 }

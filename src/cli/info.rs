@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::checkpoint::RunFolder;
 use crate::checkpoint::solution::TensorFile;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::network::zoo;
+use crate::training::RunFolder;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -18,11 +18,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    if arguments
-        .path
-        .extension()
-        .is_some_and(|e| e == "safetensors")
-    {
+    if arguments.path.extension().is_some_and(|e| e == "safetensors") {
         file(arguments)
     } else {
         folder(arguments)
@@ -71,12 +67,9 @@ fn folder(arguments: &Arguments) -> Result<()> {
     println!("options    {}", serde_json::json!(record.options));
     println!(
         "holds      {snapshots} snapshots{}",
-        solutions
-            .iter()
-            .map(|name| format!(", {name}"))
-            .collect::<String>()
+        solutions.iter().map(|name| format!(", {name}")).collect::<String>()
     );
-    if let crate::checkpoint::RunStatus::Diverged(message) = &record.status {
+    if let crate::training::RunStatus::Diverged(message) = &record.status {
         println!("diverged   {message}");
     }
     if let Some(row) = metrics.last() {
@@ -93,10 +86,7 @@ fn folder(arguments: &Arguments) -> Result<()> {
 fn file(arguments: &Arguments) -> Result<()> {
     let file = TensorFile::read(&arguments.path)?;
     let entries: Vec<(&str, &[usize])> = file.entries().collect();
-    let count: usize = entries
-        .iter()
-        .map(|(_, shape)| shape.iter().product::<usize>())
-        .sum();
+    let count: usize = entries.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
     if arguments.json {
         return super::print_json(&serde_json::json!({
             "file": arguments.path,

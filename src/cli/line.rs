@@ -7,17 +7,14 @@ use super::progress::Progress;
 use crate::checkpoint::solution::TensorFile;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::experiment::demo::provenance;
 use crate::figure::chart::{Mark, Scale};
 use crate::figure::{pictures, table};
 use crate::landscape::direction::{self, DirectionKind};
 use crate::landscape::line::{Line, positions};
 use crate::landscape::sweep::{Sweep, SweepRequest};
-use crate::landscape::LineRecord;
+use crate::landscape::{LineRecord, Provenance};
 use crate::network::zoo;
-use crate::objective::{
-    BatchNormPolicy, Compute, DeviceChoice, EVALUATION_BATCH, Objective, Solution,
-};
+use crate::objective::{BatchNormPolicy, Compute, DeviceChoice, EVALUATION_BATCH, Objective, Solution};
 
 /// More points than any plot has pixels; a larger number is a slip of the keyboard.
 const MOST_POINTS: usize = 100_000;
@@ -89,10 +86,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         ));
     }
     for out in &arguments.out {
-        if !out
-            .extension()
-            .is_some_and(|e| e == "csv" || e == "png" || e == "svg")
-        {
+        if !out.extension().is_some_and(|e| e == "csv" || e == "png" || e == "svg") {
             return Err(Error::option(
                 "--out",
                 out.display(),
@@ -131,19 +125,10 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         }
         (None, Some(kind)) => ray(origin, &graph, kind, arguments.seed)?,
         (None, None) => {
-            return Err(Error::option(
-                "--direction",
-                "",
-                "give --direction KIND or --to FILE",
-            ));
+            return Err(Error::option("--direction", "", "give --direction KIND or --to FILE"));
         }
     };
-    let objective = Objective::new(
-        graph,
-        data,
-        Compute::open(device)?,
-        arguments.batch_size,
-    )?;
+    let objective = Objective::new(graph, data, Compute::open(device)?, arguments.batch_size)?;
     let (start, end) = arguments.range;
     let request = SweepRequest {
         line,
@@ -157,7 +142,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     })?;
     drop(progress);
     let record = LineRecord {
-        provenance: provenance(
+        provenance: Provenance::new(
             &objective,
             &arguments.checkpoint.display().to_string(),
             &label,
@@ -177,17 +162,9 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     Ok(())
 }
 
-fn ray(
-    origin: Arc<Solution>,
-    graph: &crate::network::Graph,
-    kind: DirectionKind,
-    seed: u64,
-) -> Result<(Line, String)> {
+fn ray(origin: Arc<Solution>, graph: &crate::network::Graph, kind: DirectionKind, seed: u64) -> Result<(Line, String)> {
     let direction = Arc::new(direction::random(graph, kind, seed)?);
-    Ok((
-        Line::Ray { origin, direction },
-        format!("{kind} (seed {seed})"),
-    ))
+    Ok((Line::Ray { origin, direction }, format!("{kind} (seed {seed})")))
 }
 
 fn write(arguments: &Arguments, path: &Path, record: &LineRecord) -> Result<()> {

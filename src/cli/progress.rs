@@ -20,9 +20,7 @@ impl Progress {
     pub fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(STEPS);
-            if let Ok(style) =
-                ProgressStyle::with_template("{msg:32} {bar:40.cyan/black} {percent:>3} %  {eta} left")
-            {
+            if let Ok(style) = ProgressStyle::with_template("{msg:32} {bar:40.cyan/black} {percent:>3} %  {eta} left") {
                 bar.set_style(style);
             }
             bar

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::progress::Progress;
-use crate::checkpoint::RunFolder;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::experiment::demo;
 use crate::network::zoo;
 use crate::objective::{Compute, DeviceChoice, EVALUATION_BATCH, Objective};
+use crate::training::RunFolder;
 use crate::training::{Trainer, TrainingOptions};
 
 #[derive(Debug, clap::Args)]
@@ -60,12 +60,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     };
     let data = Arc::new(Dataset::open(data)?);
     let graph = Arc::new(zoo::build(model, data.shape, data.classes.len())?);
-    let objective = Arc::new(Objective::new(
-        graph,
-        data,
-        Compute::open(device)?,
-        EVALUATION_BATCH,
-    )?);
+    let objective = Arc::new(Objective::new(graph, data, Compute::open(device)?, EVALUATION_BATCH)?);
     let mut trainer = match (folder, &arguments.out) {
         (Some(folder), _) => Trainer::resume(objective, folder)?,
         (None, Some(path)) => Trainer::start(objective, &arguments.options, path)?,

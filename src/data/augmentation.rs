@@ -15,14 +15,9 @@ pub fn push_augmented(dataset: &Dataset, index: usize, random: &mut Random, batc
     for channel in image.chunks_exact(height * width) {
         for row in 0..height as isize {
             for column in 0..width as isize {
-                let column = if flip {
-                    width as isize - 1 - column
-                } else {
-                    column
-                };
+                let column = if flip { width as isize - 1 - column } else { column };
                 let (from_row, from_column) = (row - down, column - right);
-                let inside = (0..height as isize).contains(&from_row)
-                    && (0..width as isize).contains(&from_column);
+                let inside = (0..height as isize).contains(&from_row) && (0..width as isize).contains(&from_column);
                 batch.push(if inside {
                     channel[from_row as usize * width + from_column as usize]
                 } else {
@@ -55,11 +50,7 @@ mod tests {
             let (row, column) = ((at / 16) as isize, (at % 16) as isize);
             seen.insert((8 - row, if flipped { 7 - column } else { 8 - column }, flipped));
         }
-        assert_eq!(
-            seen.len(),
-            50,
-            "5 × 5 shifts, each with and without flip: {seen:?}"
-        );
+        assert_eq!(seen.len(), 50, "5 × 5 shifts, each with and without flip: {seen:?}");
         assert!(seen.iter().all(|(down, right, _)| down.abs() <= 2 && right.abs() <= 2));
     }
 }

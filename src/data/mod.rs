@@ -107,11 +107,9 @@ impl Dataset {
             let (key, value) = option
                 .split_once('=')
                 .ok_or_else(|| error(format!("`{option}` is not of the form name=number")))?;
-            let value: u64 = value.parse().map_err(|_| {
-                error(format!(
-                    "`{option}`: `{value}` is not a whole number of at least 0"
-                ))
-            })?;
+            let value: u64 = value
+                .parse()
+                .map_err(|_| error(format!("`{option}`: `{value}` is not a whole number of at least 0")))?;
             options.push((key, value));
         }
         match family {
@@ -121,19 +119,12 @@ impl Dataset {
                     let count = (1..=shapes::MOST_IMAGES as u64)
                         .contains(&value)
                         .then_some(value as usize)
-                        .ok_or_else(|| {
-                            error(format!(
-                                "{key}={value} must be from 1 to {}",
-                                shapes::MOST_IMAGES
-                            ))
-                        });
+                        .ok_or_else(|| error(format!("{key}={value} must be from 1 to {}", shapes::MOST_IMAGES)));
                     match key {
                         "train" => train = count?,
                         "test" => test = count?,
                         _ => {
-                            return Err(error(format!(
-                                "unknown option `{key}`; there are train=N and test=N"
-                            )));
+                            return Err(error(format!("unknown option `{key}`; there are train=N and test=N")));
                         }
                     }
                 }

@@ -52,11 +52,7 @@ fn split(purpose: Purpose, count: usize) -> Split {
     for index in 0..count {
         let class = index % CLASSES.len();
         labels.push(class as u32);
-        draw(
-            class,
-            &mut Random::new(SEED, purpose, index as u32),
-            &mut images,
-        );
+        draw(class, &mut Random::new(SEED, purpose, index as u32), &mut images);
     }
     Split { images, labels }
 }
@@ -92,8 +88,7 @@ fn draw(class: usize, random: &mut Random, images: &mut Vec<f32>) {
     }
     for channel in 0..CHANNELS {
         for &coverage in &coverage {
-            let colour =
-                background[channel] + coverage * (foreground[channel] - background[channel]);
+            let colour = background[channel] + coverage * (foreground[channel] - background[channel]);
             images.push((colour + NOISE * random.normal() - MEAN) / DEVIATION);
         }
     }
@@ -140,9 +135,10 @@ mod tests {
         // The sum of all bit patterns: any change of a generator, a constant or a library function shows here.
         let set = dataset("builtin", 200, 100);
         let checksum = |split: &Split| {
-            split.images.iter().fold(0u64, |sum, v| {
-                sum.wrapping_mul(31).wrapping_add(u64::from(v.to_bits()))
-            })
+            split
+                .images
+                .iter()
+                .fold(0u64, |sum, v| sum.wrapping_mul(31).wrapping_add(u64::from(v.to_bits())))
         };
         assert_eq!(
             (checksum(&set.train), checksum(&set.test)),
@@ -157,19 +153,9 @@ mod tests {
     fn every_shape_covers_a_fair_part_of_the_image() {
         for class in 0..CLASSES.len() {
             let inside = (0..10_000)
-                .filter(|i| {
-                    contains(
-                        class,
-                        (i % 100) as f32 / 50.0 - 1.0,
-                        (i / 100) as f32 / 50.0 - 1.0,
-                    )
-                })
+                .filter(|i| contains(class, (i % 100) as f32 / 50.0 - 1.0, (i / 100) as f32 / 50.0 - 1.0))
                 .count();
-            assert!(
-                (2000..8000).contains(&inside),
-                "{}: {inside}",
-                CLASSES[class]
-            );
+            assert!((2000..8000).contains(&inside), "{}: {inside}", CLASSES[class]);
         }
     }
 }

@@ -21,9 +21,7 @@ pub(super) fn dataset(name: &str, seed: u64) -> Dataset {
 }
 
 fn split(mut random: Random, per_class: usize) -> Split {
-    let labels: Vec<u32> = (0..2 * per_class)
-        .map(|i| u32::from(i >= per_class))
-        .collect();
+    let labels: Vec<u32> = (0..2 * per_class).map(|i| u32::from(i >= per_class)).collect();
     let images = labels
         .iter()
         .map(|&label| random.normal() + if label == 0 { 1.0 } else { -1.0 })

@@ -41,10 +41,7 @@ impl Inbox {
     pub fn take(&self, wait: bool) -> Taken {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         while wait && content.queue.is_empty() && content.live.is_none() {
-            content = self
-                .filled
-                .wait(content)
-                .unwrap_or_else(PoisonError::into_inner);
+            content = self.filled.wait(content).unwrap_or_else(PoisonError::into_inner);
         }
         Taken {
             queue: std::mem::take(&mut content.queue),

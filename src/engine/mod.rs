@@ -14,13 +14,13 @@ use std::thread::JoinHandle;
 
 use inbox::Inbox;
 pub use request::{
-    Anchor, CompassView, LineView, Request, RunSummary, SliceRequest, SliceView, Step, TrainRequest,
-    TrainingStatus, Turn, Update, View,
+    Anchor, CompassView, LineView, Request, RunSummary, SliceRequest, SliceView, Step, TrainRequest, TrainingStatus,
+    Turn, Update, View,
 };
 
-use crate::checkpoint::{EpochMetrics, RunRecord};
 use crate::error::{Error, Result};
 use crate::objective::Compute;
+use crate::training::{EpochMetrics, RunRecord};
 
 /// Called after every answer, from the worker's thread: asks the window for a repaint.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -38,10 +38,7 @@ impl<T> Default for Slot<T> {
 impl<T> Slot<T> {
     /// The latest value.
     pub fn get(&self) -> Option<Arc<T>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Replaces it.
@@ -79,8 +76,7 @@ impl Engine {
     pub fn start(compute: Compute, wake: Waker) -> Result<Self> {
         let (sender, updates) = mpsc::channel();
         let (inbox, slots) = (Arc::new(Inbox::default()), Arc::new(Slots::default()));
-        let worker =
-            worker::Worker::new(compute, inbox.clone(), slots.clone(), sender.clone(), wake.clone());
+        let worker = worker::Worker::new(compute, inbox.clone(), slots.clone(), sender.clone(), wake.clone());
         let worker = std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || worker.run())
@@ -122,10 +118,7 @@ impl Engine {
             let _ = sender.send(update);
             wake();
         };
-        if let Err(error) = std::thread::Builder::new()
-            .name("export".to_owned())
-            .spawn(run)
-        {
+        if let Err(error) = std::thread::Builder::new().name("export".to_owned()).spawn(run) {
             tracing::error!("the export could not start: {error}");
         }
     }

@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use crate::checkpoint::{EpochMetrics, RunRecord};
 use crate::landscape::{Basis, Curve, LineRecord};
 use crate::objective::{BatchNormPolicy, Measurement};
 use crate::training::TrainingOptions;
+use crate::training::{EpochMetrics, RunRecord};
 
 /// A request to the worker.
 #[derive(Clone, Debug)]

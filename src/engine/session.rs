@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::request::{Anchor, RunSummary, Step, Turn, View};
-use crate::checkpoint::{RunFolder, RunRecord};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::landscape::direction::{self, Basis};
 use crate::landscape::{Line, Memory};
 use crate::network::zoo;
 use crate::objective::{Compute, EVALUATION_BATCH, Objective, Solution};
+use crate::training::{RunFolder, RunRecord};
 use crate::training::{Trainer, TrainingOptions};
 
 /// An open run.
@@ -101,12 +101,7 @@ impl Session {
             Basis::Random(kind, seed) => direction::random(self.objective.graph(), kind, seed)?,
             Basis::SwaToSgd => {
                 let (swa, sgd) = (self.named("swa")?, self.named("sgd")?);
-                let difference = sgd
-                    .parameters
-                    .iter()
-                    .zip(&swa.parameters)
-                    .map(|(b, a)| b - a)
-                    .collect();
+                let difference = sgd.parameters.iter().zip(&swa.parameters).map(|(b, a)| b - a).collect();
                 direction::normalised(difference).ok_or_else(|| {
                     Error::Request("SWA and SGD are the same point: there is no way between them".to_owned())
                 })?
@@ -172,9 +167,7 @@ impl Session {
     }
 
     fn epoch(&self, epoch: usize) -> Result<Arc<Solution>> {
-        Ok(Arc::new(
-            self.folder.snapshot(self.objective.graph(), epoch)?,
-        ))
+        Ok(Arc::new(self.folder.snapshot(self.objective.graph(), epoch)?))
     }
 
     /// The lines of a view through `origin`, each with its name.

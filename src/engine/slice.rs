@@ -64,19 +64,7 @@ impl SliceJob {
                 } else {
                     &name
                 };
-                let provenance = Provenance {
-                    model: objective.graph().name.clone(),
-                    data: objective.data().name.clone(),
-                    origin: from.to_owned(),
-                    line: label.clone(),
-                    batch_norm: request.policy,
-                    batch_size: objective.batch_size(),
-                    train_images: 0,
-                    test_images: 0,
-                    seed: Some(seed),
-                    device: objective.compute().name().to_owned(),
-                    version: env!("CARGO_PKG_VERSION").to_owned(),
-                };
+                let provenance = Provenance::new(&objective, from, &label, request.policy, usize::MAX, Some(seed));
                 (line, provenance, label)
             })
             .collect();
@@ -174,11 +162,7 @@ impl SliceJob {
         let objective = session.objective.clone();
         // The pad's map comes after the second pass: by then the curve is good enough to look at.
         let map_first = self.level >= 2;
-        if let Some(compass) = self
-            .compass
-            .as_mut()
-            .filter(|c| map_first && !c.is_finished())
-        {
+        if let Some(compass) = self.compass.as_mut().filter(|c| map_first && !c.is_finished()) {
             return compass.step(&objective);
         }
         let Some(index) = self.sweeps.iter().position(|sweep| !sweep.is_finished()) else {
@@ -362,8 +346,7 @@ impl Compass {
             Some(index) => (index % angles, Some(index / angles)),
         };
         if self.current.is_none() {
-            let radius =
-                ring.map_or(0.0, |ring| self.view.reach * (ring + 1) as f64 / radii as f64);
+            let radius = ring.map_or(0.0, |ring| self.view.reach * (ring + 1) as f64 / radii as f64);
             let phi = std::f64::consts::TAU * angle as f64 / angles as f64;
             let u = direction::turned(&self.axes.0, &self.axes.1, phi)?;
             let point = self.origin.moved(&u, radius);

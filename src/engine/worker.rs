@@ -48,13 +48,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(
-        compute: Compute,
-        inbox: Arc<Inbox>,
-        slots: Arc<Slots>,
-        updates: Sender<Update>,
-        wake: Waker,
-    ) -> Self {
+    pub fn new(compute: Compute, inbox: Arc<Inbox>, slots: Arc<Slots>, updates: Sender<Update>, wake: Waker) -> Self {
         Self {
             compute,
             inbox,
@@ -145,8 +139,7 @@ impl Worker {
                 if self.training.is_none()
                     && let Some(session) = &self.session
                 {
-                    let trainer =
-                        Trainer::resume(session.objective.clone(), session.folder.clone())?;
+                    let trainer = Trainer::resume(session.objective.clone(), session.folder.clone())?;
                     self.begin(trainer);
                 }
             }
@@ -205,8 +198,7 @@ impl Worker {
             return Ok(());
         };
         let training = self.training.as_mut();
-        let moving =
-            request.anchor == Anchor::Current && training.as_ref().is_some_and(|t| !t.paused);
+        let moving = request.anchor == Anchor::Current && training.as_ref().is_some_and(|t| !t.paused);
         let trainer = training.map(|training| {
             training.batches_since_slice = 0;
             &training.trainer
@@ -274,19 +266,13 @@ impl Worker {
                 training.losses = (training.losses.0 + loss, training.losses.1 + 1);
                 let mut point = None;
                 if epoch + 1e-9 >= training.next_point {
-                    point = Some(Update::TrainPoint(
-                        epoch,
-                        training.losses.0 / training.losses.1 as f64,
-                    ));
+                    point = Some(Update::TrainPoint(epoch, training.losses.0 / training.losses.1 as f64));
                     training.losses = (0.0, 0);
                     training.next_point = epoch + 1.0 / POINTS_PER_EPOCH;
                 }
                 training.batches_since_slice += 1;
                 let look_again = training.batches_since_slice >= BATCHES_BETWEEN_SLICES
-                    && self
-                        .live
-                        .as_ref()
-                        .is_some_and(|live| live.anchor == Anchor::Current)
+                    && self.live.as_ref().is_some_and(|live| live.anchor == Anchor::Current)
                     && self.job.as_ref().is_none_or(|job| !job.is_urgent());
                 if let Some(point) = point {
                     self.tell(point);
@@ -341,19 +327,13 @@ impl Worker {
         self.progress_shown = Instant::now();
         let status = self.training.as_ref().map(|training| {
             let progress = training.trainer.progress();
-            let total = training
-                .trainer
-                .folder()
-                .record()
-                .options
-                .total_epochs();
+            let total = training.trainer.folder().record().options.total_epochs();
             let gained = progress - training.from;
             TrainingStatus {
                 epoch: progress * total as f64,
                 total,
                 progress,
-                seconds_left: (gained > 0.002)
-                    .then(|| training.spent / gained * (1.0 - progress)),
+                seconds_left: (gained > 0.002).then(|| training.spent / gained * (1.0 - progress)),
                 paused: training.paused,
             }
         });

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::checkpoint::{EpochMetrics, RunFolder, RunRecord, whole_file};
+use crate::checkpoint::whole_file;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::landscape::direction::{self, DirectionKind};
@@ -11,9 +11,8 @@ use crate::landscape::line::{Line, positions};
 use crate::landscape::sweep::{Sweep, SweepRequest};
 use crate::landscape::{LineRecord, Provenance};
 use crate::network::zoo;
-use crate::objective::{
-    BatchNormPolicy, Compute, EVALUATION_BATCH, Measurement, Objective,
-};
+use crate::objective::{BatchNormPolicy, Compute, EVALUATION_BATCH, Measurement, Objective};
+use crate::training::{EpochMetrics, RunFolder, RunRecord};
 use crate::training::{Event, Trainer, TrainingOptions};
 
 /// The demo's network.
@@ -121,12 +120,7 @@ pub fn train(trainer: &mut Trainer, report: &mut Report) -> Result<()> {
 ///
 /// # Errors
 /// When something cannot be trained, measured or written, and [`Error::Cancelled`].
-pub fn run(
-    recipe: &Recipe,
-    compute: Compute,
-    out: &Path,
-    report: &mut Report,
-) -> Result<Findings> {
+pub fn run(recipe: &Recipe, compute: Compute, out: &Path, report: &mut Report) -> Result<Findings> {
     whole_file::make_folder(out)?;
     let data = Arc::new(Dataset::open(&recipe.data)?);
     let graph = Arc::new(zoo::build(&recipe.model, data.shape, data.classes.len())?);
@@ -134,9 +128,7 @@ pub fn run(
     let run_path = out.join("run");
     let mut trainer = match RunFolder::open(&run_path) {
         // The same run, finished or cut off, is used again; another one is in the way.
-        Ok(folder) if same_run(folder.record(), &objective, recipe) => {
-            Trainer::resume(objective.clone(), folder)?
-        }
+        Ok(folder) if same_run(folder.record(), &objective, recipe) => Trainer::resume(objective.clone(), folder)?,
         Ok(_) => {
             return Err(Error::file_reason(
                 &run_path,
@@ -156,12 +148,7 @@ fn same_run(record: &RunRecord, objective: &Objective, recipe: &Recipe) -> bool 
         && record.device == objective.compute().name()
 }
 
-fn measure(
-    objective: &Objective,
-    trainer: &Trainer,
-    recipe: &Recipe,
-    report: &mut Report,
-) -> Result<Findings> {
+fn measure(objective: &Objective, trainer: &Trainer, recipe: &Recipe, report: &mut Report) -> Result<Findings> {
     let folder = trainer.folder();
     let graph = objective.graph();
     let results = folder.record().results;
@@ -197,15 +184,9 @@ fn measure(
         policy: BatchNormPolicy::Recompute,
         positions: positions(-2.0, 3.0, recipe.interpolation_points),
     }
-    .sweep(
-        objective,
-        Line::Segment {
-            from: average,
-            to: end,
-        },
-        seed,
-        &mut |done| report("SWA to SGD", done),
-    )?;
+    .sweep(objective, Line::Segment { from: average, to: end }, seed, &mut |done| {
+        report("SWA to SGD", done)
+    })?;
     Ok(Findings {
         record: folder.record().clone(),
         metrics: trainer.metrics().to_vec(),
@@ -237,44 +218,12 @@ impl Measured {
             policy: self.policy,
             samples: usize::MAX,
         };
-        let curve = Sweep::new(objective, request).run(objective, |done, total| {
-            report(done as f64 / total.max(1) as f64)
-        })?;
+        let curve =
+            Sweep::new(objective, request).run(objective, |done, total| report(done as f64 / total.max(1) as f64))?;
         Ok(LineRecord {
-            provenance: provenance(
-                objective,
-                self.origin,
-                &self.label,
-                self.policy,
-                usize::MAX,
-                Some(seed),
-            ),
+            provenance: Provenance::new(objective, self.origin, &self.label, self.policy, usize::MAX, Some(seed)),
             label: self.label,
             curve,
         })
-    }
-}
-
-/// How a line over `objective` was made.
-pub fn provenance(
-    objective: &Objective,
-    origin: &str,
-    line: &str,
-    policy: BatchNormPolicy,
-    samples: usize,
-    seed: Option<u64>,
-) -> Provenance {
-    Provenance {
-        model: objective.graph().name.clone(),
-        data: objective.data().name.clone(),
-        origin: origin.to_owned(),
-        line: line.to_owned(),
-        batch_norm: policy,
-        batch_size: objective.batch_size(),
-        train_images: objective.data().train.len().min(samples),
-        test_images: objective.data().test.len().min(samples),
-        seed,
-        device: objective.compute().name().to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

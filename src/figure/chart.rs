@@ -83,10 +83,7 @@ impl Chart {
     /// When there is nothing to draw or drawing fails.
     pub fn png(&self, size: (u32, u32)) -> Result<Vec<u8>> {
         let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
-        self.draw(
-            BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area(),
-            size,
-        )?;
+        self.draw(BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area(), size)?;
         let image = image::RgbImage::from_raw(size.0, size.1, pixels)
             .ok_or_else(|| Error::Request("the picture has no size".to_owned()))?;
         let mut bytes = std::io::Cursor::new(Vec::new());
@@ -102,10 +99,7 @@ impl Chart {
     /// When there is nothing to draw or drawing fails.
     pub fn svg(&self, size: (u32, u32)) -> Result<String> {
         let mut text = String::new();
-        self.draw(
-            SVGBackend::with_string(&mut text, size).into_drawing_area(),
-            size,
-        )?;
+        self.draw(SVGBackend::with_string(&mut text, size).into_drawing_area(), size)?;
         Ok(text)
     }
 
@@ -117,10 +111,7 @@ impl Chart {
         match path.extension().and_then(|e| e.to_str()) {
             Some("png") => whole_file::write(path, &self.png(SIZE)?),
             Some("svg") => whole_file::write(path, self.svg(SIZE)?.as_bytes()),
-            _ => Err(Error::file_reason(
-                path,
-                "a figure's file name ends in .png or .svg",
-            )),
+            _ => Err(Error::file_reason(path, "a figure's file name ends in .png or .svg")),
         }
     }
 
@@ -131,16 +122,9 @@ impl Chart {
             .filter(|(x, y)| x.is_finite() && y.is_finite())
     }
 
-    fn draw<B: DrawingBackend>(
-        &self,
-        area: DrawingArea<B, plotters::coord::Shift>,
-        size: (u32, u32),
-    ) -> Result<()> {
+    fn draw<B: DrawingBackend>(&self, area: DrawingArea<B, plotters::coord::Shift>, size: (u32, u32)) -> Result<()> {
         use_own_font()?;
-        let (mut x, mut y) = (
-            [f64::INFINITY, f64::NEG_INFINITY],
-            [f64::INFINITY, f64::NEG_INFINITY],
-        );
+        let (mut x, mut y) = ([f64::INFINITY, f64::NEG_INFINITY], [f64::INFINITY, f64::NEG_INFINITY]);
         for (px, py) in self.finite() {
             x = [x[0].min(px), x[1].max(px)];
             y = [y[0].min(py), y[1].max(py)];
@@ -168,18 +152,14 @@ impl Chart {
             .draw(&Text::new(
                 self.footnote.clone(),
                 ((24.0 * unit) as i32, 0),
-                ("sans-serif", 19.0 * unit)
-                    .into_font()
-                    .color(&RGBColor(120, 120, 120)),
+                ("sans-serif", 19.0 * unit).into_font().color(&RGBColor(120, 120, 120)),
             ))
             .map_err(|error| failed(error.to_string()))?;
         let mut builder = ChartBuilder::on(&body);
         builder
             .caption(
                 &self.title,
-                ("sans-serif", 40.0 * unit)
-                    .into_font()
-                    .color(&RGBColor(30, 30, 30)),
+                ("sans-serif", 40.0 * unit).into_font().color(&RGBColor(30, 30, 30)),
             )
             .margin((24.0 * unit) as i32)
             .x_label_area_size((78.0 * unit) as i32)
@@ -197,11 +177,7 @@ impl Chart {
                 .map_err(|error| failed(error.to_string()))
                 .and_then(|context| plot.draw(context).map_err(failed))?;
         } else {
-            let room = if y[1] > y[0] {
-                0.06 * (y[1] - y[0])
-            } else {
-                0.5
-            };
+            let room = if y[1] > y[0] { 0.06 * (y[1] - y[0]) } else { 0.5 };
             builder
                 .build_cartesian_2d(x[0]..x[1], (y[0] - room)..(y[1] + room))
                 .map_err(|error| failed(error.to_string()))
@@ -249,9 +225,7 @@ impl Plot<'_> {
                 (7.0 * unit) as u32,
                 RGBColor(110, 110, 110).stroke_width((2.0 * unit).ceil() as u32),
             );
-            context
-                .draw_series(line)
-                .map_err(|error| error.to_string())?;
+            context.draw_series(line).map_err(|error| error.to_string())?;
             context
                 .draw_series(std::iter::once(Text::new(
                     format!(" {}", mark.label),
@@ -304,9 +278,9 @@ impl Plot<'_> {
                 // A dashed line shows a gap in the legend, too.
                 let reach = (36.0 * unit) as i32;
                 let end = if series.dashed { reach / 2 - 3 } else { reach };
-                drawn.label(series.label.clone()).legend(move |(x, y)| {
-                    PathElement::new([(x, y), (x + end, y)], style)
-                });
+                drawn
+                    .label(series.label.clone())
+                    .legend(move |(x, y)| PathElement::new([(x, y), (x + end, y)], style));
                 first = false;
             }
             if let [only] = stretch {
@@ -340,11 +314,7 @@ pub fn number(value: f64) -> String {
     }
     let text = format!("{value:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" {
-        "0".to_owned()
-    } else {
-        text.to_owned()
-    }
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
 /// The font that egui brings, so that figures look the same on machines without fonts.
@@ -352,17 +322,10 @@ fn use_own_font() -> Result<()> {
     static REGISTERED: Once = Once::new();
     let mut broken = false;
     REGISTERED.call_once(|| {
-        broken = register_font(
-            "sans-serif",
-            FontStyle::Normal,
-            epaint_default_fonts::UBUNTU_LIGHT,
-        )
-        .is_err();
+        broken = register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).is_err();
     });
     if broken {
-        return Err(Error::Request(
-            "the built-in font could not be read".to_owned(),
-        ));
+        return Err(Error::Request("the built-in font could not be read".to_owned()));
     }
     Ok(())
 }
@@ -398,15 +361,9 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_is_a_gap_with_a_mark() {
-        let svg = chart(vec![
-            (0.0, 1.0),
-            (1.0, 2.0),
-            (2.0, f64::NAN),
-            (3.0, 1.0),
-            (4.0, 3.0),
-        ])
-        .svg((640, 400))
-        .unwrap();
+        let svg = chart(vec![(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 1.0), (4.0, 3.0)])
+            .svg((640, 400))
+            .unwrap();
         let whole = chart(vec![(0.0, 1.0), (1.0, 2.0), (3.0, 1.0), (4.0, 3.0)])
             .svg((640, 400))
             .unwrap();
@@ -419,18 +376,13 @@ mod tests {
 
     #[test]
     fn nothing_to_draw_is_an_error_in_words() {
-        let message = chart(vec![(0.0, f64::NAN)])
-            .svg((640, 400))
-            .unwrap_err()
-            .to_string();
+        let message = chart(vec![(0.0, f64::NAN)]).svg((640, 400)).unwrap_err().to_string();
         assert!(message.contains("nothing to draw"), "{message}");
     }
 
     #[test]
     fn numbers_are_short() {
-        let shown: Vec<String> = [0.0, -0.0001, 0.25, 3.0, 38.9, 123_456.0]
-            .map(number)
-            .to_vec();
+        let shown: Vec<String> = [0.0, -0.0001, 0.25, 3.0, 38.9, 123_456.0].map(number).to_vec();
         assert_eq!(shown, ["0", "-1.0e-4", "0.25", "3", "38.9", "1.2e5"]);
     }
 }

@@ -17,10 +17,7 @@ use crate::landscape::LineRecord;
 /// [`Error::File`].
 pub fn write(findings: &Findings, out: &Path) -> Result<()> {
     let charts = [
-        (
-            "training",
-            pictures::training(&findings.record, &findings.metrics),
-        ),
+        ("training", pictures::training(&findings.record, &findings.metrics)),
         (
             "uniform-direction",
             pictures::lines(
@@ -61,9 +58,7 @@ pub fn write(findings: &Findings, out: &Path) -> Result<()> {
 /// The numbers as Markdown.
 fn summary(findings: &Findings) -> String {
     let mut text = String::new();
-    let Findings {
-        record, solutions, ..
-    } = findings;
+    let Findings { record, solutions, .. } = findings;
     // Writing to a string cannot fail.
     let _ = write!(
         text,
@@ -107,16 +102,10 @@ fn summary(findings: &Findings) -> String {
         (at(-3.0), at(0.0), at(3.0))
     };
     let [bn, rest] = &findings.batch_norm;
-    text.push_str(
-        "\n| direction from SWA (policy running) | train loss at l = −3 | 0 | 3 |\n|---|---|---|---|\n",
-    );
+    text.push_str("\n| direction from SWA (policy running) | train loss at l = −3 | 0 | 3 |\n|---|---|---|---|\n");
     for record in [&findings.uniform, bn, rest] {
         let (left, middle, right) = ends(record);
-        let _ = writeln!(
-            text,
-            "| {} | {left:.3} | {middle:.3} | {right:.3} |",
-            record.label
-        );
+        let _ = writeln!(text, "| {} | {left:.3} | {middle:.3} | {right:.3} |", record.label);
     }
     let curve = &findings.interpolation.curve;
     if let (Some(train), Some(test)) = (curve.minimum(Part::Train), curve.minimum(Part::Test)) {

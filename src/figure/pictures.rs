@@ -1,9 +1,9 @@
 //! The charts of this program: a slice, two slices over each other, an interpolation, a training run.
 
 use super::chart::{BLUE, Chart, Mark, Scale, Series, VERMILION};
-use crate::checkpoint::{EpochMetrics, RunRecord};
 use crate::data::Part;
 use crate::landscape::LineRecord;
+use crate::training::{EpochMetrics, RunRecord};
 
 /// Horizontal axis of a slice along a direction.
 pub const RAY_AXIS: &str = "position l of w + l·u, |u| = 1";
@@ -15,11 +15,7 @@ pub fn lines(title: &str, x_label: &str, records: &[LineRecord], scale: Scale) -
     for (index, record) in records.iter().enumerate() {
         for part in Part::BOTH {
             // One line: train and test in two colours. Two lines: a colour each, test dashed.
-            let second = if several {
-                index % 2 == 1
-            } else {
-                part == Part::Test
-            };
+            let second = if several { index % 2 == 1 } else { part == Part::Test };
             let mut points: Vec<(f64, f64)> = record.curve.losses(part).collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             let label = if several {
@@ -52,12 +48,7 @@ pub fn lines(title: &str, x_label: &str, records: &[LineRecord], scale: Scale) -
 
 /// Train and test loss by epoch, with the phases marked.
 pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
-    let points = |loss: fn(&EpochMetrics) -> f64| {
-        metrics
-            .iter()
-            .map(|row| (row.epoch as f64, loss(row)))
-            .collect()
-    };
+    let points = |loss: fn(&EpochMetrics) -> f64| metrics.iter().map(|row| (row.epoch as f64, loss(row))).collect();
     let options = &record.options;
     let mut marks = Vec::new();
     if options.averages() {

@@ -2,19 +2,14 @@
 
 use std::path::Path;
 
-use crate::checkpoint::run::metrics_csv;
-use crate::checkpoint::{EpochMetrics, whole_file};
+use crate::checkpoint::whole_file;
 use crate::error::{Error, Result};
 use crate::landscape::LineRecord;
+use crate::training::EpochMetrics;
+use crate::training::run::metrics_csv;
 
 /// Header of a line's CSV file; accuracies are in 0..1.
-pub const LINE_HEADER: [&str; 5] = [
-    "position",
-    "train_loss",
-    "train_accuracy",
-    "test_loss",
-    "test_accuracy",
-];
+pub const LINE_HEADER: [&str; 5] = ["position", "train_loss", "train_accuracy", "test_loss", "test_accuracy"];
 
 /// CSV of one line under [`LINE_HEADER`], or of several with a first column `curve`.
 ///

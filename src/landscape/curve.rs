@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::Part;
-use crate::objective::{BatchNormPolicy, Measurement, Quality};
+use crate::objective::{BatchNormPolicy, Measurement, Objective, Quality};
 
 /// Values along a line. A position not measured yet has none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -133,11 +133,34 @@ pub struct Provenance {
 }
 
 impl Provenance {
+    /// Of a `line` from `origin` over the first `samples` images of each split.
+    pub fn new(
+        objective: &Objective,
+        origin: &str,
+        line: &str,
+        policy: BatchNormPolicy,
+        samples: usize,
+        seed: Option<u64>,
+    ) -> Self {
+        let data = objective.data();
+        Self {
+            model: objective.graph().name.clone(),
+            data: data.name.clone(),
+            origin: origin.to_owned(),
+            line: line.to_owned(),
+            batch_norm: policy,
+            batch_size: objective.batch_size(),
+            train_images: data.train.len().min(samples),
+            test_images: data.test.len().min(samples),
+            seed,
+            device: objective.compute().name().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
     /// One line for a figure's foot.
     pub fn footnote(&self) -> String {
-        let seed = self
-            .seed
-            .map_or(String::new(), |seed| format!(" · seed {seed}"));
+        let seed = self.seed.map_or(String::new(), |seed| format!(" · seed {seed}"));
         format!(
             "{} · {} ({} train, {} test images) · {} · bn {} (batch {}){seed} · {} · valleyscope {}",
             self.model,

@@ -131,9 +131,7 @@ pub fn turned(first: &[f32], second: &[f32], angle: f64) -> Result<Vec<f32>> {
         .map(|(&a, &b)| (cosine * f64::from(a) + sine * f64::from(b)) as f32)
         .collect();
     normalised(sum).ok_or_else(|| {
-        Error::Request(
-            "the two directions cancel at this angle; turn the handle or choose others".to_owned(),
-        )
+        Error::Request("the two directions cancel at this angle; turn the handle or choose others".to_owned())
     })
 }
 
@@ -151,10 +149,7 @@ pub fn normalised(mut values: Vec<f32>) -> Option<Vec<f32>> {
 
 /// ⟨a, b⟩, summed in double precision.
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter()
-        .zip(b)
-        .map(|(&a, &b)| f64::from(a) * f64::from(b))
-        .sum()
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
 
 #[cfg(test)]
@@ -193,9 +188,7 @@ mod tests {
     #[test]
     fn a_network_without_batch_norm_has_no_batch_norm_direction() {
         let graph = zoo::build("mlp:8", [1, 2, 2], 3).unwrap();
-        let message = random(&graph, DirectionKind::BatchNorm, 1)
-            .unwrap_err()
-            .to_string();
+        let message = random(&graph, DirectionKind::BatchNorm, 1).unwrap_err().to_string();
         assert!(message.contains("mlp:8"), "{message}");
     }
 

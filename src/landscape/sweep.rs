@@ -32,12 +32,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    fn key(
-        point: &[f32],
-        statistics: &[f32],
-        policy: BatchNormPolicy,
-        samples: usize,
-    ) -> u64 {
+    fn key(point: &[f32], statistics: &[f32], policy: BatchNormPolicy, samples: usize) -> u64 {
         let mut hasher = DefaultHasher::new();
         bytemuck::cast_slice::<f32, u8>(point).hash(&mut hasher);
         // Only `running` depends on the statistics that came with the origin.
@@ -74,17 +69,9 @@ impl Sweep {
     /// Prepares a sweep; nothing is evaluated yet.
     pub fn new(objective: &Objective, request: SweepRequest) -> Self {
         let mut order: Vec<usize> = (0..request.positions.len()).collect();
-        order.sort_by(|&a, &b| {
-            request.positions[a]
-                .abs()
-                .total_cmp(&request.positions[b].abs())
-        });
-        let train = objective
-            .batches(crate::data::Part::Train, request.samples)
-            .count();
-        let test = objective
-            .batches(crate::data::Part::Test, request.samples)
-            .count();
+        order.sort_by(|&a, &b| request.positions[a].abs().total_cmp(&request.positions[b].abs()));
+        let train = objective.batches(crate::data::Part::Train, request.samples).count();
+        let test = objective.batches(crate::data::Part::Test, request.samples).count();
         let statistics = if request.policy == BatchNormPolicy::Recompute {
             train
         } else {
@@ -167,11 +154,7 @@ impl Sweep {
     ///
     /// # Errors
     /// [`crate::Error::Cancelled`] when told to stop; what [`Sweep::step`] can fail with.
-    pub fn run(
-        mut self,
-        objective: &Objective,
-        mut progress: impl FnMut(usize, usize) -> bool,
-    ) -> Result<Curve> {
+    pub fn run(mut self, objective: &Objective, mut progress: impl FnMut(usize, usize) -> bool) -> Result<Curve> {
         let mut memory = Memory::default();
         while !self.is_finished() {
             self.step(objective, &mut memory)?;

@@ -29,28 +29,16 @@ impl Leaves {
         let tensors = graph
             .parameters
             .iter()
-            .map(|p| {
-                points
-                    .clone()
-                    .slice([0..count, p.range()])
-                    .reshape([count * p.size()])
-            })
+            .map(|p| points.clone().slice([0..count, p.range()]).reshape([count * p.size()]))
             .collect();
-        Self {
-            points: count,
-            tensors,
-        }
+        Self { points: count, tensors }
     }
 
     /// The same leaves on the tape, so that [`Leaves::gradient`] can be asked after a backward pass.
     pub fn tracked(self) -> Self {
         Self {
             points: self.points,
-            tensors: self
-                .tensors
-                .into_iter()
-                .map(|t| t.autodiff().require_grad())
-                .collect(),
+            tensors: self.tensors.into_iter().map(|t| t.autodiff().require_grad()).collect(),
         }
     }
 
@@ -152,23 +140,16 @@ pub fn forward(graph: &Graph, leaves: &Leaves, images: Images, normaliser: Norma
             };
             activation.expect("nodes are in evaluation order, and each is freed by its last reader")
         });
-        let first = inputs
-            .next()
-            .expect("every node but the input reads another");
+        let first = inputs.next().expect("every node but the input reads another");
         let second = inputs.next();
         let result = run.node(graph, &node.operation, first, second, normaliser);
         activations[id] = Some(result);
     }
-    let last = activations
-        .pop()
-        .flatten()
-        .expect("a graph has at least its input");
+    let last = activations.pop().flatten().expect("a graph has at least its input");
     let points = leaves.points;
     let tensor = last.per_point(points);
     let batch = tensor.dims()[0];
-    let logits = tensor
-        .reshape([batch, points, graph.classes()])
-        .swap_dims(0, 1);
+    let logits = tensor.reshape([batch, points, graph.classes()]).swap_dims(0, 1);
     Pass {
         logits,
         statistics: run.statistics,
@@ -189,10 +170,7 @@ impl Run<'_> {
         normaliser: Normaliser,
     ) -> Activation {
         let points = self.leaves.points;
-        let per_point = |tensor| Activation {
-            tensor,
-            shared: false,
-        };
+        let per_point = |tensor| Activation { tensor, shared: false };
         match *operation {
             Operation::Input => input,
             Operation::Convolution {
@@ -202,26 +180,14 @@ impl Run<'_> {
                 padding,
             } => {
                 let shape = &graph.parameters[weight].shape;
-                let weight = self.leaf(weight).reshape([
-                    points * shape[0],
-                    shape[1],
-                    shape[2],
-                    shape[3],
-                ]);
+                let weight = self
+                    .leaf(weight)
+                    .reshape([points * shape[0], shape[1], shape[2], shape[3]]);
                 let groups = if input.shared { 1 } else { points };
                 let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], groups);
-                per_point(conv2d(
-                    input.tensor,
-                    weight,
-                    bias.map(|bias| self.leaf(bias)),
-                    options,
-                ))
+                per_point(conv2d(input.tensor, weight, bias.map(|bias| self.leaf(bias)), options))
             }
-            Operation::BatchNorm {
-                scale,
-                shift,
-                layer,
-            } => {
+            Operation::BatchNorm { scale, shift, layer } => {
                 let (scale, shift) = (self.leaf(scale), self.leaf(shift));
                 let input = input.per_point(points);
                 match normaliser {
@@ -238,31 +204,16 @@ impl Run<'_> {
                     Normaliser::Statistics(statistics) => {
                         let layer = &graph.batch_norm_layers[layer];
                         let channels = points * layer.channels;
-                        let part = |range| {
-                            statistics
-                                .clone()
-                                .slice([0..points, range])
-                                .reshape([channels])
-                        };
+                        let part = |range| statistics.clone().slice([0..points, range]).reshape([channels]);
                         let (mean, variance) = (part(layer.mean()), part(layer.variance()));
-                        per_point(batch_norm(
-                            input,
-                            scale,
-                            shift,
-                            mean,
-                            variance,
-                            BATCH_NORM_EPSILON,
-                        ))
+                        per_point(batch_norm(input, scale, shift, mean, variance, BATCH_NORM_EPSILON))
                     }
                 }
             }
             Operation::Linear { weight, bias } => {
                 let shape = &graph.parameters[weight].shape;
                 let (outputs, features) = (shape[0], shape[1]);
-                let weight = self
-                    .leaf(weight)
-                    .reshape([points, outputs, features])
-                    .swap_dims(1, 2);
+                let weight = self.leaf(weight).reshape([points, outputs, features]).swap_dims(1, 2);
                 let batch = input.tensor.dims()[0];
                 let input = input
                     .per_point(points)
@@ -272,11 +223,7 @@ impl Run<'_> {
                 if let Some(bias) = bias {
                     output = output + self.leaf(bias).reshape([points, 1, outputs]);
                 }
-                per_point(
-                    output
-                        .swap_dims(0, 1)
-                        .reshape([batch, points * outputs, 1, 1]),
-                )
+                per_point(output.swap_dims(0, 1).reshape([batch, points * outputs, 1, 1]))
             }
             Operation::Relu => Activation {
                 tensor: relu(input.tensor),
@@ -324,11 +271,7 @@ pub fn correct(logits: Tensor<3>, labels: Tensor<1, Int>) -> Tensor<1, Int> {
     let [points, batch, _] = logits.dims();
     let labels = labels_for_points(labels, points, batch);
     let predicted: Tensor<2, Int> = logits.argmax(2).reshape([points, batch]);
-    predicted
-        .equal(labels)
-        .int()
-        .sum_dim(1)
-        .reshape([points])
+    predicted.equal(labels).int().sum_dim(1).reshape([points])
 }
 
 fn labels_for_points(labels: Tensor<1, Int>, points: usize, batch: usize) -> Tensor<2, Int> {

@@ -161,9 +161,7 @@ impl Graph {
 
     /// Length of the flat statistics vector.
     pub fn statistics_count(&self) -> usize {
-        self.batch_norm_layers
-            .last()
-            .map_or(0, |l| l.variance().end)
+        self.batch_norm_layers.last().map_or(0, |l| l.variance().end)
     }
 
     /// Number of parameters that belong to batch-norm layers.
@@ -200,11 +198,7 @@ impl Graph {
     /// # Errors
     /// Names the layer that would see one value per channel.
     pub fn check_batch(&self, images: usize) -> Result<()> {
-        match self
-            .batch_norm_layers
-            .iter()
-            .find(|l| l.positions * images < 2)
-        {
+        match self.batch_norm_layers.iter().find(|l| l.positions * images < 2) {
             Some(layer) => Err(Error::Request(format!(
                 "a batch of {images} leaves `{}` one value per channel, which has no variance: choose a batch size \
                  that does not leave a single image over",
@@ -273,10 +267,7 @@ impl Builder {
     ///
     /// # Errors
     /// When the padded image is smaller than the kernel.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "PyTorch's Conv2d takes the same ones"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "PyTorch's Conv2d takes the same ones")]
     pub fn convolution(
         &mut self,
         input: NodeId,
@@ -288,11 +279,7 @@ impl Builder {
         bias: bool,
     ) -> Result<NodeId> {
         let [inputs, height, width] = self.shape(input);
-        let side = |length: usize| {
-            (length + 2 * padding)
-                .checked_sub(kernel)
-                .map(|room| room / stride + 1)
-        };
+        let side = |length: usize| (length + 2 * padding).checked_sub(kernel).map(|room| room / stride + 1);
         let (Some(height), Some(width)) = (side(height), side(width)) else {
             return Err(Error::Model {
                 name: self.graph.name.clone(),
@@ -306,8 +293,7 @@ impl Builder {
             vec![channels, inputs, kernel, kernel],
             Role::ConvolutionWeight,
         );
-        let bias =
-            bias.then(|| self.parameter(format!("{name}.bias"), vec![channels], Role::Bias));
+        let bias = bias.then(|| self.parameter(format!("{name}.bias"), vec![channels], Role::Bias));
         let operation = Operation::Convolution {
             weight,
             bias,
@@ -320,11 +306,7 @@ impl Builder {
     /// Batch norm, `{name}.weight` (γ) and `{name}.bias` (β).
     pub fn batch_norm(&mut self, input: NodeId, name: &str) -> NodeId {
         let shape = self.shape(input);
-        let scale = self.parameter(
-            format!("{name}.weight"),
-            vec![shape[0]],
-            Role::BatchNormScale,
-        );
+        let scale = self.parameter(format!("{name}.weight"), vec![shape[0]], Role::BatchNormScale);
         let shift = self.parameter(format!("{name}.bias"), vec![shape[0]], Role::BatchNormShift);
         let offset = self.graph.statistics_count();
         self.graph.batch_norm_layers.push(BatchNormLayer {
@@ -334,31 +316,15 @@ impl Builder {
             positions: shape[1] * shape[2],
         });
         let layer = self.graph.batch_norm_layers.len() - 1;
-        self.node(
-            Operation::BatchNorm {
-                scale,
-                shift,
-                layer,
-            },
-            vec![input],
-            shape,
-        )
+        self.node(Operation::BatchNorm { scale, shift, layer }, vec![input], shape)
     }
 
     /// A fully connected layer with bias on the flattened sample.
     pub fn linear(&mut self, input: NodeId, name: &str, features: usize) -> NodeId {
         let inputs: usize = self.shape(input).iter().product();
-        let weight = self.parameter(
-            format!("{name}.weight"),
-            vec![features, inputs],
-            Role::LinearWeight,
-        );
+        let weight = self.parameter(format!("{name}.weight"), vec![features, inputs], Role::LinearWeight);
         let bias = Some(self.parameter(format!("{name}.bias"), vec![features], Role::Bias));
-        self.node(
-            Operation::Linear { weight, bias },
-            vec![input],
-            [features, 1, 1],
-        )
+        self.node(Operation::Linear { weight, bias }, vec![input], [features, 1, 1])
     }
 
     /// max(x, 0).

@@ -64,12 +64,11 @@ impl Compute {
     fn wgpu() -> Result<Self> {
         let device = WgpuDevice::default();
         let setup =
-            burn_wgpu::try_init_setup::<AutoGraphicsApi>(&device, RuntimeOptions::default())
-                .map_err(|error| {
-                    Error::Device(format!(
-                        "no GPU could be opened ({error}); use --device flex for the CPU"
-                    ))
-                })?;
+            burn_wgpu::try_init_setup::<AutoGraphicsApi>(&device, RuntimeOptions::default()).map_err(|error| {
+                Error::Device(format!(
+                    "no GPU could be opened ({error}); use --device flex for the CPU"
+                ))
+            })?;
         let info = setup.adapter.get_info();
         Ok(Self {
             device: Device::from(device),
@@ -101,9 +100,7 @@ fn has_gpu() -> bool {
     adapters.iter().any(|adapter| {
         matches!(
             adapter.get_info().device_type,
-            wgpu::DeviceType::DiscreteGpu
-                | wgpu::DeviceType::IntegratedGpu
-                | wgpu::DeviceType::VirtualGpu
+            wgpu::DeviceType::DiscreteGpu | wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu
         )
     })
 }

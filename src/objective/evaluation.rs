@@ -106,10 +106,7 @@ impl Evaluation {
     ) -> Result<Self> {
         let graph = objective.graph();
         let d = graph.parameter_count();
-        if points.is_empty()
-            || !points.len().is_multiple_of(d)
-            || statistics.len() != graph.statistics_count()
-        {
+        if points.is_empty() || !points.len().is_multiple_of(d) || statistics.len() != graph.statistics_count() {
             return Err(Error::Request(format!(
                 "{} takes vectors of {d} parameters and {} statistics; given were {} and {}",
                 graph.name,
@@ -137,14 +134,9 @@ impl Evaluation {
         };
         let batches = parts
             .iter()
-            .flat_map(|&part| {
-                objective
-                    .batches(part, samples)
-                    .map(move |range| (part, range))
-            })
+            .flat_map(|&part| objective.batches(part, samples).map(move |range| (part, range)))
             .collect();
-        let fixed = (policy == BatchNormPolicy::Running)
-            .then(|| objective.upload(statistics).repeat_dim(0, count));
+        let fixed = (policy == BatchNormPolicy::Running).then(|| objective.upload(statistics).repeat_dim(0, count));
         Ok(Self {
             points: count,
             leaves: Leaves::new(graph, &objective.upload_points(points, count)),
@@ -227,17 +219,10 @@ impl Evaluation {
         let images = range.len();
         let (batch, labels) = objective.batch(part, range);
         let normaliser = match &self.fixed {
-            Some(statistics) if self.policy != BatchNormPolicy::Batch => {
-                Normaliser::Statistics(statistics)
-            }
+            Some(statistics) if self.policy != BatchNormPolicy::Batch => Normaliser::Statistics(statistics),
             _ => Normaliser::Batch,
         };
-        let pass = forward::forward(
-            objective.graph(),
-            &self.leaves,
-            Images::Shared(batch),
-            normaliser,
-        );
+        let pass = forward::forward(objective.graph(), &self.leaves, Images::Shared(batch), normaliser);
         let correct = forward::correct(pass.logits.clone(), labels.clone()).float();
         let loss = forward::cross_entropy(pass.logits, labels)
             .sum_dim(1)

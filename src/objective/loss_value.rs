@@ -31,11 +31,7 @@ mod tests {
     #[test]
     fn values_that_are_not_finite_survive_json() {
         for loss in [1.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
-            let text = serde_json::to_string(&Quality {
-                loss,
-                accuracy: 0.5,
-            })
-            .unwrap();
+            let text = serde_json::to_string(&Quality { loss, accuracy: 0.5 }).unwrap();
             let back: Quality = serde_json::from_str(&text).unwrap();
             assert_eq!(back.loss.to_string(), loss.to_string(), "{text}");
         }

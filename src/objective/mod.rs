@@ -95,12 +95,7 @@ impl Objective {
     ///
     /// # Errors
     /// When shapes or classes differ, or a batch could not be normalised.
-    pub fn new(
-        graph: Arc<Graph>,
-        data: Arc<Dataset>,
-        compute: Compute,
-        batch_size: usize,
-    ) -> Result<Self> {
+    pub fn new(graph: Arc<Graph>, data: Arc<Dataset>, compute: Compute, batch_size: usize) -> Result<Self> {
         if graph.input_shape() != data.shape || graph.classes() != data.classes.len() {
             return Err(Error::Request(format!(
                 "the model {} takes images of {:?} in {} classes, the data {} has {:?} in {}",
@@ -113,11 +108,7 @@ impl Objective {
             )));
         }
         if batch_size == 0 {
-            return Err(Error::option(
-                "--batch-size",
-                batch_size,
-                "it must be at least 1",
-            ));
+            return Err(Error::option("--batch-size", batch_size, "it must be at least 1"));
         }
         Ok(Self {
             graph,
@@ -152,12 +143,7 @@ impl Objective {
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails.
-    pub fn evaluate(
-        &self,
-        points: &[f32],
-        statistics: &[f32],
-        policy: BatchNormPolicy,
-    ) -> Result<Vec<Measurement>> {
+    pub fn evaluate(&self, points: &[f32], statistics: &[f32], policy: BatchNormPolicy) -> Result<Vec<Measurement>> {
         let mut evaluation = Evaluation::new(self, points, statistics, policy, usize::MAX)?;
         loop {
             if let Some(result) = evaluation.step(self)? {
@@ -186,12 +172,7 @@ impl Objective {
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails.
-    pub fn gradient(
-        &self,
-        solution: &Solution,
-        policy: BatchNormPolicy,
-        part: Part,
-    ) -> Result<(f64, Vec<f32>)> {
+    pub fn gradient(&self, solution: &Solution, policy: BatchNormPolicy, part: Part) -> Result<(f64, Vec<f32>)> {
         let recomputed;
         let statistics = match policy {
             BatchNormPolicy::Running => Some(&solution.statistics),
@@ -206,12 +187,7 @@ impl Objective {
         for batch in self.batches(part, usize::MAX) {
             let weight = batch.len() as f64 / total as f64;
             let (images, labels) = self.batch(part, batch);
-            let result = self.batch_gradient(
-                &solution.parameters,
-                images,
-                labels,
-                statistics.map(Vec::as_slice),
-            )?;
+            let result = self.batch_gradient(&solution.parameters, images, labels, statistics.map(Vec::as_slice))?;
             loss += weight * result.loss;
             for (sum, g) in gradient.iter_mut().zip(&result.gradient) {
                 *sum += weight * f64::from(*g);
@@ -235,9 +211,7 @@ impl Objective {
         let size = images.dims()[0];
         let leaves = Leaves::new(graph, &self.upload(parameters)).tracked();
         let statistics = statistics.map(|s| self.upload(s).autodiff());
-        let normaliser = statistics
-            .as_ref()
-            .map_or(Normaliser::Batch, Normaliser::Statistics);
+        let normaliser = statistics.as_ref().map_or(Normaliser::Batch, Normaliser::Statistics);
         let labels = labels.autodiff();
         let pass = forward::forward(graph, &leaves, Images::Shared(images.autodiff()), normaliser);
         let correct = forward::correct(pass.logits.clone(), labels.clone());
@@ -245,11 +219,7 @@ impl Objective {
         let mut tape = loss.backward();
         let gradient = leaves.gradient(&mut tape);
         let d = parameters.len();
-        let mut parts = vec![
-            loss.inner(),
-            correct.inner().float(),
-            gradient.reshape([d]),
-        ];
+        let mut parts = vec![loss.inner(), correct.inner().float(), gradient.reshape([d])];
         parts.extend(unbiased(pass.statistics));
         let mut values = read(Tensor::cat(parts, 0))?;
         let statistics = values.split_off(2 + d);
@@ -264,11 +234,7 @@ impl Objective {
     }
 
     /// Index ranges of the batches of a split's first `samples` images.
-    pub fn batches(
-        &self,
-        part: Part,
-        samples: usize,
-    ) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
+    pub fn batches(&self, part: Part, samples: usize) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
         let (total, size) = (self.data.split(part).len().min(samples), self.batch_size);
         (0..total)
             .step_by(size)
@@ -293,20 +259,14 @@ impl Objective {
 
     /// Images of `shape` `[B, C, H, W]` on the device.
     pub fn images(&self, values: Vec<f32>, shape: [usize; 4]) -> Tensor<4> {
-        Tensor::from_data(
-            TensorData::new(values, shape),
-            (self.compute.device(), DType::F32),
-        )
+        Tensor::from_data(TensorData::new(values, shape), (self.compute.device(), DType::F32))
     }
 
     /// Labels `[B]` on the device.
     pub fn labels(&self, labels: &[u32]) -> Tensor<1, Int> {
         let labels: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
         let count = labels.len();
-        Tensor::from_data(
-            TensorData::new(labels, [count]),
-            (self.compute.device(), DType::I32),
-        )
+        Tensor::from_data(TensorData::new(labels, [count]), (self.compute.device(), DType::I32))
     }
 
     /// One flat vector as a `[1, length]` tensor.

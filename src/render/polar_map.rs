@@ -124,11 +124,7 @@ impl PolarMapPipeline {
         let logarithms: Vec<f32> = map.losses.iter().map(|&loss| encoded(loss)).collect();
         let centre = encoded(map.centre);
         let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
-        for &v in logarithms
-            .iter()
-            .chain([&centre])
-            .filter(|v| v.abs() < 1e20)
-        {
+        for &v in logarithms.iter().chain([&centre]).filter(|v| v.abs() < 1e20) {
             low = low.min(v);
             high = high.max(v);
         }

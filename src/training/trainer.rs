@@ -3,17 +3,14 @@
 use std::sync::Arc;
 
 use super::options::TrainingOptions;
+use super::run::{EpochMetrics, RunFolder, RunRecord, RunStatus, TrainingState};
 use super::schedule;
 use super::sgd::Sgd;
-use crate::checkpoint::run::TrainingState;
-use crate::checkpoint::{EpochMetrics, RunFolder, RunRecord, RunStatus};
 use crate::data::Part;
 use crate::data::augmentation::push_augmented;
 use crate::error::{Error, Result};
 use crate::network::initialisation::initial_parameters;
-use crate::objective::{
-    BatchNormPolicy, Evaluation, Measurement, Objective, RunningStatistics, Solution,
-};
+use crate::objective::{BatchNormPolicy, Evaluation, Measurement, Objective, RunningStatistics, Solution};
 use crate::random::{Purpose, Random};
 
 /// PyTorch's default momentum of batch-norm statistics.
@@ -76,11 +73,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When an option is out of range, a batch could not be normalised, or the folder cannot be written.
-    pub fn start(
-        objective: Arc<Objective>,
-        options: &TrainingOptions,
-        path: &std::path::Path,
-    ) -> Result<Self> {
+    pub fn start(objective: Arc<Objective>, options: &TrainingOptions, path: &std::path::Path) -> Result<Self> {
         check(&objective, options)?;
         let graph = objective.graph();
         let record = RunRecord::new(
@@ -200,11 +193,7 @@ impl Trainer {
     }
 
     fn batches_per_epoch(&self) -> usize {
-        self.objective
-            .data()
-            .train
-            .len()
-            .div_ceil(self.options().batch_size)
+        self.objective.data().train.len().div_ceil(self.options().batch_size)
     }
 
     /// Does one batch, or one save. After an error the step can be tried again: nothing done before is lost.
@@ -219,11 +208,7 @@ impl Trainer {
                     let test = measured[0].test;
                     let train = self.objective.data().train.len() as f64;
                     let epoch = self.done + 1;
-                    let phase = if epoch > self.options().epochs {
-                        "sgd"
-                    } else {
-                        "train"
-                    };
+                    let phase = if epoch > self.options().epochs { "sgd" } else { "train" };
                     self.stage = Stage::Save(EpochMetrics {
                         epoch,
                         phase: phase.to_owned(),
@@ -342,12 +327,7 @@ impl Trainer {
         self.enter_next_stage()
     }
 
-    fn save_measured(
-        &mut self,
-        name: &'static str,
-        measured: Measurement,
-        statistics: Vec<f32>,
-    ) -> Result<()> {
+    fn save_measured(&mut self, name: &'static str, measured: Measurement, statistics: Vec<f32>) -> Result<()> {
         let graph = self.objective.graph().clone();
         let parameters = if name == "swa" {
             self.average_parameters()
@@ -355,10 +335,7 @@ impl Trainer {
             self.parameters.clone()
         };
         if name != "last" {
-            let solution = Solution {
-                parameters,
-                statistics,
-            };
+            let solution = Solution { parameters, statistics };
             self.folder.save_solution(&graph, name, &solution)?;
         }
         self.folder.update(|record| {
@@ -397,8 +374,7 @@ impl Trainer {
         } else if self.done > main && results.sgd.is_none() {
             self.measure("sgd", &self.parameters)?
         } else {
-            self.folder
-                .update(|record| record.status = RunStatus::Finished)?;
+            self.folder.update(|record| record.status = RunStatus::Finished)?;
             Stage::Finished
         };
         Ok(())
@@ -440,9 +416,7 @@ fn check(objective: &Objective, options: &TrainingOptions) -> Result<()> {
         ));
     }
     let last = images % options.batch_size;
-    objective.graph().check_batch(if last == 0 {
-        options.batch_size
-    } else {
-        last
-    })
+    objective
+        .graph()
+        .check_batch(if last == 0 { options.batch_size } else { last })
 }

@@ -9,9 +9,7 @@ pub(super) fn build(name: &Name, input: Shape, classes: usize) -> Result<Graph> 
         return Err(name.error("it has no options"));
     }
     if input.iter().product::<usize>() != 1 || classes != 2 {
-        return Err(name.error(
-            "it takes one number and two classes; use it with the data set `two-gaussians`",
-        ));
+        return Err(name.error("it takes one number and two classes; use it with the data set `two-gaussians`"));
     }
     let mut builder = Builder::new(name.full, input);
     let logit = builder.linear(builder.input(), "linear", 1);

@@ -20,12 +20,7 @@ pub(super) fn build(name: &Name, input: Shape, classes: usize) -> Result<Graph> 
     };
     let widths: Vec<usize> = widths
         .split('x')
-        .map(|w| {
-            w.parse()
-                .ok()
-                .filter(|w| (1..=WIDEST).contains(w))
-                .ok_or_else(wrong)
-        })
+        .map(|w| w.parse().ok().filter(|w| (1..=WIDEST).contains(w)).ok_or_else(wrong))
         .collect::<Result<_>>()?;
     if widths.len() > DEEPEST {
         return Err(wrong());

@@ -42,18 +42,9 @@ pub const EXAMPLES: &[(&str, &str)] = &[
         "resnet8:width=8:bn=off",
         "the same without batch norm (convolutions get biases)",
     ),
-    (
-        "resnet20",
-        "CIFAR residual network, 16-32-64 channels; any depth 6n+2",
-    ),
-    (
-        "mlp:100x100",
-        "multilayer perceptron with these hidden widths",
-    ),
-    (
-        "logistic",
-        "logistic regression on one input: two parameters",
-    ),
+    ("resnet20", "CIFAR residual network, 16-32-64 channels; any depth 6n+2"),
+    ("mlp:100x100", "multilayer perceptron with these hidden widths"),
+    ("logistic", "logistic regression on one input: two parameters"),
 ];
 
 /// Builds the network called `name` for images of `input` shape and `classes` classes.

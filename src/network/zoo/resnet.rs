@@ -41,13 +41,7 @@ impl Residual {
         })
     }
 
-    fn block(
-        &mut self,
-        input: NodeId,
-        name: &str,
-        channels: usize,
-        stride: usize,
-    ) -> Result<NodeId> {
+    fn block(&mut self, input: NodeId, name: &str, channels: usize, stride: usize) -> Result<NodeId> {
         let names = |end: &str| [format!("{name}.conv{end}"), format!("{name}.bn{end}")];
         let [conv1, bn1] = names("1");
         let [conv2, bn2] = names("2");
@@ -66,11 +60,8 @@ impl Residual {
 }
 
 pub(super) fn build(name: &Name, depth: &str, input: Shape, classes: usize) -> Result<Graph> {
-    let wrong_depth = || {
-        name.error(
-            "the depth of a CIFAR residual network is 6n+2: 8, 14, 20, 32, 44, 56, 110, up to 1202",
-        )
-    };
+    let wrong_depth =
+        || name.error("the depth of a CIFAR residual network is 6n+2: 8, 14, 20, 32, 44, 56, 110, up to 1202");
     let depth: usize = depth.parse().map_err(|_| wrong_depth())?;
     if !(8..=DEEPEST).contains(&depth) || depth % 6 != 2 {
         return Err(wrong_depth());
@@ -83,18 +74,12 @@ pub(super) fn build(name: &Name, depth: &str, input: Shape, classes: usize) -> R
                     .parse()
                     .ok()
                     .filter(|w| (1..=WIDEST).contains(w))
-                    .ok_or_else(|| {
-                        name.error(format!(
-                            "width={value} is not a whole number from 1 to {WIDEST}"
-                        ))
-                    })?;
+                    .ok_or_else(|| name.error(format!("width={value} is not a whole number from 1 to {WIDEST}")))?;
             }
             Some(("bn", "on")) => batch_norm = true,
             Some(("bn", "off")) => batch_norm = false,
             _ => {
-                return Err(name.error(format!(
-                    "unknown option `{option}`; there are width=N and bn=on|off"
-                )));
+                return Err(name.error(format!("unknown option `{option}`; there are width=N and bn=on|off")));
             }
         }
     }

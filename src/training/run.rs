@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::solution::{NamedTensors, TensorFile, Values};
-use super::whole_file;
+use super::options::TrainingOptions;
+use crate::checkpoint::solution::{NamedTensors, TensorFile, Values};
+use crate::checkpoint::whole_file;
 use crate::error::{Error, Result};
 use crate::network::Graph;
 use crate::objective::{Measurement, Solution};
-use crate::training::options::TrainingOptions;
 
 /// Number of the layout of the folder; raised when an older program could not read it.
 const FORMAT: u32 = 1;
@@ -158,11 +158,10 @@ impl RunFolder {
                 },
             ));
         }
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| Error::file(&file, "read this file", &error))?;
+        let text = std::fs::read_to_string(&file).map_err(|error| Error::file(&file, "read this file", &error))?;
         let broken = |reason: String| Error::file_reason(&file, reason);
-        let json: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|error| broken(format!("it is not whole JSON ({error})")))?;
+        let json: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| broken(format!("it is not whole JSON ({error})")))?;
         match json.get("format").and_then(serde_json::Value::as_u64) {
             Some(format) if format > u64::from(FORMAT) => {
                 return Err(broken(format!(
@@ -172,12 +171,8 @@ impl RunFolder {
             Some(_) => {}
             None => return Err(broken("it was not written by valleyscope".to_owned())),
         }
-        let record: RunRecord =
-            serde_json::from_value(json).map_err(|error| broken(error.to_string()))?;
-        record
-            .options
-            .check()
-            .map_err(|error| broken(error.to_string()))?;
+        let record: RunRecord = serde_json::from_value(json).map_err(|error| broken(error.to_string()))?;
+        record.options.check().map_err(|error| broken(error.to_string()))?;
         Ok(Self {
             path: path.to_owned(),
             record,
@@ -210,8 +205,8 @@ impl RunFolder {
 
     fn write_record(&self) -> Result<()> {
         let path = self.record_path();
-        let mut text = serde_json::to_string_pretty(&self.record)
-            .map_err(|error| Error::file_reason(&path, error.to_string()))?;
+        let mut text =
+            serde_json::to_string_pretty(&self.record).map_err(|error| Error::file_reason(&path, error.to_string()))?;
         text.push('\n');
         whole_file::write(&path, text.as_bytes())
     }
@@ -238,9 +233,7 @@ impl RunFolder {
 
     /// Number of snapshots that follow one another from the start, the initial weights included.
     pub fn snapshots(&self) -> usize {
-        (0..)
-            .take_while(|&epoch| self.snapshot_path(epoch).exists())
-            .count()
+        (0..).take_while(|&epoch| self.snapshot_path(epoch).exists()).count()
     }
 
     /// Writes the snapshot after `epoch` epochs.
@@ -268,8 +261,7 @@ impl RunFolder {
     /// # Errors
     /// [`Error::File`].
     pub fn save_solution(&self, graph: &Graph, name: &str, solution: &Solution) -> Result<()> {
-        NamedTensors::of_solution(graph, solution)
-            .write(&self.solution_path(name), &self.provenance(name))
+        NamedTensors::of_solution(graph, solution).write(&self.solution_path(name), &self.provenance(name))
     }
 
     /// Reads the solution called `name`.
@@ -298,8 +290,7 @@ impl RunFolder {
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let mut reader = csv::Reader::from_path(&path)
-            .map_err(|error| Error::file_reason(&path, error.to_string()))?;
+        let mut reader = csv::Reader::from_path(&path).map_err(|error| Error::file_reason(&path, error.to_string()))?;
         reader
             .deserialize()
             .collect::<std::result::Result<_, _>>()
@@ -349,11 +340,7 @@ pub fn metrics_csv(rows: &[EpochMetrics]) -> Result<Vec<u8>> {
     let failed = |reason: String| Error::Request(format!("the table could not be written: {reason}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
-        writer
-            .serialize(row)
-            .map_err(|error| failed(error.to_string()))?;
+        writer.serialize(row).map_err(|error| failed(error.to_string()))?;
     }
-    writer
-        .into_inner()
-        .map_err(|error| failed(error.to_string()))
+    writer.into_inner().map_err(|error| failed(error.to_string()))
 }

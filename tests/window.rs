@@ -1,0 +1,480 @@
+//! The window, driven by its accessible names on the software adapter.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use egui::accesskit::Role;
+use egui::{Key, Modifiers, Pos2, Rect, Vec2};
+use egui_kittest::kittest::Queryable;
+use egui_kittest::{Harness, SnapshotOptions};
+use valleyscope::app::{App, Picture, Start, State};
+use valleyscope::data::Part;
+use valleyscope::engine::{Anchor, View};
+use valleyscope::experiment::demo;
+use valleyscope::objective::{BatchNormPolicy, Compute};
+use valleyscope::training::RunFolder;
+use valleyscope::training::{Trainer, TrainingOptions};
+
+/// Longest wait for anything: the machine may be slow and busy.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Pixels of a snapshot that may differ: text is antialiased a little differently by other versions of the software
+/// adapter, and the last digit of a reading may differ between processors. A missing curve or panel is thousands.
+const SNAPSHOT_PIXELS: usize = 2500;
+
+struct Window {
+    harness: Harness<'static, App>,
+}
+
+/// Whether there is an adapter to draw with; with VALLEYSCOPE_REQUIRE_ADAPTER=1 there must be.
+fn adapter() -> bool {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let found = !pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all())).is_empty();
+    let required = std::env::var_os("VALLEYSCOPE_REQUIRE_ADAPTER").is_some_and(|v| v == "1");
+    assert!(found || !required, "an adapter is required, and there is none");
+    if !found {
+        println!("skipped: no wgpu adapter to draw with");
+    }
+    found
+}
+
+impl Window {
+    fn open(runs: &Path, open: Option<&Path>) -> Self {
+        let start = Start {
+            open: open.map(Path::to_owned),
+            train: false,
+            runs: Some(runs.to_owned()),
+        };
+        let harness = Harness::builder()
+            .with_size(Vec2::new(1280.0, 800.0))
+            .wgpu()
+            .build_eframe(|context| App::new(context, Compute::flex(), start).unwrap());
+        Self { harness }
+    }
+
+    fn state(&self) -> &State {
+        self.harness.state().state()
+    }
+
+    /// Steps until something is so.
+    #[track_caller]
+    fn until(&mut self, what: &str, condition: impl Fn(&State) -> bool) {
+        let start = Instant::now();
+        loop {
+            self.harness.step();
+            if condition(self.state()) {
+                // What was just received is drawn once before anyone looks for it.
+                self.harness.step();
+                return;
+            }
+            assert!(
+                start.elapsed() < PATIENCE,
+                "waited in vain for: {what}; notices {:?}",
+                self.state().notices
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[track_caller]
+    fn click(&mut self, label: &str) {
+        self.harness.get_by_role_and_label(Role::Button, label).click();
+        self.harness.step();
+        self.harness.step();
+    }
+
+    #[track_caller]
+    fn number(&mut self, label: &str, value: f64) {
+        self.harness
+            .get_by_role_and_label(Role::SpinButton, label)
+            .set_value_accesskit(value);
+        self.harness.step();
+    }
+
+    #[track_caller]
+    fn text(&mut self, label: &str, text: &str) {
+        self.harness
+            .get_by_role_and_label(Role::TextInput, label)
+            .set_text_value_accesskit(text);
+        self.harness.step();
+    }
+
+    fn rect(&self, label: &str) -> Rect {
+        self.harness.get_by_label(label).rect()
+    }
+
+    fn drag(&mut self, from: Pos2, to: Pos2) {
+        self.harness.hover_at(from);
+        self.harness.step();
+        self.harness.drag_at(from);
+        self.harness.step();
+        for i in 1..=4 {
+            self.harness.hover_at(from + (to - from) * (i as f32 / 4.0));
+            self.harness.step();
+        }
+    }
+
+    fn key(&mut self, modifiers: Modifiers, key: Key) {
+        self.harness.key_press_modifiers(modifiers, key);
+        self.harness.step();
+        self.harness.step();
+    }
+
+    #[track_caller]
+    fn train_small(&mut self, folder: &Path) {
+        self.text("Model", "resnet8:width=2");
+        self.text("Data", "builtin:train=100:test=50");
+        for (label, value) in [("Epochs", 6.0), ("Batch", 20.0), ("SWA from", 3.0), ("SGD for", 2.0)] {
+            self.number(label, value);
+        }
+        self.text("Folder", &folder.display().to_string());
+        self.click("Train");
+    }
+}
+
+fn losses(state: &State) -> Vec<(f64, f64)> {
+    let slice = state.slice.as_ref().unwrap();
+    slice.lines[0].record.curve.losses(Part::Train).collect()
+}
+
+fn is_refined(state: &State) -> bool {
+    state
+        .slice
+        .as_ref()
+        .is_some_and(|slice| slice.level.full && slice.refining.is_none())
+}
+
+/// The whole way of a first visit: train, watch, drag, compare, scrub, export.
+#[test]
+fn a_first_visit() {
+    if !adapter() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = Window::open(folder.path(), None);
+    window.harness.step();
+    window.harness.get_by_label("No valley in sight yet");
+    let run = folder.path().join("run");
+    window.train_small(&run);
+    window.until("both training curves have points", |state| {
+        state.train_points.len() >= 2 && state.run.as_ref().is_some_and(|run| run.metrics.len() >= 2)
+    });
+    window.until("a slice of the live weights", |state| state.slice.is_some());
+
+    // The slice follows the hand on the pad.
+    window.until("training ends", |state| {
+        state.training.is_none() && state.run.as_ref().is_some_and(|run| run.sgd)
+    });
+    window.until("the interpolation appears by itself", |state| {
+        state.look.picture == Picture::Interpolation
+            && state
+                .slice
+                .as_ref()
+                .is_some_and(|slice| slice.request.view == View::Interpolation)
+    });
+    window.click("Direction");
+    window.until("a refined slice through SWA", |state| {
+        is_refined(state)
+            && state
+                .slice
+                .as_ref()
+                .is_some_and(|slice| slice.request.anchor == Anchor::Swa)
+    });
+    let before = losses(window.state());
+    let pad = window.rect("Direction pad");
+    window.drag(
+        pad.center() + Vec2::new(60.0, -60.0),
+        pad.center() + Vec2::new(-70.0, 0.5),
+    );
+    let degrees = window.state().look.angle.to_degrees();
+    assert!((degrees - 180.0).abs() < 2.0, "{degrees}");
+    window.until("the slice follows while the button is still down", |state| {
+        let slice = state.slice.as_ref().unwrap();
+        matches!(slice.request.view, View::Direction(turn) if turn == state.look.turn())
+    });
+    assert_ne!(before, losses(window.state()));
+    window.harness.drop_at(pad.center() + Vec2::new(-70.0, 0.5));
+    window.harness.step();
+
+    // Dragging along the curve walks the point; Enter takes it, undo brings it back.
+    window.until("the new slice is refined", is_refined);
+    let curve = window.rect("Loss curve");
+    let target = curve.center() + Vec2::new(curve.width() * 0.25, 0.0);
+    window.drag(curve.center(), target);
+    window.harness.drop_at(target);
+    window.harness.step();
+    let position = window.state().look.position;
+    assert!((0.5..2.9).contains(&position), "{position}");
+    window.until("the marked position itself is measured", |state| {
+        losses(state).iter().any(|(x, _)| *x == state.look.position)
+    });
+    let here = window.state().slice.as_ref().unwrap().distance.at(position);
+    window.key(Modifiers::NONE, Key::Enter);
+    assert_eq!(window.state().look.walk.len(), 1);
+    window.until("the slice starts at the point walked to", |state| {
+        state.slice.as_ref().is_some_and(|slice| slice.request.walk.len() == 1)
+    });
+    let walked = window.state().slice.as_ref().unwrap().distance.at(0.0);
+    assert!((walked - here).abs() < 1e-3 * here, "{walked} and {here}");
+    window.key(Modifiers::COMMAND, Key::Z);
+    assert_eq!(window.state().look.walk.len(), 0);
+
+    // Scrubbing: the slice follows w_t.
+    window
+        .harness
+        .get_by_role_and_label(Role::Slider, "Epoch")
+        .set_value_accesskit(2.0);
+    window.until("the slice through the second snapshot", |state| {
+        state.look.anchor == Anchor::Epoch(2)
+            && state
+                .slice
+                .as_ref()
+                .is_some_and(|slice| slice.request.anchor == Anchor::Epoch(2))
+    });
+    window.key(Modifiers::NONE, Key::ArrowRight);
+    assert_eq!(window.state().look.anchor, Anchor::Epoch(3));
+
+    // Another policy gives another curve at the same place.
+    window.until("refined under `running`", |state| {
+        is_refined(state)
+            && state
+                .slice
+                .as_ref()
+                .is_some_and(|s| s.request.anchor == Anchor::Epoch(3))
+    });
+    let running = losses(window.state());
+    window.harness.get_by_label("Batch-norm policy").click();
+    window.harness.step();
+    window.harness.step();
+    window.click("batch");
+    window.until("refined under `batch`", |state| {
+        is_refined(state)
+            && state
+                .slice
+                .as_ref()
+                .is_some_and(|slice| slice.request.policy == BatchNormPolicy::Batch)
+    });
+    assert_ne!(running, losses(window.state()));
+
+    // Two directions over each other.
+    window.click("Compare");
+    window.until("two curves", |state| {
+        state.slice.as_ref().is_some_and(|slice| slice.lines.len() == 2)
+    });
+
+    // Export writes what is on the stage.
+    window.key(Modifiers::COMMAND, Key::S);
+    for ending in ["png", "svg", "csv"] {
+        if !window.state().export.open {
+            window.click("Export");
+        }
+        let file = folder.path().join(format!("picture.{ending}"));
+        window.text("File", &file.display().to_string());
+        window.click("Write");
+        let name = file.display().to_string();
+        window.until("the file is reported", |state| {
+            state.notices.iter().any(|n| !n.failed && n.text.contains(&name))
+        });
+    }
+    let image = image::open(folder.path().join("picture.png")).unwrap().to_rgb8();
+    for colour in [[0, 114, 178], [213, 94, 0]] {
+        assert!(
+            image.pixels().filter(|p| p.0 == colour).count() > 500,
+            "a curve of colour {colour:?}"
+        );
+    }
+    let table = std::fs::read_to_string(folder.path().join("picture.csv")).unwrap();
+    assert!(table.starts_with("curve,position,train_loss"), "{table}");
+    assert!(folder.path().join("picture.json").exists());
+
+    // The run that the window trained opens like any other.
+    assert_eq!(RunFolder::open(&run).unwrap().snapshots(), 9);
+}
+
+#[test]
+fn training_is_paused_by_the_space_bar_and_stopped_runs_can_be_continued() {
+    if !adapter() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = Window::open(folder.path(), None);
+    window.number("SGD for", 60.0);
+    window.train_small(&folder.path().join("run"));
+    window.until("training runs", |state| state.is_training());
+    window.key(Modifiers::NONE, Key::Space);
+    window.until("it is paused", |state| {
+        state.training.as_ref().is_some_and(|t| t.paused)
+    });
+    window.until("the resting point is refined", is_refined);
+    window.click("Stop");
+    window.until("it has stopped", |state| state.training.is_none());
+    window.click("Continue this run");
+    window.until("it goes on to the end", |state| {
+        state.training.is_none() && state.run.as_ref().is_some_and(|run| run.sgd)
+    });
+}
+
+#[test]
+fn mistakes_become_notices_and_the_window_lives_on() {
+    if !adapter() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = Window::open(folder.path(), None);
+    let complains = |window: &mut Window, about: &'static str| {
+        window.until(about, |state| {
+            state.notices.iter().any(|n| n.failed && n.text.contains(about))
+        });
+        while !window.state().notices.is_empty() {
+            let first = window
+                .harness
+                .get_all_by_role_and_label(Role::Button, "Dismiss")
+                .next()
+                .unwrap();
+            first.click();
+            window.harness.step();
+            window.harness.step();
+        }
+    };
+    let open = |window: &mut Window, path: &Path| {
+        window.text("Run folder", &path.display().to_string());
+        window
+            .harness
+            .get_by_role_and_label(Role::TextInput, "Run folder")
+            .focus();
+        window.harness.step();
+        window.key(Modifiers::NONE, Key::Enter);
+    };
+    for (label, bad, good, about) in [
+        ("Batch", 0.0, 20.0, "--batch-size = 0"),
+        ("Rate", -0.1, 0.1, "--lr = -0.1"),
+        ("SWA from", 500.0, 3.0, "--swa-start = 500"),
+    ] {
+        window.number(label, bad);
+        window.click("Train");
+        complains(&mut window, about);
+        window.number(label, good);
+    }
+    open(&mut window, &folder.path().join("nowhere"));
+    complains(&mut window, "no such folder");
+    std::fs::write(folder.path().join("file"), "in the way").unwrap();
+    window.train_small(&folder.path().join("file/run"));
+    complains(&mut window, "file");
+    window.text("Model", "resnet9");
+    window.click("Train");
+    complains(&mut window, "6n+2");
+
+    // A learning rate that diverges: told, and what was trained before is still there.
+    let wild = folder.path().join("wild");
+    window.number("Rate", 1e30);
+    window.train_small(&wild);
+    complains(&mut window, "diverged");
+    window.until("training has ended", |state| state.training.is_none());
+    assert!(RunFolder::open(&wild).unwrap().snapshots() >= 1);
+
+    // A run with a broken snapshot opens, and says so when that snapshot is asked for.
+    window.number("Rate", 0.1);
+    let run = folder.path().join("run");
+    window.train_small(&run);
+    window.until("training ends", |state| {
+        state.training.is_none() && state.run.as_ref().is_some_and(|run| run.sgd)
+    });
+    std::fs::write(run.join("trajectory/0002.safetensors"), "cut short").unwrap();
+    open(&mut window, &run);
+    window.until("the run is open again", |state| {
+        state.run.as_ref().is_some_and(|run| run.metrics.len() == 8)
+    });
+    window
+        .harness
+        .get_by_role_and_label(Role::Slider, "Epoch")
+        .set_value_accesskit(2.0);
+    complains(&mut window, "0002.safetensors");
+    window
+        .harness
+        .get_by_role_and_label(Role::Slider, "Epoch")
+        .set_value_accesskit(4.0);
+    window.until("another snapshot still shows its slice", |state| {
+        state
+            .slice
+            .as_ref()
+            .is_some_and(|slice| slice.request.anchor == Anchor::Epoch(4))
+    });
+}
+
+/// A small finished run.
+fn finished_run(path: &Path) {
+    use std::sync::Arc;
+    use valleyscope::data::Dataset;
+    use valleyscope::network::zoo;
+    use valleyscope::objective::Objective;
+    let data = Arc::new(Dataset::open("builtin:train=200:test=100").unwrap());
+    let graph = Arc::new(zoo::build("resnet8:width=4", data.shape, 10).unwrap());
+    let objective = Arc::new(Objective::new(graph, data, Compute::flex(), 128).unwrap());
+    let options = TrainingOptions {
+        epochs: 12,
+        batch_size: 20,
+        swa_start: 7,
+        sgd_epochs: 3,
+        ..TrainingOptions::default()
+    };
+    let mut trainer = Trainer::start(objective, &options, path).unwrap();
+    demo::train(&mut trainer, &mut |_, _| true).unwrap();
+}
+
+#[test]
+fn the_main_states_look_as_they_did() {
+    if !adapter() {
+        return;
+    }
+    let options = SnapshotOptions::new().max_failed_pixels(SNAPSHOT_PIXELS);
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = Window::open(Path::new("runs"), None);
+    window.harness.step();
+    window.harness.snapshot_options("empty", &options);
+    let mut results = window.harness.take_snapshot_results();
+
+    let run = folder.path().join("run");
+    finished_run(&run);
+    let mut window = Window::open(Path::new("runs"), Some(&run));
+    // The folder's name is another on every machine.
+    window
+        .harness
+        .mask(Rect::from_min_max(Pos2::new(110.0, 0.0), Pos2::new(900.0, 38.0)));
+    window.until("the interpolation is complete", is_refined);
+    window.harness.snapshot_options("interpolation", &options);
+
+    window.click("Direction");
+    window.until("the slice and the pad's map are complete", |state| {
+        is_refined(state)
+            && state
+                .slice
+                .as_ref()
+                .is_some_and(|slice| slice.request.view != View::Interpolation)
+            && state
+                .compass
+                .as_ref()
+                .is_some_and(|map| map.losses.iter().all(Option::is_some))
+    });
+    window.harness.snapshot_options("direction", &options);
+    let image = window.harness.render().unwrap();
+    let pad = window.rect("Direction pad");
+    let (mut dark, mut bright) = (0, 0);
+    for y in pad.top() as u32..pad.bottom() as u32 {
+        for x in pad.left() as u32..pad.right() as u32 {
+            let [r, g, b, _] = image.get_pixel(x, y).0;
+            // The two ends of viridis: dark violet and bright yellow-green.
+            dark += usize::from(b > g + 40 && r < 90);
+            bright += usize::from(g > 170 && b < 140);
+        }
+    }
+    assert!(
+        dark > 100 && bright > 100,
+        "the map shows low and high losses: {dark}, {bright}"
+    );
+
+    window.click("Light");
+    window.until("light", |_| true);
+    window.harness.snapshot_options("direction-light", &options);
+    results.extend_harness(&mut window.harness);
+    results.unwrap();
+}
