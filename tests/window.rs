@@ -114,6 +114,14 @@ impl Window {
         }
     }
 
+    /// Compares with the picture in `tests/snapshots`, the folder's name aside: it is another on every machine.
+    fn snapshot(&mut self, name: &str) {
+        self.harness
+            .mask(Rect::from_min_max(Pos2::new(110.0, 0.0), Pos2::new(900.0, 38.0)));
+        let options = SnapshotOptions::new().max_failed_pixels(SNAPSHOT_PIXELS);
+        self.harness.snapshot_options(name, &options);
+    }
+
     fn key(&mut self, modifiers: Modifiers, key: Key) {
         self.harness.key_press_modifiers(modifiers, key);
         self.harness.step();
@@ -426,11 +434,10 @@ fn the_main_states_look_as_they_did() {
     if !adapter() {
         return;
     }
-    let options = SnapshotOptions::new().max_failed_pixels(SNAPSHOT_PIXELS);
     let folder = tempfile::tempdir().unwrap();
     let mut window = Window::open(Path::new("runs"), None);
     window.harness.step();
-    window.harness.snapshot_options("empty", &options);
+    window.snapshot("empty");
     let mut results = window.harness.take_snapshot_results();
 
     let run = folder.path().join("run");
@@ -441,7 +448,7 @@ fn the_main_states_look_as_they_did() {
         .harness
         .mask(Rect::from_min_max(Pos2::new(110.0, 0.0), Pos2::new(900.0, 38.0)));
     window.until("the interpolation is complete", is_refined);
-    window.harness.snapshot_options("interpolation", &options);
+    window.snapshot("interpolation");
 
     window.click("Direction");
     window.until("the slice and the pad's map are complete", |state| {
@@ -455,7 +462,7 @@ fn the_main_states_look_as_they_did() {
                 .as_ref()
                 .is_some_and(|map| map.losses.iter().all(Option::is_some))
     });
-    window.harness.snapshot_options("direction", &options);
+    window.snapshot("direction");
     let image = window.harness.render().unwrap();
     let pad = window.rect("Direction pad");
     let (mut dark, mut bright) = (0, 0);
@@ -474,7 +481,7 @@ fn the_main_states_look_as_they_did() {
 
     window.click("Light");
     window.until("light", |_| true);
-    window.harness.snapshot_options("direction-light", &options);
+    window.snapshot("direction-light");
     results.extend_harness(&mut window.harness);
     results.unwrap();
 }
