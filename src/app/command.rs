@@ -62,12 +62,15 @@ pub enum Command {
     Dismiss(usize),
 }
 
+/// Writes one file.
+pub type Writer = Box<dyn FnOnce(&Path) -> Result<()> + Send>;
+
 /// What a command asks of the worker.
 pub enum Effect {
     /// A request.
     Send(Request),
     /// A file to write, off the window's thread.
-    Write(PathBuf, Box<dyn FnOnce(&Path) -> Result<()> + Send>),
+    Write(PathBuf, Writer),
 }
 
 /// Keys and what they do; the same table makes the help text.
@@ -265,7 +268,7 @@ fn export(state: &mut State) -> Vec<Effect> {
         state.notice("the file name must end in .png, .svg or .csv", true);
         return Vec::new();
     }
-    let write: Box<dyn FnOnce(&Path) -> Result<()> + Send> = if state.export.training_curve {
+    let write: Writer = if state.export.training_curve {
         let Some(run) = state.run.clone() else {
             state.notice("there is no training curve yet: train or open a run", true);
             return Vec::new();

@@ -6,7 +6,7 @@ use egui_plot::{Corner, Legend, Line, LineStyle, Plot, PlotBounds, PlotPoints, V
 use super::command::Command;
 use super::source::name;
 use super::stage::round_marks;
-use super::state::State;
+use super::state::{Picture, State};
 use super::theme;
 use crate::engine::Anchor;
 use crate::figure::chart::number;
@@ -43,7 +43,7 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             Anchor::Epoch(epoch) => epoch,
             _ => state.epoch().round() as usize,
         };
-        ui.spacing_mut().slider_width = (ui.available_width() - 190.0).max(120.0);
+        ui.spacing_mut().slider_width = (ui.available_width() - 210.0).max(120.0);
         let slider = ui
             .add_enabled(
                 last > 0,
@@ -56,6 +56,7 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         }
         let total = run.total_epochs();
         let place = match state.look.anchor {
+            _ if state.look.picture == Picture::Interpolation => "from SWA (t = 0) to SGD (t = 1)".to_owned(),
             Anchor::Current if state.is_training() => format!("live, epoch {:.1} of {total}", state.epoch()),
             Anchor::Swa => format!("SWA, {last} of {total} epochs"),
             Anchor::Sgd => format!("SGD from SWA, epoch {last}"),
