@@ -42,25 +42,27 @@ pub enum Error {
         /// What went wrong and, where there is one, the cure.
         reason: String,
     },
-    /// Training reached a loss that is not finite.
+    /// Training left the finite numbers.
     #[error(
-        "training diverged in epoch {epoch}: the loss of batch {batch} is {loss}. \
-         Everything up to epoch {} is kept; try a lower learning rate than {learning_rate}",
-        epoch - 1
+        "training diverged in epoch {epoch}: {what} is not finite after batch {batch}. \
+         The epochs before are kept; try a lower learning rate than {learning_rate}"
     )]
     Diverged {
         /// Epoch, counted from 1.
         epoch: usize,
         /// Batch within the epoch, counted from 1.
         batch: usize,
-        /// The loss that was not finite.
-        loss: f64,
+        /// What is not finite: the loss, or a weight.
+        what: &'static str,
         /// The learning rate in use.
         learning_rate: f64,
     },
     /// The compute device is missing or failed.
     #[error("device: {0}")]
     Device(String),
+    /// There is no display to open a window on, or no adapter to draw with.
+    #[error("the window could not open: {0}")]
+    Display(String),
     /// The person stopped it.
     #[error("cancelled")]
     Cancelled,

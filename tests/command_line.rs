@@ -296,9 +296,8 @@ fn failures_are_told_in_one_line_and_end_with_1() {
         text.replace("\"batch_size\": 20", "\"batch_size\": 0"),
     )
     .unwrap();
-    let no_snapshots = copy("no-snapshots");
-    assert!(no_snapshots.exists());
-    let cases: [(&[&str], &str); 12] = [
+    copy("no-snapshots");
+    let cases: [(&[&str], &str); 15] = [
         (&["info", "nowhere"], "no such folder"),
         (&["info", "."], "no run.json"),
         (&["info", "half-record"], "not whole JSON"),
@@ -320,6 +319,12 @@ fn failures_are_told_in_one_line_and_end_with_1() {
             "file",
         ),
         (&["train", "--out", "new", "--model", "resnet9"], "6n+2"),
+        (&["train", "--out", "new", "--model", "mlp:65536x65536"], "parameters"),
+        (&["info", "/dev/zero.safetensors"], "no such file"),
+        (
+            &["line", "--checkpoint", "run/swa.safetensors", "--direction", "bn", "--out", "run/run.csv"],
+            "one of its own files",
+        ),
         (&["train", "--out", "new", "--data", "cifar11:x"], "no such data set"),
         (
             &[

@@ -159,22 +159,51 @@ fn a_disk_that_refuses_a_write_costs_nothing() {
 
 #[test]
 fn a_batch_of_one_value_per_channel_is_refused_before_it_is_trained_on() {
-    // 70 images in batches of 69 leave one image, but its feature maps still have many values.
+    // On 1×1 images every channel has one value an image, so a last batch of one image has no variance.
+    let mut data = Dataset::open("builtin:train=70:test=30").unwrap();
+    data.shape = [3, 1, 1];
+    for split in [&mut data.train, &mut data.test] {
+        split.images.truncate(3 * split.labels.len());
+    }
+    let graph = Arc::new(zoo::build("resnet8:width=2", data.shape, 10).unwrap());
+    let objective = Arc::new(Objective::new(graph, Arc::new(data), Compute::flex(), 32).unwrap());
     let folder = tempfile::tempdir().unwrap();
-    let fine = TrainingOptions {
-        batch_size: 69,
-        ..options()
+    let start = |batch_size: usize| {
+        let options = TrainingOptions {
+            batch_size,
+            ..options()
+        };
+        let path = folder.path().join(batch_size.to_string());
+        Trainer::start(objective.clone(), &options, &path).map(drop)
     };
-    assert!(Trainer::start(objective("resnet8:width=2"), &fine, &folder.path().join("a")).is_ok());
-    let too_large = TrainingOptions {
-        batch_size: 71,
-        ..options()
-    };
-    let message = Trainer::start(objective("resnet8:width=2"), &too_large, &folder.path().join("b"))
-        .err()
-        .unwrap()
-        .to_string();
+    start(35).unwrap();
+    let message = start(69).unwrap_err().to_string();
+    assert!(message.contains("one value per channel"), "{message}");
+    let message = start(71).unwrap_err().to_string();
     assert!(message.contains("--batch-size = 71"), "{message}");
+}
+
+#[test]
+fn a_step_that_leaves_the_finite_numbers_is_not_saved() {
+    // One batch an epoch: the loss before the step is finite, the weights after it are not.
+    let wild = TrainingOptions {
+        batch_size: 70,
+        learning_rate: 1e39,
+        swa_start: 0,
+        ..options()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let mut trainer = Trainer::start(objective("mlp:8"), &wild, &path).unwrap();
+    let error = loop {
+        match trainer.step() {
+            Ok(Event::Epoch(_)) => panic!("an epoch of weights that are not finite was saved"),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::Diverged { epoch: 1, .. }), "{error}");
+    assert_eq!(RunFolder::open(&path).unwrap().snapshots(), 1);
 }
 
 #[test]

@@ -314,11 +314,45 @@ fn training_is_paused_by_the_space_bar_and_stopped_runs_can_be_continued() {
         state.training.as_ref().is_some_and(|t| t.paused)
     });
     window.until("the resting point is refined", is_refined);
+    window.key(Modifiers::NONE, Key::Space);
+    window.until("it goes on, and two epochs more are there", |state| {
+        state.is_training() && state.run.as_ref().is_some_and(|run| run.metrics.len() >= 2)
+    });
     window.click("Stop");
-    window.until("it has stopped", |state| state.training.is_none());
+    window.until("it has stopped, and the newest snapshot is refined", |state| {
+        state.training.is_none()
+            && is_refined(state)
+            && state.slice.as_ref().is_some_and(|slice| slice.epoch.is_none())
+    });
     window.click("Continue this run");
     window.until("it goes on to the end", |state| {
         state.training.is_none() && state.run.as_ref().is_some_and(|run| run.sgd)
+    });
+}
+
+#[test]
+fn escape_stops_evaluation_and_it_can_be_taken_up_again() {
+    if !adapter() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    finished_run(&run);
+    let mut window = Window::open(folder.path(), Some(&run));
+    window.until("a coarse slice", |state| state.slice.is_some());
+    assert!(!is_refined(window.state()));
+    window.key(Modifiers::NONE, Key::Escape);
+    assert!(window.state().stopped);
+    window.click("Evaluate again");
+    window.until("it is refined after all", is_refined);
+
+    // A second run starts as the first did: with `running`, and its interpolation comes up by itself at the end.
+    assert_eq!(window.state().look.policy, BatchNormPolicy::Recompute);
+    window.train_small(&folder.path().join("second"));
+    window.until("the second run trains", State::is_training);
+    assert_eq!(window.state().look.policy, BatchNormPolicy::Running);
+    window.until("its interpolation appears", |state| {
+        state.training.is_none() && state.look.picture == Picture::Interpolation
     });
 }
 

@@ -6,11 +6,11 @@ use std::sync::mpsc::Sender;
 use egui::{Context, Key, Modifiers};
 
 use super::state::{Picture, State};
-use crate::engine::{Anchor, Request, TrainRequest};
+use crate::engine::{Anchor, Request, TrainRequest, View};
 use crate::error::Result;
-use crate::figure::chart::Scale;
 use crate::figure::{pictures, table};
 use crate::landscape::LineRecord;
+use crate::objective::DeviceChoice;
 
 /// Angle of one press of an arrow key.
 const TURN_STEP: f64 = std::f64::consts::PI / 36.0;
@@ -46,6 +46,10 @@ pub enum Command {
     Recentre,
     /// Stop playing and evaluating.
     Cancel,
+    /// Evaluate the slice that was stopped.
+    EvaluateAgain,
+    /// Put tensors elsewhere.
+    Device(DeviceChoice),
     /// One look back.
     Undo,
     /// One look forth.
@@ -87,8 +91,8 @@ pub const KEYS: &[(&str, &str)] = &[
 ];
 
 /// Commands from the keyboard, unless a text field has it.
-pub fn from_keyboard(context: &Context) -> Vec<Command> {
-    if context.egui_wants_keyboard_input() {
+pub fn from_keyboard(context: &Context, state: &State) -> Vec<Command> {
+    if context.egui_wants_keyboard_input() || state.export.open {
         return Vec::new();
     }
     let table = [
@@ -106,9 +110,19 @@ pub fn from_keyboard(context: &Context) -> Vec<Command> {
         (Modifiers::NONE, Key::Num2, Command::Show(Picture::Comparison)),
         (Modifiers::NONE, Key::Num3, Command::Show(Picture::Interpolation)),
         (Modifiers::NONE, Key::Enter, Command::Recentre),
-        (Modifiers::NONE, Key::Escape, Command::Cancel),
     ];
     context.input_mut(|input| {
+        // A key held down repeats; playing and pausing in turn is not what it is held for.
+        input.events.retain(|event| {
+            !matches!(
+                event,
+                egui::Event::Key {
+                    key: Key::Space,
+                    repeat: true,
+                    ..
+                }
+            )
+        });
         table
             .into_iter()
             .filter(|(modifiers, key, _)| input.consume_key(*modifiers, *key))
@@ -126,19 +140,27 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
                 state.notice(error.to_string(), true);
                 return Vec::new();
             }
-            let path = if form.folder.trim().is_empty() {
-                state.fresh_folder()
-            } else {
-                PathBuf::from(form.folder.trim())
-            };
-            return vec![Effect::Send(Request::Train(Box::new(TrainRequest {
+            let folder = form.folder.trim();
+            let request = TrainRequest {
                 model: form.model.trim().to_owned(),
                 data: form.data.trim().to_owned(),
                 options: form.options.clone(),
-                path,
-            })))];
+                folder: (!folder.is_empty()).then(|| folder.into()),
+                runs: state.runs.clone(),
+            };
+            state.playing = false;
+            state.pending = Some("preparing the run …");
+            return vec![Effect::Send(Request::Train(Box::new(request)))];
         }
-        Command::Open(path) => return vec![Effect::Send(Request::Open(path))],
+        Command::Open(path) => {
+            state.playing = false;
+            state.pending = Some("opening the run …");
+            return vec![Effect::Send(Request::Open(path))];
+        }
+        Command::Device(choice) => {
+            state.pending = Some("opening the device …");
+            return vec![Effect::Send(Request::Device(choice))];
+        }
         Command::ChooseRun => {
             let chosen = rfd::AsyncFileDialog::new().set_title("Open a run folder").pick_folder();
             wait_for(dialogs, async move {
@@ -146,6 +168,7 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
             });
         }
         Command::Continue => return vec![Effect::Send(Request::Continue)],
+        Command::PlayOrPause if state.pending.is_some() => {}
         Command::PlayOrPause => match (&state.training, &state.run) {
             (Some(training), _) => return vec![Effect::Send(Request::Pause(!training.paused))],
             (None, Some(_)) => play_or_hold(state),
@@ -185,11 +208,14 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::Cancel => {
             if state.export.open {
                 state.export.open = false;
-            } else {
+            } else if state.playing {
                 state.playing = false;
+            } else if !(state.is_training() && state.look.anchor == Anchor::Current) {
+                state.stopped = state.slice.as_ref().is_none_or(|slice| slice.refining.is_some());
                 return vec![Effect::Send(Request::Slice(None))];
             }
         }
+        Command::EvaluateAgain => state.evaluate_again(),
         Command::Undo => state.step_back(false),
         Command::Redo => state.step_back(true),
         Command::ToggleExport => {
@@ -273,34 +299,24 @@ fn export(state: &mut State) -> Vec<Effect> {
             state.notice("there is no training curve yet: train or open a run", true);
             return Vec::new();
         };
-        if ending == "csv" {
-            Box::new(move |path| table::write_metrics(path, &run.metrics))
-        } else {
-            Box::new(move |path| pictures::training(&run.record, &run.metrics).write(path))
-        }
+        Box::new(move |path| table::write_training(path, &run.record, &run.metrics))
     } else {
         let Some(slice) = state.slice.clone() else {
             state.notice("there is no curve yet: train or open a run", true);
             return Vec::new();
         };
         let records: Vec<LineRecord> = slice.lines.iter().map(|line| line.record.clone()).collect();
-        let interpolation = state.look.picture == Picture::Interpolation;
+        let interpolation = slice.request.view == View::Interpolation;
+        let scale = state.scale;
         Box::new(move |path| {
-            if path.extension().is_some_and(|e| e == "csv") {
-                return table::write_lines(path, &records);
-            }
-            let chart = if interpolation {
-                pictures::interpolation(&records[0])
-            } else {
+            table::write_lines(path, &records, || {
+                if interpolation {
+                    return pictures::interpolation(&records[0], scale);
+                }
                 let names: Vec<&str> = records.iter().map(|r| r.label.as_str()).collect();
-                pictures::lines(
-                    &format!("Loss along {}", names.join(" and ")),
-                    pictures::RAY_AXIS,
-                    &records,
-                    Scale::Automatic,
-                )
-            };
-            chart.write(path)
+                let title = format!("Loss along {}", names.join(" and "));
+                pictures::lines(&title, pictures::RAY_AXIS, &records, scale)
+            })
         })
     };
     state.export.open = false;

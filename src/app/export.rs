@@ -28,7 +28,7 @@ pub fn show(context: &Context, state: &mut State, commands: &mut Vec<Command>) {
                 commands.push(Command::ChooseExport);
             }
         });
-        ui.label(".png and .svg write the figure, .csv the numbers with a .json that says how they were made");
+        ui.label(".png and .svg write the figure, .csv the numbers; a .json beside it says how it was made");
         ui.horizontal(|ui| {
             if ui.button("Write").clicked() {
                 commands.push(Command::Export);

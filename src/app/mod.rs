@@ -1,5 +1,6 @@
 //! The window: one file a panel. Panels read the state and emit commands; commands are applied in one place.
 
+mod axis;
 mod command;
 mod export;
 mod pad;
@@ -45,6 +46,8 @@ pub struct App {
     dialog_sender: mpsc::Sender<Command>,
     started: Instant,
     frames: u64,
+    /// Whether a field or a popup had the keyboard in the frame before: Escape is theirs then.
+    keyboard_taken: bool,
 }
 
 /// Opens the window and runs it until it is closed.
@@ -75,7 +78,7 @@ pub fn run(compute: Compute, start: Start) -> Result<()> {
         options,
         Box::new(|context| Ok(Box::new(App::new(context, compute, start)?))),
     )
-    .map_err(|error| Error::Request(format!("the window could not open: {error}")))
+    .map_err(|error| Error::Display(error.to_string()))
 }
 
 impl App {
@@ -100,6 +103,7 @@ impl App {
             dialog_sender,
             started: Instant::now(),
             frames: 0,
+            keyboard_taken: false,
         };
         if let Some(path) = start.open {
             app.apply(Command::Open(path));
@@ -142,7 +146,7 @@ impl App {
             .into_iter()
             .map(Command::Open)
             .chain(chosen)
-            .chain(command::from_keyboard(context))
+            .chain(command::from_keyboard(context, &self.state))
             .collect();
         for command in commands {
             self.apply(command);
@@ -187,11 +191,15 @@ impl eframe::App for App {
         Panel::right("reading")
             .exact_size(244.0)
             .frame(frame)
-            .show(ui, |ui| reading::show(ui, state));
+            .show(ui, |ui| reading::show(ui, state, &mut commands));
         CentralPanel::default()
             .frame(theme::stage_frame(&context))
             .show(ui, |ui| stage::show(ui, state, &mut commands));
         export::show(&context, state, &mut commands);
+        if !self.keyboard_taken && !state.export.open && context.input(|input| input.key_pressed(egui::Key::Escape)) {
+            commands.push(Command::Cancel);
+        }
+        self.keyboard_taken = context.memory(|memory| memory.focused().is_some()) || egui::Popup::is_any_open(&context);
         state.advance(&context, &mut commands);
         for command in commands {
             self.apply(command);

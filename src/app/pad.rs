@@ -82,7 +82,8 @@ fn stand(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             }
         }
     });
-    if !state.look.walk.is_empty() || state.look.position != 0.0 {
+    let walked = !state.look.walk.is_empty() || state.look.position != 0.0;
+    if walked && state.look.picture == Picture::Direction {
         ui.horizontal(|ui| {
             if ui
                 .add_enabled(state.look.position != 0.0, egui::Button::new("Recentre"))

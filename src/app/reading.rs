@@ -2,14 +2,16 @@
 
 use egui::{Grid, ProgressBar, RichText, ScrollArea, Ui};
 
-use super::source::duration;
-use super::state::{Picture, State};
+use super::command::Command;
+use super::source::{duration, name};
+use super::state::State;
 use super::theme;
 use crate::data::Part;
-use crate::engine::SliceView;
+use crate::engine::{SliceView, View};
+use crate::objective::DeviceChoice;
 
 /// The panel.
-pub fn show(ui: &mut Ui, state: &State) {
+pub fn show(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     ScrollArea::vertical().show(ui, |ui| {
         ui.spacing_mut().interact_size.y = 17.0;
         let palette = theme::palette(ui.ctx());
@@ -19,17 +21,17 @@ pub fn show(ui: &mut Ui, state: &State) {
                 RichText::new("losses, minima and distances appear here with the first curve").color(palette.faint),
             );
             ui.add_space(8.0);
-            device(ui, state);
+            device(ui, state, commands);
             return;
         };
         point(ui, state, slice);
         ui.add_space(4.0);
         ui.separator();
-        minima(ui, state, slice);
+        minima(ui, slice);
         ui.add_space(4.0);
         ui.separator();
-        made(ui, state, slice);
-        device(ui, state);
+        made(ui, state, slice, commands);
+        device(ui, state, commands);
     });
 }
 
@@ -44,7 +46,7 @@ fn point(ui: &mut Ui, state: &State, slice: &SliceView) {
     let palette = theme::palette(ui.ctx());
     theme::caption(ui, "AT THE MARK");
     let position = state.look.position;
-    let interpolation = state.look.picture == Picture::Interpolation;
+    let interpolation = slice.request.view == View::Interpolation;
     let value = slice.lines.first().and_then(|line| line.record.curve.at(position));
     Grid::new("point").num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
         let (label, hint) = if interpolation {
@@ -83,7 +85,7 @@ fn point(ui: &mut Ui, state: &State, slice: &SliceView) {
     });
 }
 
-fn minima(ui: &mut Ui, state: &State, slice: &SliceView) {
+fn minima(ui: &mut Ui, slice: &SliceView) {
     let palette = theme::palette(ui.ctx());
     theme::caption(ui, "MINIMA ALONG THE LINE");
     let several = slice.lines.len() > 1;
@@ -127,7 +129,7 @@ fn minima(ui: &mut Ui, state: &State, slice: &SliceView) {
             );
         });
     }
-    if state.look.picture == Picture::Interpolation {
+    if slice.request.view == View::Interpolation {
         let length = slice.distance.length_square.sqrt();
         Grid::new("length").num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
             row(ui, "SWA to SGD", format!("{length:.3}"), "‖w_SGD − w_SWA‖");
@@ -135,7 +137,7 @@ fn minima(ui: &mut Ui, state: &State, slice: &SliceView) {
     }
 }
 
-fn made(ui: &mut Ui, state: &State, slice: &SliceView) {
+fn made(ui: &mut Ui, state: &State, slice: &SliceView, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui.ctx());
     theme::caption(ui, "HOW IT IS MADE");
     if let Some(line) = slice.lines.first() {
@@ -152,6 +154,16 @@ fn made(ui: &mut Ui, state: &State, slice: &SliceView) {
     ui.label(RichText::new(format!("batch norm: {}", slice.request.policy)).color(palette.faint))
         .on_hover_text(slice.request.policy.explanation());
     match slice.refining {
+        Some(_) if state.stopped => {
+            ui.label(RichText::new("refinement is stopped").color(palette.faint));
+            if ui
+                .button("Evaluate again")
+                .on_hover_text("refine this slice to the end")
+                .clicked()
+            {
+                commands.push(Command::EvaluateAgain);
+            }
+        }
         Some(refining) => {
             let level = refining.level;
             let what = if level.full {
@@ -180,8 +192,30 @@ fn made(ui: &mut Ui, state: &State, slice: &SliceView) {
     }
 }
 
-fn device(ui: &mut Ui, state: &State) {
-    let palette = theme::palette(ui.ctx());
-    ui.add(egui::Label::new(RichText::new(format!("device: {}", state.device)).color(palette.faint)).wrap())
-        .on_hover_text("where tensors live; choose with --device");
+fn device(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let idle = state.training.is_none() && state.pending.is_none();
+    let hint = "where tensors live: auto takes a real GPU if there is one, otherwise the CPU (--device)";
+    ui.add_enabled_ui(idle, |ui| {
+        ui.spacing_mut().interact_size.y = 22.0;
+        let combo = egui::ComboBox::from_id_salt("device")
+            .width(ui.available_width() - 8.0)
+            .truncate()
+            .selected_text(format!("device: {}", state.device))
+            .show_ui(ui, |ui| {
+                for (choice, text) in [
+                    (DeviceChoice::Auto, "auto"),
+                    (DeviceChoice::Flex, "flex: the CPU"),
+                    (DeviceChoice::Wgpu, "wgpu: the GPU"),
+                ] {
+                    if ui.button(text).clicked() {
+                        commands.push(Command::Device(choice));
+                        ui.close();
+                    }
+                }
+            })
+            .response
+            .on_hover_text(hint)
+            .on_disabled_hover_text("the device can be changed when nothing trains");
+        name(&combo, "Device");
+    });
 }

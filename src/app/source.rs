@@ -94,13 +94,13 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
 
 fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     theme::caption(ui, "TRAIN");
-    let busy = state.training.is_some();
+    let busy = state.training.is_some() || state.pending.is_some();
     ui.add_enabled_ui(!busy, |ui| {
         text_row(
             ui,
             "Model",
             &mut state.form.model,
-            "resnet8:width=8, resnet20, mlp:100x100, …; right-click for examples",
+            "resnet8:width=8, resnet20, mlp:100x100, …; examples are beside it",
             |text, ui| {
                 for (name, explanation) in zoo::EXAMPLES {
                     if ui.button(*name).on_hover_text(*explanation).clicked() {
@@ -125,7 +125,7 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             },
         );
         options(ui, &mut state.form.options);
-        let hint = state.fresh_folder_hint();
+        let hint = format!("{}/…", state.runs.display());
         ui.horizontal(|ui| {
             let label = ui.label("Folder");
             right(ui, |ui| {
@@ -145,8 +145,11 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             let white = RichText::new("Train").strong().color(egui::Color32::WHITE);
             let button = Button::new(white).fill(ui.visuals().selection.bg_fill);
             let size = egui::vec2(ui.available_width(), 30.0);
+            let ready = state.pending.is_none();
+            let add = |ui: &mut Ui| ui.add_sized(size, button);
             if ui
-                .add_sized(size, button)
+                .add_enabled_ui(ready, add)
+                .inner
                 .on_hover_text("train a new run with these settings (Space)")
                 .clicked()
             {
@@ -264,13 +267,6 @@ fn run(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     }
 }
 
-impl State {
-    /// Name of the folder that would be written, without looking at the disk every frame.
-    fn fresh_folder_hint(&self) -> String {
-        format!("{}/…", self.runs.display())
-    }
-}
-
 /// Seconds as people say them.
 pub fn duration(seconds: f64) -> String {
     if seconds < 1.0 {
@@ -300,12 +296,13 @@ fn text_row(ui: &mut Ui, label: &str, text: &mut String, hint: &str, examples: i
     ui.horizontal(|ui| {
         let name = ui.label(label);
         right(ui, |ui| {
-            ComboBox::from_id_salt(label)
+            let menu = ComboBox::from_id_salt(label)
                 .width(0.0)
                 .selected_text("")
                 .show_ui(ui, |ui| examples(text, ui))
                 .response
                 .on_hover_text("examples");
+            self::name(&menu, &format!("Examples of {}", label.to_lowercase()));
             ui.add(TextEdit::singleline(text).desired_width(ui.available_width() - 4.0))
                 .labelled_by(name.id)
                 .on_hover_text(hint);
@@ -320,22 +317,32 @@ fn options(ui: &mut Ui, options: &mut TrainingOptions) {
         .spacing([6.0, 5.0])
         .show(ui, |ui| {
             ui.spacing_mut().button_padding.x = 5.0;
-            number(ui, "Epochs", &mut options.epochs, "epochs of the main phase");
-            number(ui, "Batch", &mut options.batch_size, "images a training batch");
+            number(ui, "Epochs", &mut options.epochs, "epochs of the main phase (--epochs)");
+            number(
+                ui,
+                "Batch",
+                &mut options.batch_size,
+                "images a training batch (--batch-size)",
+            );
             ui.end_row();
             rate(
                 ui,
                 "Rate",
                 &mut options.learning_rate,
-                "learning rate η at the start: constant until half the way to averaging, then linear down",
+                "learning rate η at the start: constant until half the way to averaging, then linear down (--lr)",
             );
-            rate(ui, "Momentum", &mut options.momentum, "μ of v ← μ·v + g, w ← w − η·v");
+            rate(
+                ui,
+                "Momentum",
+                &mut options.momentum,
+                "μ of v ← μ·v + g, w ← w − η·v (--momentum)",
+            );
             ui.end_row();
             rate(
                 ui,
                 "Decay",
                 &mut options.weight_decay,
-                "weight decay λ of g ← ∇L + λ·w, as in PyTorch's SGD",
+                "weight decay λ of g ← ∇L + λ·w, as in PyTorch's SGD (--weight-decay)",
             );
             seed(ui, &mut options.seed);
             ui.end_row();
@@ -343,26 +350,26 @@ fn options(ui: &mut Ui, options: &mut TrainingOptions) {
                 ui,
                 "SWA from",
                 &mut options.swa_start,
-                "first epoch whose weights enter the average (SWA); 0 for no averaging",
+                "first epoch whose weights enter the average (SWA); 0 for no averaging (--swa-start)",
             );
             rate(
                 ui,
                 "SWA rate",
                 &mut options.swa_learning_rate,
-                "learning rate while averaging",
+                "learning rate while averaging (--swa-lr)",
             );
             ui.end_row();
             number(
                 ui,
                 "SGD for",
                 &mut options.sgd_epochs,
-                "epochs of SGD started from the average",
+                "epochs of SGD started from the average (--sgd-epochs)",
             );
             rate(
                 ui,
                 "SGD rate",
                 &mut options.sgd_learning_rate,
-                "learning rate of those epochs",
+                "learning rate of those epochs (--sgd-lr)",
             );
             ui.end_row();
         });

@@ -2,17 +2,18 @@
 
 use egui::{Align2, Color32, RichText, Ui, Vec2b};
 use egui_plot::{
-    AxisHints, Corner, GridInput, GridMark, Legend, Line, LineStyle, MarkerShape, Plot, PlotBounds, PlotPoint,
-    PlotPoints, Points, Text, VLine,
+    AxisHints, Corner, Legend, Line, LineStyle, MarkerShape, Plot, PlotBounds, PlotPoint, PlotPoints, Points, Text,
+    VLine,
 };
 
+use super::axis::{Height, grid, round_marks};
 use super::command::Command;
 use super::pad;
-use super::state::{LossAxis, Picture, State};
+use super::state::{Picture, State};
 use super::theme::{self, Palette};
 use crate::data::Part;
-use crate::engine::SliceView;
-use crate::figure::chart::{LOGARITHMIC_FROM, number};
+use crate::engine::{SliceView, View};
+use crate::figure::chart::{Scale, number};
 use crate::landscape::Curve;
 use crate::landscape::curve::loss_range;
 use crate::objective::BatchNormPolicy;
@@ -65,20 +66,20 @@ fn header(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             ui.spacing_mut().interact_size.x = 0.0;
-            let axis = match state.loss_axis {
-                LossAxis::Automatic => "Loss: auto",
-                LossAxis::Linear => "Loss: linear",
-                LossAxis::Logarithmic => "Loss: log",
+            let axis = match state.scale {
+                Scale::Automatic => "Loss: auto",
+                Scale::Linear => "Loss: linear",
+                Scale::Logarithmic => "Loss: log",
             };
             if ui
                 .button(axis)
                 .on_hover_text("vertical axis: automatic, linear or logarithmic")
                 .clicked()
             {
-                state.loss_axis = match state.loss_axis {
-                    LossAxis::Automatic => LossAxis::Linear,
-                    LossAxis::Linear => LossAxis::Logarithmic,
-                    LossAxis::Logarithmic => LossAxis::Automatic,
+                state.scale = match state.scale {
+                    Scale::Automatic => Scale::Linear,
+                    Scale::Linear => Scale::Logarithmic,
+                    Scale::Logarithmic => Scale::Automatic,
                 };
             }
             let policy = egui::ComboBox::from_id_salt("policy")
@@ -104,9 +105,16 @@ fn empty(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui.ctx());
     ui.vertical_centered(|ui| {
         ui.add_space(ui.available_height() * 0.32);
-        if state.run.is_some() {
+        if state.stopped {
+            ui.label(RichText::new("evaluation is stopped").color(palette.faint));
+            if ui.button("Evaluate again").clicked() {
+                commands.push(Command::EvaluateAgain);
+            }
+            return;
+        }
+        if let Some(text) = state.waiting_for() {
             ui.spinner();
-            ui.label(RichText::new("evaluating the first slice …").color(palette.faint));
+            ui.label(RichText::new(text).color(palette.faint));
             return;
         }
         ui.label(RichText::new("No valley in sight yet").heading());
@@ -125,26 +133,6 @@ fn empty(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     });
 }
 
-/// How losses become heights: as they are, or by their logarithm.
-#[derive(Clone, Copy)]
-struct Height {
-    logarithmic: bool,
-}
-
-impl Height {
-    fn of(self, loss: f64) -> f64 {
-        if self.logarithmic {
-            loss.max(1e-12).log10()
-        } else {
-            loss
-        }
-    }
-
-    fn loss(self, height: f64) -> f64 {
-        if self.logarithmic { 10f64.powf(height) } else { height }
-    }
-}
-
 fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
     let palette = theme::palette(ui.ctx());
     let shown: Vec<&Curve> = slice.lines.iter().map(|line| &line.record.curve).collect();
@@ -156,15 +144,9 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
         });
         return;
     };
-    let height = Height {
-        logarithmic: low > 0.0
-            && match state.loss_axis {
-                LossAxis::Automatic => high / low > LOGARITHMIC_FROM,
-                LossAxis::Linear => false,
-                LossAxis::Logarithmic => true,
-            },
-    };
-    let interpolation = state.look.picture == Picture::Interpolation;
+    let height = Height::new(state.scale, low, high);
+    // What is drawn is what was evaluated, even where the look has moved on already.
+    let interpolation = slice.request.view == View::Interpolation;
     let range = slice.request.range;
     let (bottom, top) = (height.of(low), height.of(high));
     let room = ((top - bottom) * 0.07).max(1e-3);
@@ -173,7 +155,7 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
     } else {
         "position l of w + l·u"
     };
-    let interactive = state.look.picture != Picture::Comparison;
+    let interactive = !matches!(slice.request.view, View::Comparison(..));
     let position = state.look.position;
     let response = Plot::new("slice")
         .allow_drag(false)
@@ -196,7 +178,7 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
                 .min_thickness(56.0),
         ])
         .show_crosshair(false)
-        .y_grid_spacer(move |input| grid(height, &input))
+        .y_grid_spacer(move |input| grid(height, &input, 6.0))
         .label_formatter(move |hover| {
             let (egui_plot::HoverPosition::NearDataPoint { position, .. }
             | egui_plot::HoverPosition::Elsewhere { position }) = hover;
@@ -396,44 +378,4 @@ fn level(ui: &mut Ui, slice: &SliceView) {
             "the curve has {} points, each on {} training and {} test images; dots are the next, finer pass",
             level.points, level.train_images, level.test_images
         ));
-}
-
-/// About `count` round numbers within bounds.
-pub fn round_marks((low, high): (f64, f64), count: f64) -> Vec<GridMark> {
-    let rough = ((high - low) / count).max(1e-12);
-    let decade = 10f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0]
-        .into_iter()
-        .map(|m| m * decade)
-        .find(|&step| step >= rough)
-        .unwrap_or(decade);
-    let first = (low / step).ceil() as i64;
-    let last = (high / step).floor() as i64;
-    (first..=last)
-        .map(|i| GridMark {
-            value: i as f64 * step,
-            step_size: high - low,
-        })
-        .collect()
-}
-
-/// Grid lines: 1, 2 and 5 of every decade where the axis is logarithmic, round numbers otherwise.
-fn grid(height: Height, input: &GridInput) -> Vec<GridMark> {
-    let (low, high) = input.bounds;
-    if !height.logarithmic {
-        return round_marks(input.bounds, 6.0);
-    }
-    let mut marks = Vec::new();
-    for decade in low.floor() as i32..=high.ceil() as i32 {
-        for factor in [1.0_f64, 2.0, 5.0] {
-            let value = f64::from(decade) + factor.log10();
-            if (low..=high).contains(&value) {
-                marks.push(GridMark {
-                    value,
-                    step_size: high - low,
-                });
-            }
-        }
-    }
-    marks
 }

@@ -10,6 +10,7 @@ use crate::engine::{
     Anchor, CompassView, RunSummary, SliceRequest, SliceView, Step, TrainingStatus, Turn, Update, View,
 };
 use crate::experiment::demo;
+use crate::figure::chart::Scale;
 use crate::landscape::{Basis, DirectionKind};
 use crate::objective::BatchNormPolicy;
 use crate::training::TrainingOptions;
@@ -137,18 +138,6 @@ pub struct ExportForm {
     pub training_curve: bool,
 }
 
-/// The vertical axis of the stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LossAxis {
-    /// Logarithmic where the range asks for it.
-    #[default]
-    Automatic,
-    /// Linear.
-    Linear,
-    /// Logarithmic.
-    Logarithmic,
-}
-
 /// Everything the panels read.
 pub struct State {
     /// The form on the left.
@@ -172,13 +161,21 @@ pub struct State {
     /// Whether the trajectory plays.
     pub playing: bool,
     /// The vertical axis.
-    pub loss_axis: LossAxis,
+    pub scale: Scale,
     /// Messages.
     pub notices: VecDeque<Notice>,
     /// The export window.
     pub export: ExportForm,
-    /// Whether the right-hand end of a dragged slider or handle is held: undo waits for its release.
+    /// Whether the marked position is being dragged: it is measured when it is let go.
     pub holding: bool,
+    /// Whether the person stopped evaluation.
+    pub stopped: bool,
+    /// What was asked of the worker and is not there yet, such as `preparing the run`.
+    pub pending: Option<&'static str>,
+    /// Look to go back to from the interpolation.
+    behind: Option<Look>,
+    /// Look when the run was opened.
+    initial: Look,
     settled: Look,
     undo: Vec<Look>,
     redo: Vec<Look>,
@@ -206,10 +203,14 @@ impl State {
             compass: None,
             look: Look::default(),
             playing: false,
-            loss_axis: LossAxis::default(),
+            scale: Scale::default(),
             notices: VecDeque::new(),
             export: ExportForm::default(),
             holding: false,
+            stopped: false,
+            pending: None,
+            behind: None,
+            initial: Look::default(),
             settled: Look::default(),
             undo: Vec::new(),
             redo: Vec::new(),
@@ -257,25 +258,10 @@ impl State {
         }
     }
 
-    /// A folder under `runs` that does not exist yet, named after the model and seed.
-    pub fn fresh_folder(&self) -> PathBuf {
-        let model: String = self
-            .form
-            .model
-            .chars()
-            .map(|c| if c.is_alphanumeric() { c } else { '-' })
-            .collect();
-        let name = format!("{model}-seed{}", self.form.options.seed);
-        (1..)
-            .map(|n| {
-                if n == 1 {
-                    self.runs.join(&name)
-                } else {
-                    self.runs.join(format!("{name}-{n}"))
-                }
-            })
-            .find(|path| !path.exists())
-            .unwrap_or_else(|| self.runs.join(&name))
+    /// What the empty stage waits for.
+    pub fn waiting_for(&self) -> Option<&'static str> {
+        self.pending
+            .or(self.run.as_ref().map(|_| "evaluating the first slice …"))
     }
 
     /// A name for a picture of the stage, in the run's folder.
@@ -293,26 +279,7 @@ impl State {
     /// Takes a message from the worker.
     pub fn receive(&mut self, update: Update) {
         match update {
-            Update::Opened(summary) => {
-                self.look = Look {
-                    policy: self.look.policy,
-                    ..Look::default()
-                };
-                if summary.batch_norm_parameters == 0 {
-                    self.look.first = Basis::Random(DirectionKind::Uniform, 1);
-                    self.look.second = Basis::Random(DirectionKind::Gaussian, 1);
-                }
-                if summary.sgd && summary.record.status == RunStatus::Finished {
-                    self.show_interpolation();
-                }
-                self.train_points.clear();
-                self.playing = false;
-                self.settled = self.look.clone();
-                self.undo.clear();
-                self.redo.clear();
-                self.requested = None;
-                self.run = Some(*summary);
-            }
+            Update::Opened(summary) => self.opened(*summary),
             Update::TrainPoint(epoch, loss) => self.train_points.push([epoch, loss]),
             Update::Epoch(row) => {
                 if let Some(run) = &mut self.run {
@@ -337,19 +304,53 @@ impl State {
                     }
                 }
             }
-            Update::TrainingEnded(finished) => {
-                if let (true, Some(run)) = (finished, &mut self.run) {
-                    run.record.status = RunStatus::Finished;
+            Update::TrainingEnded(status) => {
+                if let Some(run) = &mut self.run {
+                    // An epoch that was cut off is trained again when the run goes on.
+                    let done = run.metrics.len() as f64;
+                    self.train_points.retain(|point| point[0] <= done + 1e-9);
+                    let finished = status == RunStatus::Finished;
+                    run.record.status = status;
                     // Whoever only watched sees what the run was for; whoever explores is left alone.
-                    if run.sgd && self.undo.is_empty() && self.look == Look::default() {
+                    if finished && run.sgd && self.undo.is_empty() && self.look == self.initial {
                         self.show_interpolation();
                         self.settled = self.look.clone();
                     }
                 }
             }
-            Update::Failed(text) => self.notice(text, true),
+            Update::Device(name) => {
+                self.pending = None;
+                self.device = name;
+            }
+            Update::Failed(text) => {
+                self.pending = None;
+                self.playing = false;
+                self.notice(text, true);
+            }
             Update::Exported(path) => self.notice(format!("written: {}", path.display()), false),
         }
+    }
+
+    fn opened(&mut self, summary: RunSummary) {
+        self.look = Look::default();
+        if summary.batch_norm_parameters == 0 {
+            self.look.first = Basis::Random(DirectionKind::Uniform, 1);
+            self.look.second = Basis::Random(DirectionKind::Gaussian, 1);
+        }
+        self.initial = self.look.clone();
+        self.behind = None;
+        if summary.sgd && summary.record.status == RunStatus::Finished {
+            self.show_interpolation();
+        }
+        self.train_points.clear();
+        self.playing = false;
+        self.stopped = false;
+        self.pending = None;
+        self.settled = self.look.clone();
+        self.undo.clear();
+        self.redo.clear();
+        self.requested = None;
+        self.run = Some(summary);
     }
 
     /// Puts the interpolation on the stage, with statistics recomputed at every point as in the papers.
@@ -359,21 +360,22 @@ impl State {
         self.look.position = 0.0;
     }
 
-    /// Puts another picture on the stage.
+    /// Puts another picture on the stage. Back from the interpolation one stands where one stood before; who had not
+    /// looked at anything else stands at the average.
     pub fn show_picture(&mut self, picture: Picture) {
         if picture == self.look.picture {
             return;
         }
         if picture == Picture::Interpolation {
+            self.behind = Some(self.look.clone());
             self.show_interpolation();
             return;
         }
         if self.look.picture == Picture::Interpolation {
-            self.look.policy = BatchNormPolicy::Running;
-            if matches!(self.look.anchor, Anchor::Current | Anchor::Epoch(_)) {
-                self.look.anchor = Anchor::Swa;
-                self.look.walk.clear();
-            }
+            let behind = self.behind.take();
+            self.look.policy = behind.as_ref().map_or(BatchNormPolicy::Running, |look| look.policy);
+            (self.look.anchor, self.look.walk) =
+                behind.map_or((Anchor::Swa, Vec::new()), |look| (look.anchor, look.walk));
         }
         self.look.position = 0.0;
         self.look.picture = picture;
@@ -407,11 +409,13 @@ impl State {
                 .as_ref()
                 .is_some_and(|slice| slice.request.anchor == self.look.anchor);
             let passed = self.last_play.elapsed();
-            if shown && passed >= PLAY_INTERVAL {
+            if passed < PLAY_INTERVAL {
+                context.request_repaint_after(PLAY_INTERVAL - passed);
+            } else if shown {
                 self.last_play = Instant::now();
                 commands.push(Command::PlayStep);
+                context.request_repaint_after(PLAY_INTERVAL);
             }
-            context.request_repaint_after(PLAY_INTERVAL.saturating_sub(passed));
         }
     }
 
@@ -449,6 +453,7 @@ impl State {
             _ => look.position,
         };
         let request = SliceRequest {
+            session: run.session,
             anchor: look.anchor,
             walk: look.walk.clone(),
             view,
@@ -459,12 +464,14 @@ impl State {
         };
         (self.requested.as_ref() != Some(&request)).then(|| {
             self.requested = Some(request.clone());
+            self.stopped = false;
             request
         })
     }
 
-    /// Asks for the slice again, even if it is the one asked for last.
-    pub fn forget_request(&mut self) {
+    /// Asks for the slice again, though it is the one asked for last.
+    pub fn evaluate_again(&mut self) {
         self.requested = None;
+        self.stopped = false;
     }
 }

@@ -1,15 +1,15 @@
 //! Bottom: the training curves, and the timeline that scrubs and plays through the trajectory.
 
 use egui::{RichText, Ui, Vec2b};
-use egui_plot::{Corner, Legend, Line, LineStyle, Plot, PlotBounds, PlotPoints, VLine};
+use egui_plot::{Corner, Legend, Line, LineStyle, MarkerShape, Plot, PlotBounds, PlotPoints, Points, VLine};
 
+use super::axis::{Height, grid, round_marks};
 use super::command::Command;
 use super::source::name;
-use super::stage::round_marks;
 use super::state::{Picture, State};
 use super::theme;
 use crate::engine::Anchor;
-use crate::figure::chart::number;
+use crate::figure::chart::{Scale, number};
 use crate::training::EpochMetrics;
 
 /// The panel.
@@ -54,7 +54,7 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         if slider.changed() {
             commands.push(Command::GoToEpoch(epoch));
         }
-        let total = run.total_epochs();
+        let total = run.record.options.total_epochs();
         let place = match state.look.anchor {
             _ if state.look.picture == Picture::Interpolation => "from SWA (t = 0) to SGD (t = 1)".to_owned(),
             Anchor::Current if state.is_training() => format!("live, epoch {:.1} of {total}", state.epoch()),
@@ -70,24 +70,32 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
 
 fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui.ctx());
-    let metrics: &[EpochMetrics] = state.run.as_ref().map_or(&[], |run| run.metrics());
+    let metrics: &[EpochMetrics] = state.run.as_ref().map_or(&[], |run| &run.metrics);
     let rows = |value: fn(&EpochMetrics) -> f64| -> Vec<[f64; 2]> {
-        metrics
-            .iter()
-            .map(|row| [row.epoch as f64, value(row)])
-            .filter(|[_, y]| y.is_finite())
-            .collect()
+        metrics.iter().map(|row| [row.epoch as f64, value(row)]).collect()
     };
-    // Within epochs the train curve has more points than the table; without them, the table's rows do.
-    let train = if state.train_points.len() > metrics.len() {
-        state.train_points.clone()
-    } else {
-        rows(|row| row.train_loss)
-    };
+    // Where training was watched the curve has points within epochs; before that, a row an epoch.
+    let watched_from = state.train_points.first().map_or(f64::INFINITY, |point| point[0]);
+    let mut train = rows(|row| row.train_loss);
+    train.retain(|point| point[0] < watched_from);
+    train.extend(&state.train_points);
     let test = rows(|row| row.test_loss);
-    let total = state.run.as_ref().map_or(1, |run| run.total_epochs().max(1)) as f64;
-    let top = train.iter().chain(&test).map(|p| p[1]).fold(0.0_f64, f64::max);
-    let top = if top > 0.0 { (1.06 * top).min(8.0) } else { 1.0 };
+    let total = state
+        .run
+        .as_ref()
+        .map_or(1, |run| run.record.options.total_epochs().max(1)) as f64;
+    let finite = train.iter().chain(&test).map(|p| p[1]).filter(|y| y.is_finite());
+    let (low, high) = finite.fold((f64::INFINITY, 0.0_f64), |(low, high), y| (low.min(y), high.max(y)));
+    let height = Height::new(Scale::Automatic, low, high);
+    // On a linear axis losses start at 0.
+    let (bottom, top) = match (high > 0.0, height.of(low) == low) {
+        (false, _) => (0.0, 1.0),
+        (true, true) => (0.0, 1.06 * high),
+        (true, false) => {
+            let room = 0.06 * (height.of(high) - height.of(low));
+            (height.of(low) - room, height.of(high) + room)
+        }
+    };
     let now = state.epoch();
     let response = Plot::new("training")
         .allow_drag(false)
@@ -99,16 +107,16 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         .sense(egui::Sense::click_and_drag())
         .show_axes(Vec2b::TRUE)
         .x_axis_formatter(|mark, _| number(mark.value))
-        .y_axis_formatter(|mark, _| number(mark.value))
+        .y_axis_formatter(move |mark, _| number(height.loss(mark.value)))
         .y_axis_min_width(40.0)
         .grid_color(palette.grid)
         .x_grid_spacer(|input| round_marks(input.bounds, 8.0))
-        .y_grid_spacer(|input| round_marks(input.bounds, 4.0))
+        .y_grid_spacer(move |input| grid(height, &input, 4.0))
         .show_crosshair(false)
-        .label_formatter(|hover| {
+        .label_formatter(move |hover| {
             let (egui_plot::HoverPosition::NearDataPoint { position, .. }
             | egui_plot::HoverPosition::Elsewhere { position }) = hover;
-            Some(format!("epoch {:.0}\nloss {:.3}", position.x, position.y))
+            Some(format!("epoch {:.0}\nloss {:.3}", position.x, height.loss(position.y)))
         })
         .legend(
             Legend::default()
@@ -118,7 +126,7 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         )
         .show(ui, |plot| {
             plot.set_auto_bounds(Vec2b::FALSE);
-            plot.set_plot_bounds(PlotBounds::from_min_max([0.0, 0.0], [total, top]));
+            plot.set_plot_bounds(PlotBounds::from_min_max([0.0, bottom], [total, top]));
             if let Some(run) = &state.run {
                 let options = &run.record.options;
                 if options.averages() {
@@ -134,7 +142,7 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                         plot.text(
                             egui_plot::Text::new(
                                 "",
-                                egui_plot::PlotPoint::new(epoch as f64, 0.93 * top),
+                                egui_plot::PlotPoint::new(epoch as f64, bottom + 0.93 * (top - bottom)),
                                 RichText::new(text).size(11.0),
                             )
                             .color(palette.faint)
@@ -143,12 +151,23 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                     }
                 }
             }
-            plot.line(
-                Line::new("train", PlotPoints::from(train))
-                    .color(palette.train)
-                    .width(1.8),
-            );
-            plot.line(Line::new("test", PlotPoints::from(test)).color(palette.test).width(1.8));
+            for (name, points, colour) in [("train", &train, palette.train), ("test", &test, palette.test)] {
+                for stretch in points.split(|point| !point[1].is_finite()) {
+                    let points: PlotPoints = stretch.iter().map(|&[x, y]| [x, height.of(y)]).collect();
+                    plot.line(Line::new(name, points).color(colour).width(1.8));
+                }
+                let lost: Vec<[f64; 2]> = points
+                    .iter()
+                    .filter(|point| !point[1].is_finite())
+                    .map(|point| [point[0], top])
+                    .collect();
+                plot.points(
+                    Points::new("", lost)
+                        .shape(MarkerShape::Cross)
+                        .radius(5.0)
+                        .color(colour),
+                );
+            }
             if state.run.is_some() {
                 plot.vline(VLine::new("", now).color(palette.handle).width(1.4));
             }

@@ -98,21 +98,32 @@ impl<'a> NamedTensors<'a> {
     }
 }
 
+/// Entries that do not fit, listed by name.
+const PROBLEMS_SHOWN: usize = 5;
+/// Largest file read: some ten times the largest network's.
+const MOST_BYTES: u64 = 16 << 30;
+
+#[derive(Debug)]
+enum Stored {
+    Single(Vec<f32>),
+    Double(Vec<f64>),
+}
+
 /// A safetensors file read into memory.
+#[derive(Debug)]
 pub struct TensorFile {
-    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-    doubles: BTreeMap<String, Vec<f64>>,
+    tensors: BTreeMap<String, (Vec<usize>, Stored)>,
     /// Our own metadata entry, if the file has one.
     pub provenance: Option<String>,
 }
 
 impl TensorFile {
-    /// Reads the file. Its size is bounded by the file itself: safetensors checks every offset against it.
+    /// Reads the file. Its size is checked first, and safetensors checks every offset against it.
     ///
     /// # Errors
-    /// [`Error::File`] when it is missing, cut short, or holds other types than `f32`.
+    /// [`Error::File`] when it is missing, cut short, or holds anything but 32-bit and 64-bit floats.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| Error::file(path, "read this file", &error))?;
+        let bytes = whole_file::read(path, MOST_BYTES)?;
         let broken = |reason: String| {
             Error::file_reason(
                 path,
@@ -125,39 +136,35 @@ impl TensorFile {
         let file = SafeTensors::deserialize(&bytes).map_err(|error| broken(error.to_string()))?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| broken(error.to_string()))?;
         let provenance = header.metadata().as_ref().and_then(|m| m.get(METADATA_KEY)).cloned();
-        let (mut tensors, mut doubles) = (BTreeMap::new(), BTreeMap::new());
+        let mut tensors = BTreeMap::new();
         for (name, view) in file.iter() {
-            if view.dtype() == Dtype::F64 {
-                let values = view
-                    .data()
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|b| f64::from_le_bytes(*b))
-                    .collect();
-                doubles.insert(name.to_owned(), values);
-                continue;
-            }
-            if view.dtype() != Dtype::F32 {
-                return Err(Error::file_reason(
-                    path,
-                    format!("`{name}` holds {:?}; only 32-bit floats are read so far", view.dtype()),
-                ));
-            }
-            let values = view
-                .data()
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| f32::from_le_bytes(*b))
-                .collect();
-            tensors.insert(name.to_owned(), (view.shape().to_vec(), values));
+            let stored = match view.dtype() {
+                Dtype::F32 => Stored::Single(
+                    view.data()
+                        .as_chunks()
+                        .0
+                        .iter()
+                        .map(|b| f32::from_le_bytes(*b))
+                        .collect(),
+                ),
+                Dtype::F64 => Stored::Double(
+                    view.data()
+                        .as_chunks()
+                        .0
+                        .iter()
+                        .map(|b| f64::from_le_bytes(*b))
+                        .collect(),
+                ),
+                other => {
+                    return Err(Error::file_reason(
+                        path,
+                        format!("`{name}` holds {other:?}; only floats of 32 and 64 bits are read so far"),
+                    ));
+                }
+            };
+            tensors.insert(name.to_owned(), (view.shape().to_vec(), stored));
         }
-        Ok(Self {
-            tensors,
-            doubles,
-            provenance,
-        })
+        Ok(Self { tensors, provenance })
     }
 
     /// Names and shapes.
@@ -173,12 +180,11 @@ impl TensorFile {
     /// [`Error::File`] when it is missing or of another length.
     pub fn vector(&self, path: &Path, name: &str, length: usize) -> Result<&[f32]> {
         match self.tensors.get(name) {
-            Some((_, values)) if values.len() == length => Ok(values),
-            Some((_, values)) => Err(Error::file_reason(
+            Some((_, Stored::Single(values))) if values.len() == length => Ok(values),
+            _ => Err(Error::file_reason(
                 path,
-                format!("`{name}` has {} entries instead of {length}", values.len()),
+                format!("it has no entry `{name}` of {length} 32-bit floats"),
             )),
-            None => Err(Error::file_reason(path, format!("it has no entry `{name}`"))),
         }
     }
 
@@ -187,8 +193,8 @@ impl TensorFile {
     /// # Errors
     /// [`Error::File`] when it is missing or of another length.
     pub fn double_vector(&self, path: &Path, name: &str, length: usize) -> Result<&[f64]> {
-        match self.doubles.get(name) {
-            Some(values) if values.len() == length => Ok(values),
+        match self.tensors.get(name) {
+            Some((_, Stored::Double(values))) if values.len() == length => Ok(values),
             _ => Err(Error::file_reason(
                 path,
                 format!("it has no entry `{name}` of {length} 64-bit floats"),
@@ -196,49 +202,41 @@ impl TensorFile {
         }
     }
 
-    /// The solution for `graph`, every entry matched by name and shape. Nothing is loaded by halves.
+    /// The solution for `graph`, every entry matched by name and shape. Nothing is loaded by halves, and no memory is
+    /// taken before all shapes are found to fit.
     ///
     /// # Errors
     /// [`Error::File`] that lists what is missing, of another shape or left over.
     pub fn solution(&self, path: &Path, graph: &Graph) -> Result<Solution> {
-        let mut solution = Solution {
-            parameters: vec![0.0; graph.parameter_count()],
-            statistics: graph.initial_statistics(),
-        };
-        let mut wanted: Vec<(String, Vec<usize>, &mut [f32])> = Vec::new();
-        let mut rest = solution.parameters.as_mut_slice();
-        for parameter in &graph.parameters {
-            let (slice, after) = rest.split_at_mut(parameter.size());
-            wanted.push((parameter.name.clone(), parameter.shape.clone(), slice));
-            rest = after;
-        }
-        let mut rest = solution.statistics.as_mut_slice();
-        for layer in &graph.batch_norm_layers {
-            for kind in ["running_mean", "running_var"] {
-                let (slice, after) = rest.split_at_mut(layer.channels);
-                wanted.push((format!("{}.{kind}", layer.name), vec![layer.channels], slice));
-                rest = after;
-            }
-        }
-        let mut problems = Vec::new();
+        let parameters = graph.parameters.iter().map(|p| (p.name.clone(), p.shape.clone()));
+        let statistics = graph.batch_norm_layers.iter().flat_map(|layer| {
+            ["running_mean", "running_var"].map(|kind| (format!("{}.{kind}", layer.name), vec![layer.channels]))
+        });
         let mut left_over: BTreeMap<&str, &[usize]> = self.entries().collect();
-        for (name, shape, slice) in wanted {
+        let mut problems = Vec::new();
+        let mut find = |(name, shape): (String, Vec<usize>)| {
             left_over.remove(name.as_str());
             match self.tensors.get(&name) {
-                None => problems.push(format!("`{name}` is missing")),
-                Some((found, _)) if *found != shape => {
-                    problems.push(format!("`{name}` is {found:?} instead of {shape:?}"));
+                Some((found, Stored::Single(values))) if *found == shape => return Some(values),
+                Some((found, Stored::Single(_))) => {
+                    problems.push(format!("`{name}` is {found:?} instead of {shape:?}"))
                 }
-                Some((_, values)) => slice.copy_from_slice(values),
+                Some((_, Stored::Double(_))) => problems.push(format!("`{name}` holds 64-bit floats")),
+                None => problems.push(format!("`{name}` is missing")),
             }
-        }
+            None
+        };
+        let parameters: Vec<&Vec<f32>> = parameters.filter_map(&mut find).collect();
+        let statistics: Vec<&Vec<f32>> = statistics.filter_map(&mut find).collect();
         problems.extend(left_over.keys().map(|name| format!("`{name}` is left over")));
         if problems.is_empty() {
-            return Ok(solution);
+            return Ok(Solution {
+                parameters: parameters.into_iter().flatten().copied().collect(),
+                statistics: statistics.into_iter().flatten().copied().collect(),
+            });
         }
-        const SHOWN: usize = 5;
-        let more = problems.len().saturating_sub(SHOWN);
-        problems.truncate(SHOWN);
+        let more = problems.len().saturating_sub(PROBLEMS_SHOWN);
+        problems.truncate(PROBLEMS_SHOWN);
         let more = if more > 0 {
             format!(" and {more} more")
         } else {

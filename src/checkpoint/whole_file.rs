@@ -29,6 +29,40 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// Reads a file, unless it is larger than `most` bytes or not a file at all.
+///
+/// # Errors
+/// [`Error::File`] with the cure.
+pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let failed = |error| Error::file(path, "read this file", &error);
+    let about = std::fs::metadata(path).map_err(failed)?;
+    if !about.is_file() {
+        return Err(Error::file_reason(path, "this is not a file"));
+    }
+    if about.len() > most {
+        return Err(Error::file_reason(
+            path,
+            format!("it has {} bytes, more than such a file can have ({most})", about.len()),
+        ));
+    }
+    std::fs::read(path).map_err(failed)
+}
+
+/// Checks that a file could be written to `path`, before anybody spends an hour on its content.
+///
+/// # Errors
+/// [`Error::File`] with the cure.
+pub fn check_writable(path: &Path) -> Result<()> {
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let probe = folder.join(format!(".valleyscope.{}.partial", std::process::id()));
+    std::fs::File::create(&probe)
+        .and_then(|_| std::fs::remove_file(&probe))
+        .map_err(|error| Error::file(path, "write this file", &error))
+}
+
 /// Makes a folder and those above it.
 ///
 /// # Errors

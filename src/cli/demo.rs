@@ -31,13 +31,18 @@ impl Default for Arguments {
 }
 
 pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
+    run_on(arguments, Compute::open(device)?)
+}
+
+/// The same on a device that is open already.
+pub fn run_on(arguments: &Arguments, compute: Compute) -> Result<()> {
     let recipe = if arguments.quick {
         Recipe::quick()
     } else {
         Recipe::full()
     };
     let mut progress = Progress::new();
-    let findings = demo::run(&recipe, Compute::open(device)?, &arguments.out, &mut |stage, done| {
+    let findings = demo::run(&recipe, compute, &arguments.out, &mut |stage, done| {
         progress.report(stage, done)
     })?;
     drop(progress);
@@ -56,6 +61,9 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     let summary = arguments.out.join("summary.md");
     let text =
         std::fs::read_to_string(&summary).map_err(|error| crate::Error::file(&summary, "read this file", &error))?;
-    println!("{text}\nFigures and tables are in {}", arguments.out.display());
-    Ok(())
+    super::print(&format!(
+        "{text}
+Figures and tables are in {}",
+        arguments.out.display()
+    ))
 }

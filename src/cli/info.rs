@@ -42,14 +42,14 @@ fn folder(arguments: &Arguments) -> Result<()> {
             "parameters": graph.parameter_count(), "batch_norm_parameters": graph.batch_norm_parameter_count(),
         }));
     }
-    println!("run        {}", folder.path().display());
-    println!(
+    say!("run        {}", folder.path().display());
+    say!(
         "model      {} ({} parameters, {:.2} % of them batch norm)",
         record.model,
         graph.parameter_count(),
         100.0 * graph.batch_norm_parameter_count() as f64 / graph.parameter_count() as f64
     );
-    println!(
+    say!(
         "data       {} ({} train, {} test images of {:?}, {} classes)",
         record.data,
         data.train.len(),
@@ -57,23 +57,23 @@ fn folder(arguments: &Arguments) -> Result<()> {
         data.shape,
         data.classes.len()
     );
-    println!(
+    say!(
         "trained    {} of {} epochs on {} by version {}",
         metrics.len(),
         record.options.total_epochs(),
         record.device,
         record.version
     );
-    println!("options    {}", serde_json::json!(record.options));
-    println!(
+    say!("options    {}", serde_json::json!(record.options));
+    say!(
         "holds      {snapshots} snapshots{}",
         solutions.iter().map(|name| format!(", {name}")).collect::<String>()
     );
     if let crate::training::RunStatus::Diverged(message) = &record.status {
-        println!("diverged   {message}");
+        say!("diverged   {message}");
     }
     if let Some(row) = metrics.last() {
-        println!(
+        say!(
             "last epoch train loss {:.4}, test loss {:.4}, test accuracy {:.1} %",
             row.train_loss,
             row.test_loss,
@@ -94,13 +94,13 @@ fn file(arguments: &Arguments) -> Result<()> {
             "entries": entries.iter().map(|(name, shape)| serde_json::json!({"name": name, "shape": shape})).collect::<Vec<_>>(),
         }));
     }
-    println!("file       {}", arguments.path.display());
+    say!("file       {}", arguments.path.display());
     if let Some(provenance) = &file.provenance {
-        println!("made by    {provenance}");
+        say!("made by    {provenance}");
     }
-    println!("holds      {} entries, {count} numbers", entries.len());
+    say!("holds      {} entries, {count} numbers", entries.len());
     for (name, shape) in entries {
-        println!("  {name:32} {shape:?}");
+        say!("  {name:32} {shape:?}");
     }
     Ok(())
 }

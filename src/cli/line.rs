@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::progress::Progress;
 use crate::checkpoint::solution::TensorFile;
+use crate::checkpoint::whole_file;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::figure::chart::{Mark, Scale};
@@ -93,6 +94,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
                 "the file name must end in .csv, .png or .svg",
             ));
         }
+        whole_file::check_writable(out)?;
     }
     let checkpoint = TensorFile::read(&arguments.checkpoint)?;
     let named = |key: &str, flag: &str, given: &Option<String>| {
@@ -153,11 +155,14 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         label,
         curve,
     };
-    for path in &arguments.out {
-        write(arguments, path, &record)?;
-    }
     if arguments.json {
         super::print_json(&record)?;
+    }
+    // Tables before figures, which can fail where no loss is finite.
+    let is_table = |path: &&PathBuf| path.extension().is_some_and(|e| e == "csv");
+    let (tables, figures): (Vec<_>, Vec<_>) = arguments.out.iter().partition(is_table);
+    for path in tables.into_iter().chain(figures) {
+        write(arguments, path, &record)?;
     }
     Ok(())
 }
@@ -169,31 +174,23 @@ fn ray(origin: Arc<Solution>, graph: &crate::network::Graph, kind: DirectionKind
 
 fn write(arguments: &Arguments, path: &Path, record: &LineRecord) -> Result<()> {
     let records = std::slice::from_ref(record);
-    if path.extension().is_some_and(|e| e == "csv") {
-        return table::write_lines(path, records);
-    }
-    let mut chart = if arguments.to.is_some() {
-        pictures::lines(
+    table::write_lines(path, records, || {
+        if arguments.to.is_none() {
+            let title = format!("Loss along {}", record.label);
+            return pictures::lines(&title, pictures::RAY_AXIS, records, Scale::Automatic);
+        }
+        let mut chart = pictures::lines(
             "Loss from one solution to another",
             "position t of w + t·(w_to − w)",
             records,
             Scale::Automatic,
-        )
-    } else {
-        pictures::lines(
-            &format!("Loss along {}", record.label),
-            pictures::RAY_AXIS,
-            records,
-            Scale::Automatic,
-        )
-    };
-    if arguments.to.is_some() {
+        );
         chart.marks = [(0.0, "from"), (1.0, "to")]
             .map(|(position, label)| Mark {
                 position,
                 label: label.to_owned(),
             })
             .to_vec();
-    }
-    chart.write(path)
+        chart
+    })
 }

@@ -1,11 +1,19 @@
 //! The command line: the same work without a window. Its flags, output and exit codes are a contract for scripts.
 
+/// `println!` that returns an error instead of panicking.
+macro_rules! say {
+    ($($argument:tt)*) => {
+        $crate::cli::print(&format!($($argument)*))?
+    };
+}
+
 mod demo;
 mod info;
 mod line;
 mod progress;
 mod train;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -100,7 +108,14 @@ fn window(device: DeviceChoice, open: Option<PathBuf>, idle: bool) -> Result<()>
         train: !idle,
         runs: None,
     };
-    app::run(Compute::open(device)?, start)
+    let compute = Compute::open(device)?;
+    match app::run(compute.clone(), start) {
+        Err(error @ Error::Display(_)) => {
+            eprintln!("valleyscope: {error}; the built-in example runs without a window (as `valleyscope demo`)");
+            demo::run_on(&demo::Arguments::default(), compute)
+        }
+        result => result,
+    }
 }
 
 /// Whether a window could open: on X11 and Wayland systems one of the two must be named.
@@ -133,6 +148,15 @@ fn interrupt_flag() -> Arc<AtomicBool> {
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Error::Request(format!("the result could not be encoded: {error}")))?;
-    println!("{text}");
-    Ok(())
+    print(&text)
+}
+
+/// Prints a text and a line end on standard output. A reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::Request(format!("standard output could not be written: {error}")))
+        }
+        _ => Ok(()),
+    }
 }

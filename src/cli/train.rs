@@ -91,7 +91,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         ("SGD from SWA", record.results.sgd),
     ] {
         if let Some(m) = measured {
-            println!(
+            say!(
                 "{name:17} train loss {:.4}  test loss {:.4}  train accuracy {:.1} %  test accuracy {:.1} %",
                 m.train.loss,
                 m.test.loss,
@@ -100,6 +100,6 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
             );
         }
     }
-    println!("run folder: {path}");
+    say!("run folder: {path}");
     Ok(())
 }

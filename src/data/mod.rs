@@ -26,16 +26,6 @@ impl Split {
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
-
-    /// The first `count` images (all, if there are fewer).
-    pub fn first(&self, count: usize) -> Self {
-        let count = count.min(self.len());
-        let size = self.images.len() / self.len().max(1);
-        Self {
-            images: self.images[..count * size].to_vec(),
-            labels: self.labels[..count].to_vec(),
-        }
-    }
 }
 
 /// Which split.

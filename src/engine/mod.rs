@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use inbox::Inbox;
 pub use request::{
@@ -20,7 +21,9 @@ pub use request::{
 
 use crate::error::{Error, Result};
 use crate::objective::Compute;
-use crate::training::{EpochMetrics, RunRecord};
+
+/// Time a closing window waits for the worker.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
 
 /// Called after every answer, from the worker's thread: asks the window for a repaint.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -125,30 +128,14 @@ impl Engine {
 }
 
 impl Drop for Engine {
+    /// Ends the worker at its next batch. On a device that is still tuning its kernels a batch can take minutes; then
+    /// the window closes without it. Files are written whole either way.
     fn drop(&mut self) {
         self.inbox.push(Request::Quit);
-        if let Some(worker) = self.worker.take()
-            && worker.join().is_err()
-        {
-            tracing::error!("the worker ended badly");
+        let Some(worker) = self.worker.take() else { return };
+        let start = Instant::now();
+        while !worker.is_finished() && start.elapsed() < CLOSING_TIME {
+            std::thread::sleep(Duration::from_millis(5));
         }
-    }
-}
-
-/// What [`Update::Opened`] tells of a run.
-impl RunSummary {
-    /// Epochs of the whole run.
-    pub fn total_epochs(&self) -> usize {
-        self.record.options.total_epochs()
-    }
-
-    /// The record.
-    pub fn record(&self) -> &RunRecord {
-        &self.record
-    }
-
-    /// Rows so far.
-    pub fn metrics(&self) -> &[EpochMetrics] {
-        &self.metrics
     }
 }

@@ -4,9 +4,8 @@
 use std::path::PathBuf;
 
 use crate::landscape::{Basis, Curve, LineRecord};
-use crate::objective::{BatchNormPolicy, Measurement};
-use crate::training::TrainingOptions;
-use crate::training::{EpochMetrics, RunRecord};
+use crate::objective::{BatchNormPolicy, DeviceChoice, Measurement};
+use crate::training::{EpochMetrics, RunRecord, RunStatus, TrainingOptions};
 
 /// A request to the worker.
 #[derive(Clone, Debug)]
@@ -21,6 +20,8 @@ pub enum Request {
     Pause(bool),
     /// End training; the run can be continued later.
     Stop,
+    /// Put tensors elsewhere; not while a run trains.
+    Device(DeviceChoice),
     /// The slice under the mouse; replaces the one before. Without one, evaluation stops.
     Slice(Option<Box<SliceRequest>>),
     /// End the worker.
@@ -36,8 +37,10 @@ pub struct TrainRequest {
     pub data: String,
     /// Hyper-parameters.
     pub options: TrainingOptions,
-    /// Run folder to write.
-    pub path: PathBuf,
+    /// Run folder to write; without one, a fresh one is made under `runs`.
+    pub folder: Option<PathBuf>,
+    /// Where fresh folders are made.
+    pub runs: PathBuf,
 }
 
 /// A solution of the open run.
@@ -87,6 +90,8 @@ pub enum View {
 /// A live slice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SliceRequest {
+    /// The run it is of ([`RunSummary::session`]); a request for a run no longer open is dropped.
+    pub session: u64,
     /// Where the walk starts.
     pub anchor: Anchor,
     /// Steps from there to the point w.
@@ -173,8 +178,6 @@ pub struct SliceView {
     pub basis_cosine: Option<f64>,
     /// Epochs trained at the point, where it moves while training.
     pub epoch: Option<f64>,
-    /// Counts finished coarse passes; the window sees by it that the curve follows.
-    pub generation: u64,
 }
 
 /// The training loss in the plane of the pad, on a polar grid.
@@ -214,6 +217,8 @@ pub struct TrainingStatus {
 /// What the window is told of a run.
 #[derive(Clone, Debug)]
 pub struct RunSummary {
+    /// Counts the runs opened since the start.
+    pub session: u64,
     /// The folder.
     pub path: PathBuf,
     /// How it was made.
@@ -230,8 +235,6 @@ pub struct RunSummary {
     pub parameters: usize,
     /// Of these, in batch norm.
     pub batch_norm_parameters: usize,
-    /// Device.
-    pub device: String,
 }
 
 /// A message from the worker.
@@ -245,8 +248,10 @@ pub enum Update {
     Epoch(EpochMetrics),
     /// A solution (`last`, `swa`, `sgd`) was measured and, but for the first, saved.
     Solution(&'static str, Measurement),
-    /// Training ended: finished (true) or stopped.
-    TrainingEnded(bool),
+    /// Training ended, and how.
+    TrainingEnded(RunStatus),
+    /// Tensors are now on the device of this name.
+    Device(String),
     /// Something went wrong, in a sentence for a person.
     Failed(String),
     /// A file was written.

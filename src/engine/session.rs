@@ -1,18 +1,20 @@
 //! The run that is open: its objective, its solutions, and the directions drawn for it so far.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::request::{Anchor, RunSummary, Step, Turn, View};
+use super::request::{Anchor, RunSummary, Step, TrainRequest, Turn, View};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::landscape::direction::{self, Basis};
 use crate::landscape::{Line, Memory};
 use crate::network::zoo;
 use crate::objective::{Compute, EVALUATION_BATCH, Objective, Solution};
-use crate::training::{RunFolder, RunRecord};
-use crate::training::{Trainer, TrainingOptions};
+use crate::training::{RunFolder, RunRecord, Trainer};
+
+/// Directions kept; another draw of one costs a millisecond for a small network.
+const DIRECTIONS_KEPT: usize = 8;
 
 /// An open run.
 pub struct Session {
@@ -38,16 +40,14 @@ fn objective(model: &str, data: &str, compute: &Compute) -> Result<Arc<Objective
 
 impl Session {
     /// Starts a new run.
-    pub fn train(
-        model: &str,
-        data: &str,
-        options: &TrainingOptions,
-        path: &Path,
-        compute: &Compute,
-    ) -> Result<(Self, Trainer)> {
-        options.check()?;
-        let objective = objective(model, data, compute)?;
-        let trainer = Trainer::start(objective.clone(), options, path)?;
+    pub fn train(request: &TrainRequest, compute: &Compute) -> Result<(Self, Trainer)> {
+        request.options.check()?;
+        let objective = objective(&request.model, &request.data, compute)?;
+        let path = match &request.folder {
+            Some(folder) => folder.clone(),
+            None => fresh_folder(&request.runs, &request.model, request.options.seed),
+        };
+        let trainer = Trainer::start(objective.clone(), &request.options, &path)?;
         Ok((Self::new(objective, trainer.folder().clone())?, trainer))
     }
 
@@ -71,10 +71,11 @@ impl Session {
     }
 
     /// What the window is told.
-    pub fn summary(&self) -> Result<RunSummary> {
+    pub fn summary(&self, session: u64) -> Result<RunSummary> {
         let graph = self.objective.graph();
         let metrics = self.folder.metrics()?;
         Ok(RunSummary {
+            session,
             path: self.folder.path().to_owned(),
             record: self.folder.record().clone(),
             snapshots: self.folder.snapshots().min(metrics.len() + 1),
@@ -83,7 +84,6 @@ impl Session {
             sgd: self.folder.solution_path("sgd").exists(),
             parameters: graph.parameter_count(),
             batch_norm_parameters: graph.batch_norm_parameter_count(),
-            device: self.objective.compute().name().to_owned(),
         })
     }
 
@@ -108,6 +108,9 @@ impl Session {
             }
         };
         let direction = Arc::new(direction);
+        if self.directions.len() >= DIRECTIONS_KEPT {
+            self.directions.clear();
+        }
         self.directions.insert(basis, direction.clone());
         Ok(direction)
     }
@@ -142,7 +145,7 @@ impl Session {
         let (mut point, mut name) = match (anchor, trainer) {
             (Anchor::Current, Some(trainer)) => (
                 Arc::new(trainer.current()),
-                format!("training, epoch {}", trainer.metrics().len()),
+                format!("training, epoch {:.3}", trainer.epochs_done()),
             ),
             (Anchor::Current, None) => {
                 let last = self.folder.snapshots().saturating_sub(1);
@@ -155,13 +158,7 @@ impl Session {
         for step in walk {
             let direction = self.turned(step.turn)?;
             point = Arc::new(point.moved(&direction, step.position));
-            name += &format!(
-                " {:+.2} along {:.0}° of {} and {}",
-                step.position,
-                step.turn.angle.to_degrees(),
-                step.turn.first,
-                step.turn.second
-            );
+            name += &format!(" {:+} along {}", step.position, turn_name(step.turn));
         }
         Ok((point, name))
     }
@@ -193,7 +190,7 @@ impl Session {
     }
 }
 
-/// `uniform (seed 1)` at 0°, otherwise the angle with both.
+/// `uniform (seed 1)` at 0°, otherwise the angle with both, precise enough to repeat it.
 fn turn_name(turn: Turn) -> String {
     let degrees = turn.angle.to_degrees();
     if degrees.abs() < 0.05 {
@@ -201,6 +198,27 @@ fn turn_name(turn: Turn) -> String {
     } else if (degrees - 90.0).abs() < 0.05 {
         turn.second.to_string()
     } else {
-        format!("{degrees:.0}° from {} to {}", turn.first, turn.second)
+        format!(
+            "{}° from {} to {}",
+            (degrees * 1e4).round() / 1e4,
+            turn.first,
+            turn.second
+        )
     }
+}
+
+/// A folder under `runs` that does not exist yet, named after the model and seed.
+fn fresh_folder(runs: &Path, model: &str, seed: u64) -> PathBuf {
+    let model: String = model
+        .chars()
+        .map(|c| if c.is_alphanumeric() { c } else { '-' })
+        .collect();
+    let name = format!("{model}-seed{seed}");
+    let mut path = runs.join(&name);
+    let mut count = 1;
+    while path.exists() {
+        count += 1;
+        path = runs.join(format!("{name}-{count}"));
+    }
+    path
 }

@@ -26,14 +26,14 @@ pub struct SliceJob {
     request: SliceRequest,
     lines: Vec<(Line, Provenance, String)>,
     level: usize,
-    levels: usize,
+    /// Points and images of each pass.
+    levels: Vec<(usize, usize)>,
     sweeps: Vec<Sweep>,
     shown: Vec<LineRecord>,
     shown_level: Option<Level>,
     distance: Distance,
     basis_cosine: Option<f64>,
     epoch: Option<f64>,
-    generation: u64,
     spent: f64,
     batches: usize,
     compass: Option<Compass>,
@@ -48,7 +48,6 @@ impl SliceJob {
         request: SliceRequest,
         trainer: Option<&Trainer>,
         moving: bool,
-        generation: u64,
         kept: Option<Compass>,
     ) -> Result<Self> {
         let (origin, name) = session.point(request.anchor, &request.walk, trainer)?;
@@ -64,6 +63,7 @@ impl SliceJob {
                 } else {
                     &name
                 };
+                let from = &format!("{}: {from}", session.folder.path().display());
                 let provenance = Provenance::new(&objective, from, &label, request.policy, usize::MAX, Some(seed));
                 (line, provenance, label)
             })
@@ -85,16 +85,13 @@ impl SliceJob {
         let mut job = Self {
             lines,
             level: 0,
-            levels: if moving { 1 } else { LEVELS.len() },
+            levels: levels(&objective, moving),
             sweeps: Vec::new(),
             shown: Vec::new(),
             shown_level: None,
             distance,
             basis_cosine,
-            epoch: trainer
-                .filter(|_| moving)
-                .map(|trainer| trainer.progress() * trainer.folder().record().options.total_epochs() as f64),
-            generation,
+            epoch: trainer.filter(|_| moving).map(Trainer::epochs_done),
             spent: 0.0,
             batches: 0,
             compass,
@@ -105,18 +102,18 @@ impl SliceJob {
     }
 
     fn level_of(&self, objective: &Objective, index: usize) -> Level {
-        let (points, samples) = LEVELS[index];
+        let (points, samples) = self.levels[index];
         let count = |part| objective.data().split(part).len().min(samples);
         Level {
             points,
             train_images: count(Part::Train),
             test_images: count(Part::Test),
-            full: index + 1 == LEVELS.len(),
+            full: points == LEVELS[LEVELS.len() - 1].0 && samples >= all_images(objective),
         }
     }
 
     fn prepare(&mut self, objective: &Objective) {
-        let (points, samples) = LEVELS[self.level];
+        let (points, samples) = self.levels[self.level];
         let mut grid = positions(self.request.range.0, self.request.range.1, points);
         let marked = self.request.marked;
         let inside = marked >= self.request.range.0 && marked <= self.request.range.1;
@@ -154,7 +151,7 @@ impl SliceJob {
 
     /// Whether nothing is left to evaluate.
     pub fn is_finished(&self) -> bool {
-        self.level >= self.levels && self.compass.as_ref().is_none_or(Compass::is_finished)
+        self.level >= self.levels.len() && self.compass.as_ref().is_none_or(Compass::is_finished)
     }
 
     /// Does one batch. True when there is something new to show.
@@ -178,7 +175,7 @@ impl SliceJob {
         if self.sweeps.iter().all(Sweep::is_finished) {
             self.show(&objective);
             self.level += 1;
-            if self.level < self.levels {
+            if self.level < self.levels.len() {
                 self.prepare(&objective);
             } else {
                 self.sweeps.clear();
@@ -222,7 +219,7 @@ impl SliceJob {
                     .map_or_else(Curve::default, |sweep| sweep.curve().clone()),
             })
             .collect();
-        let refining = (self.level < self.levels).then(|| {
+        let refining = (self.level < self.levels.len()).then(|| {
             let (done, total) = self.sweeps.iter().fold((0, 0), |(done, total), sweep| {
                 let (d, t) = sweep.progress();
                 (done + d, total + t)
@@ -241,16 +238,15 @@ impl SliceJob {
             distance: self.distance,
             basis_cosine: self.basis_cosine,
             epoch: self.epoch,
-            generation: self.generation,
         })
     }
 
-    /// Batches of this and all later passes at the mean time of a batch so far. Batches of the coarse passes are
-    /// smaller than a full one, so they count by their images.
+    /// Batches of this and all later passes at the mean time of a batch so far. It starts low, since the batches of
+    /// the coarse passes are small, and is right once full batches have been timed.
     fn seconds_left(&self, objective: &Objective, remaining: usize) -> f64 {
-        let later: usize = (self.level + 1..self.levels)
+        let later: usize = (self.level + 1..self.levels.len())
             .map(|index| {
-                let (points, samples) = LEVELS[index];
+                let (points, samples) = self.levels[index];
                 let batches = |part| objective.batches(part, samples).count();
                 let statistics = if self.request.policy == BatchNormPolicy::Recompute {
                     batches(Part::Train)
@@ -272,6 +268,23 @@ impl SliceJob {
     pub fn compass(&self) -> Option<CompassView> {
         self.compass.as_ref().map(|compass| compass.view.clone())
     }
+}
+
+/// Images of the larger split.
+fn all_images(objective: &Objective) -> usize {
+    let data = objective.data();
+    data.train.len().max(data.test.len())
+}
+
+/// The passes that differ for this data: small data sets have fewer.
+fn levels(objective: &Objective, moving: bool) -> Vec<(usize, usize)> {
+    let mut levels: Vec<(usize, usize)> = LEVELS
+        .iter()
+        .map(|&(points, samples)| (points, samples.min(all_images(objective))))
+        .collect();
+    levels.dedup();
+    levels.truncate(if moving { 1 } else { LEVELS.len() });
+    levels
 }
 
 /// Distance from the initial weights along a line.

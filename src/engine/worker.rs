@@ -12,7 +12,7 @@ use super::slice::SliceJob;
 use super::{Slots, Waker};
 use crate::error::{Error, Result};
 use crate::objective::Compute;
-use crate::training::{Event, Trainer};
+use crate::training::{Event, RunStatus, Trainer};
 
 /// Training batches between two looks at a slice of weights that move.
 const BATCHES_BETWEEN_SLICES: usize = 8;
@@ -39,10 +39,10 @@ pub struct Worker {
     updates: Sender<Update>,
     wake: Waker,
     session: Option<Session>,
+    sessions: u64,
     training: Option<Training>,
     live: Option<SliceRequest>,
     job: Option<SliceJob>,
-    generation: u64,
     slice_turn: bool,
     progress_shown: Instant,
 }
@@ -56,10 +56,10 @@ impl Worker {
             updates,
             wake,
             session: None,
+            sessions: 0,
             training: None,
             live: None,
             job: None,
-            generation: 0,
             slice_turn: false,
             progress_shown: Instant::now(),
         }
@@ -76,7 +76,8 @@ impl Worker {
                 self.guarded(|worker| worker.handle(request));
             }
             if let Some(live) = taken.live {
-                self.live = live;
+                // A slice asked for while another run was being opened is of a run no longer open.
+                self.live = live.filter(|request| request.session == self.sessions);
                 self.guarded(Self::start_slice);
             }
             self.guarded(Self::work);
@@ -93,7 +94,7 @@ impl Worker {
                 self.live = None;
                 if self.training.take().is_some() {
                     self.slots.training.set(None);
-                    self.tell(Update::TrainingEnded(false));
+                    self.tell(Update::TrainingEnded(RunStatus::Unfinished));
                 }
                 self.tell(Update::Failed(
                     "the device failed while computing; what is on disk is whole. Try --device flex".to_owned(),
@@ -119,21 +120,20 @@ impl Worker {
     fn handle(&mut self, request: Request) -> Result<()> {
         match request {
             Request::Train(request) => {
-                self.end_training();
-                let (session, trainer) = Session::train(
-                    &request.model,
-                    &request.data,
-                    &request.options,
-                    &request.path,
-                    &self.compute,
-                )?;
+                let (session, trainer) = Session::train(&request, &self.compute)?;
                 self.enter(session)?;
                 self.begin(trainer);
             }
-            Request::Open(path) => {
-                let session = Session::open(&path, &self.compute)?;
-                self.end_training();
-                self.enter(session)?;
+            Request::Open(path) => self.enter(Session::open(&path, &self.compute)?)?,
+            Request::Device(choice) => {
+                let compute = Compute::open(choice)?;
+                let path = self.session.as_ref().map(|s| s.folder.path().to_owned());
+                let session = path.map(|path| Session::open(&path, &compute)).transpose()?;
+                self.tell(Update::Device(compute.name().to_owned()));
+                self.compute = compute;
+                if let Some(session) = session {
+                    self.enter(session)?;
+                }
             }
             Request::Continue => {
                 if self.training.is_none()
@@ -151,14 +151,20 @@ impl Worker {
                 // A point that has come to rest is worth refining; one that moves again is not.
                 self.start_slice()?;
             }
-            Request::Stop => self.end_training(),
+            Request::Stop => {
+                self.end_training(RunStatus::Unfinished);
+                self.start_slice()?;
+            }
             Request::Slice(_) | Request::Quit => {}
         }
         Ok(())
     }
 
+    /// Makes another run the open one. What was open before stays until nothing can fail any more.
     fn enter(&mut self, session: Session) -> Result<()> {
-        let summary = session.summary()?;
+        let summary = session.summary(self.sessions + 1)?;
+        self.end_training(RunStatus::Unfinished);
+        self.sessions += 1;
         self.session = Some(session);
         self.job = None;
         self.live = None;
@@ -182,13 +188,13 @@ impl Worker {
         self.show_training();
     }
 
-    fn end_training(&mut self) {
+    fn end_training(&mut self, status: RunStatus) {
         if let Some(training) = self.training.take() {
             if let Some(session) = &mut self.session {
                 session.folder = training.trainer.folder().clone();
             }
             self.slots.training.set(None);
-            self.tell(Update::TrainingEnded(false));
+            self.tell(Update::TrainingEnded(status));
         }
     }
 
@@ -203,8 +209,7 @@ impl Worker {
             training.batches_since_slice = 0;
             &training.trainer
         });
-        self.generation += 1;
-        let job = SliceJob::new(session, request.clone(), trainer, moving, self.generation, kept);
+        let job = SliceJob::new(session, request.clone(), trainer, moving, kept);
         match job {
             Ok(job) => {
                 self.slots.compass.set(job.compass());
@@ -304,17 +309,19 @@ impl Worker {
                 }
                 self.training = None;
                 self.slots.training.set(None);
-                self.tell(Update::TrainingEnded(true));
+                self.tell(Update::TrainingEnded(RunStatus::Finished));
                 self.start_slice()?;
             }
             Err(error @ Error::Diverged { .. }) => {
-                self.end_training();
+                self.end_training(RunStatus::Diverged(error.to_string()));
+                self.start_slice()?;
                 return Err(error);
             }
             Err(error) => {
                 // Held, not dropped: once there is room on the disk again, it goes on where it is.
                 training.paused = true;
                 self.show_training();
+                self.start_slice()?;
                 return Err(Error::Request(format!(
                     "{error}. Training is paused; mend this and press play"
                 )));
@@ -330,7 +337,7 @@ impl Worker {
             let total = training.trainer.folder().record().options.total_epochs();
             let gained = progress - training.from;
             TrainingStatus {
-                epoch: progress * total as f64,
+                epoch: training.trainer.epochs_done(),
                 total,
                 progress,
                 seconds_left: (gained > 0.002).then(|| training.spent / gained * (1.0 - progress)),

@@ -1,7 +1,7 @@
 //! One chart of curves over one number, drawn the same to PNG and SVG.
 
 use std::path::Path;
-use std::sync::Once;
+use std::sync::OnceLock;
 
 use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 pub const SIZE: (u32, u32) = (1600, 1000);
 
 /// A loss range beyond this ratio is drawn on a logarithmic axis, unless the chart says otherwise.
-pub const LOGARITHMIC_FROM: f64 = 15.0;
+const LOGARITHMIC_FROM: f64 = 15.0;
 
 /// Okabe and Ito's colours, told apart by colour-blind readers.
 pub const BLUE: [u8; 3] = [0, 114, 178];
@@ -55,6 +55,18 @@ pub enum Scale {
     Linear,
     /// Logarithmic.
     Logarithmic,
+}
+
+impl Scale {
+    /// Whether values from `low` to `high` are drawn logarithmically; those that reach 0 never are.
+    pub fn is_logarithmic(self, low: f64, high: f64) -> bool {
+        low > 0.0
+            && match self {
+                Self::Automatic => high / low > LOGARITHMIC_FROM,
+                Self::Linear => false,
+                Self::Logarithmic => true,
+            }
+    }
 }
 
 /// A chart.
@@ -137,12 +149,7 @@ impl Chart {
         if x[0] == x[1] {
             x = [x[0] - 0.5, x[1] + 0.5];
         }
-        let logarithmic = y[0] > 0.0
-            && match self.scale {
-                Scale::Automatic => y[1] / y[0] > LOGARITHMIC_FROM,
-                Scale::Linear => false,
-                Scale::Logarithmic => true,
-            };
+        let logarithmic = self.scale.is_logarithmic(y[0], y[1]);
         let failed = |error: String| Error::Request(format!("the figure could not be drawn: {error}"));
         area.fill(&WHITE).map_err(|error| failed(error.to_string()))?;
         let unit = f64::from(size.1) / 1000.0;
@@ -218,7 +225,9 @@ impl Plot<'_> {
             .draw()
             .map_err(|error| error.to_string())?;
         let y_range = context.y_range();
-        for mark in &self.chart.marks {
+        let x_range = context.x_range();
+        let inside = |mark: &&Mark| (x_range.start..=x_range.end).contains(&mark.position);
+        for mark in self.chart.marks.iter().filter(inside) {
             let line = DashedLineSeries::new(
                 [(mark.position, y_range.start), (mark.position, y_range.end)],
                 (8.0 * unit) as u32,
@@ -319,12 +328,10 @@ pub fn number(value: f64) -> String {
 
 /// The font that egui brings, so that figures look the same on machines without fonts.
 fn use_own_font() -> Result<()> {
-    static REGISTERED: Once = Once::new();
-    let mut broken = false;
-    REGISTERED.call_once(|| {
-        broken = register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).is_err();
-    });
-    if broken {
+    static REGISTERED: OnceLock<bool> = OnceLock::new();
+    let registered = REGISTERED
+        .get_or_init(|| register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).is_ok());
+    if !registered {
         return Err(Error::Request("the built-in font could not be read".to_owned()));
     }
     Ok(())

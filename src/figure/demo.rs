@@ -16,43 +16,35 @@ use crate::landscape::LineRecord;
 /// # Errors
 /// [`Error::File`].
 pub fn write(findings: &Findings, out: &Path) -> Result<()> {
-    let charts = [
-        ("training", pictures::training(&findings.record, &findings.metrics)),
-        (
-            "uniform-direction",
-            pictures::lines(
+    whole_file::write(&out.join("summary.md"), summary(findings).as_bytes())?;
+    // Tables before pictures: whatever happens to those, the numbers are there.
+    for ending in ["csv", "svg", "png"] {
+        let file = |name: &str| out.join(format!("{name}.{ending}"));
+        table::write_training(&file("training"), &findings.record, &findings.metrics)?;
+        let uniform = std::slice::from_ref(&findings.uniform);
+        let slices: [(&str, &str, &[LineRecord]); 2] = [
+            (
+                "uniform-direction",
                 "Loss along a random U(0,1) direction from SWA",
-                pictures::RAY_AXIS,
-                std::slice::from_ref(&findings.uniform),
-                Scale::Automatic,
+                uniform,
             ),
-        ),
-        (
-            "batch-norm-directions",
-            pictures::lines(
+            (
+                "batch-norm-directions",
                 "Loss along batch-norm and other directions from SWA",
-                pictures::RAY_AXIS,
                 &findings.batch_norm,
-                Scale::Automatic,
             ),
-        ),
-        ("interpolation", pictures::interpolation(&findings.interpolation)),
-    ];
-    for (name, chart) in &charts {
-        chart.write(&out.join(format!("{name}.png")))?;
-        chart.write(&out.join(format!("{name}.svg")))?;
+        ];
+        for (name, title, records) in slices {
+            table::write_lines(&file(name), records, || {
+                pictures::lines(title, pictures::RAY_AXIS, records, Scale::Automatic)
+            })?;
+        }
+        let interpolation = &findings.interpolation;
+        table::write_lines(&file("interpolation"), std::slice::from_ref(interpolation), || {
+            pictures::interpolation(interpolation, Scale::Automatic)
+        })?;
     }
-    table::write_metrics(&out.join("training.csv"), &findings.metrics)?;
-    table::write_lines(
-        &out.join("uniform-direction.csv"),
-        std::slice::from_ref(&findings.uniform),
-    )?;
-    table::write_lines(&out.join("batch-norm-directions.csv"), &findings.batch_norm)?;
-    table::write_lines(
-        &out.join("interpolation.csv"),
-        std::slice::from_ref(&findings.interpolation),
-    )?;
-    whole_file::write(&out.join("summary.md"), summary(findings).as_bytes())
+    Ok(())
 }
 
 /// The numbers as Markdown.
@@ -112,12 +104,12 @@ fn summary(findings: &Findings) -> String {
         let _ = write!(
             text,
             "\nFrom SWA (t = 0) to SGD (t = 1), statistics recomputed at every point: the train loss is lowest at \
-             t = {:.2} ({:.4}), the test loss at t = {:.2} ({:.4}), {:.2} nearer to SWA.\n",
+             t = {:.2} ({:.4}), the test loss at t = {:.2} ({:.4}): a shift of {:+.2}.\n",
             train.position,
             train.loss,
             test.position,
             test.loss,
-            train.position.abs() - test.position.abs()
+            test.position - train.position
         );
     }
     text

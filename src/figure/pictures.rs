@@ -3,7 +3,7 @@
 use super::chart::{BLUE, Chart, Mark, Scale, Series, VERMILION};
 use crate::data::Part;
 use crate::landscape::LineRecord;
-use crate::training::{EpochMetrics, RunRecord};
+use crate::training::{EpochMetrics, RunRecord, schedule};
 
 /// Horizontal axis of a slice along a direction.
 pub const RAY_AXIS: &str = "position l of w + l·u, |u| = 1";
@@ -50,6 +50,11 @@ pub fn lines(title: &str, x_label: &str, records: &[LineRecord], scale: Scale) -
 pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
     let points = |loss: fn(&EpochMetrics) -> f64| metrics.iter().map(|row| (row.epoch as f64, loss(row))).collect();
     let options = &record.options;
+    let last = schedule::learning_rate(options, options.epochs);
+    let mut rates = format!("{} to {last}", options.learning_rate);
+    if options.total_epochs() > options.epochs {
+        rates += &format!(", then {}", options.sgd_learning_rate);
+    }
     let mut marks = Vec::new();
     if options.averages() {
         marks.push(Mark {
@@ -85,12 +90,10 @@ pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
         ],
         marks,
         footnote: format!(
-            "{} · {} · batch {} · lr {} to {} · momentum {} · weight decay {} · seed {} · {} · valleyscope {}",
+            "{} · {} · batch {} · lr {rates} · momentum {} · weight decay {} · seed {} · {} · valleyscope {}",
             record.model,
             record.data,
             options.batch_size,
-            options.learning_rate,
-            options.swa_learning_rate,
             options.momentum,
             options.weight_decay,
             options.seed,
@@ -102,12 +105,12 @@ pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
 }
 
 /// The interpolation with its two ends marked.
-pub fn interpolation(record: &LineRecord) -> Chart {
+pub fn interpolation(record: &LineRecord, scale: Scale) -> Chart {
     let mut chart = lines(
         "From SWA to SGD",
         "position t of w_SWA + t·(w_SGD − w_SWA)",
         std::slice::from_ref(record),
-        Scale::Automatic,
+        scale,
     );
     chart.marks = [(0.0, "SWA"), (1.0, "SGD")]
         .map(|(position, label)| Mark {

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use super::{Chart, pictures};
 use crate::checkpoint::whole_file;
 use crate::error::{Error, Result};
 use crate::landscape::LineRecord;
-use crate::training::EpochMetrics;
 use crate::training::run::metrics_csv;
+use crate::training::{EpochMetrics, RunRecord};
 
 /// Header of a line's CSV file; accuracies are in 0..1.
 pub const LINE_HEADER: [&str; 5] = ["position", "train_loss", "train_accuracy", "test_loss", "test_accuracy"];
@@ -41,21 +42,51 @@ pub fn lines_csv(records: &[LineRecord]) -> Result<Vec<u8>> {
         .map_err(|error| Error::Request(format!("the table could not be written: {error}")))
 }
 
-/// Writes the CSV file, and the JSON file of the same name beside it.
+/// Writes the numbers of an export: a CSV file, or a figure through `chart`, and beside it a JSON file of the same name
+/// with all that is needed to draw or repeat it.
 ///
 /// # Errors
-/// [`Error::File`].
-pub fn write_lines(path: &Path, records: &[LineRecord]) -> Result<()> {
-    whole_file::write(path, &lines_csv(records)?)?;
-    whole_file::write(&path.with_extension("json"), lines_json(records)?.as_bytes())
+/// [`Error::File`], also for the names of a run folder's own files.
+pub fn write_lines(path: &Path, records: &[LineRecord], chart: impl FnOnce() -> Chart) -> Result<()> {
+    refuse_files_of_a_run(path)?;
+    whole_file::write(&path.with_extension("json"), lines_json(records)?.as_bytes())?;
+    if is_table(path) {
+        whole_file::write(path, &lines_csv(records)?)
+    } else {
+        chart().write(path)
+    }
 }
 
-/// Writes the training curve as CSV, a row an epoch.
+/// Writes a training curve, as CSV with a row an epoch or as a figure, and the run's record beside it as JSON.
 ///
 /// # Errors
-/// [`Error::File`].
-pub fn write_metrics(path: &Path, rows: &[EpochMetrics]) -> Result<()> {
-    whole_file::write(path, &metrics_csv(rows)?)
+/// [`Error::File`], also for the names of a run folder's own files.
+pub fn write_training(path: &Path, record: &RunRecord, rows: &[EpochMetrics]) -> Result<()> {
+    refuse_files_of_a_run(path)?;
+    let text = serde_json::to_string_pretty(record)
+        .map_err(|error| Error::Request(format!("the record could not be encoded: {error}")))?;
+    whole_file::write(&path.with_extension("json"), text.as_bytes())?;
+    if is_table(path) {
+        whole_file::write(path, &metrics_csv(rows)?)
+    } else {
+        pictures::training(record, rows).write(path)
+    }
+}
+
+fn is_table(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "csv")
+}
+
+/// `run.csv` would bring `run.json` with it, and `metrics.csv` is the run's own.
+fn refuse_files_of_a_run(path: &Path) -> Result<()> {
+    let stem = path.file_stem().unwrap_or_default();
+    if (stem == "run" || stem == "metrics") && path.with_file_name("run.json").exists() {
+        return Err(Error::file_reason(
+            path,
+            "this folder holds a run, and that name is one of its own files; choose another name",
+        ));
+    }
+    Ok(())
 }
 
 /// The records as JSON.

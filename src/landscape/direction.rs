@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 use crate::network::Graph;
 use crate::random::{Purpose, Random};
 
+/// A sum of two unit vectors shorter than this has cancelled.
+const CANCELLED: f64 = 1e-5;
+
 /// How a random direction is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -125,12 +128,14 @@ impl fmt::Display for Basis {
 /// When the two cancel.
 pub fn turned(first: &[f32], second: &[f32], angle: f64) -> Result<Vec<f32>> {
     let (sine, cosine) = angle.sin_cos();
-    let sum = first
+    let sum: Vec<f32> = first
         .iter()
         .zip(second)
         .map(|(&a, &b)| (cosine * f64::from(a) + sine * f64::from(b)) as f32)
         .collect();
-    normalised(sum).ok_or_else(|| {
+    // What is left of two directions that cancel is rounding, not a direction.
+    let cancelled = dot(&sum, &sum) < CANCELLED * CANCELLED;
+    normalised(sum).filter(|_| !cancelled).ok_or_else(|| {
         Error::Request("the two directions cancel at this angle; turn the handle or choose others".to_owned())
     })
 }
@@ -190,6 +195,13 @@ mod tests {
         let graph = zoo::build("mlp:8", [1, 2, 2], 3).unwrap();
         let message = random(&graph, DirectionKind::BatchNorm, 1).unwrap_err().to_string();
         assert!(message.contains("mlp:8"), "{message}");
+    }
+
+    #[test]
+    fn two_directions_that_cancel_are_an_error() {
+        let u = random(&graph(), DirectionKind::Uniform, 1).unwrap();
+        assert!(turned(&u, &u, 0.75 * std::f64::consts::PI).is_err());
+        assert!(turned(&u, &u, 0.25 * std::f64::consts::PI).is_ok());
     }
 
     proptest! {

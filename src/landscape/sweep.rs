@@ -67,7 +67,10 @@ pub struct Sweep {
 
 impl Sweep {
     /// Prepares a sweep; nothing is evaluated yet.
-    pub fn new(objective: &Objective, request: SweepRequest) -> Self {
+    pub fn new(objective: &Objective, mut request: SweepRequest) -> Self {
+        // More images than there are is all of them: asked for either way, it is one measurement in memory.
+        let data = objective.data();
+        request.samples = request.samples.min(data.train.len().max(data.test.len()));
         let mut order: Vec<usize> = (0..request.positions.len()).collect();
         order.sort_by(|&a, &b| request.positions[a].abs().total_cmp(&request.positions[b].abs()));
         let train = objective.batches(crate::data::Part::Train, request.samples).count();

@@ -183,6 +183,11 @@ impl Graph {
         self.nodes.last().map_or(0, |node| node.shape[0])
     }
 
+    /// Values that one image's activations hold over all nodes.
+    pub fn activation_count(&self) -> usize {
+        self.nodes.iter().map(|node| node.shape.iter().product::<usize>()).sum()
+    }
+
     /// Statistics of a new network: mean 0, variance 1.
     pub fn initial_statistics(&self) -> Vec<f32> {
         let mut values = vec![0.0; self.statistics_count()];
@@ -336,6 +341,10 @@ impl Builder {
     /// The sum of two nodes of the same shape.
     pub fn add(&mut self, left: NodeId, right: NodeId) -> NodeId {
         let shape = self.shape(left);
+        debug_assert_ne!(
+            left, right,
+            "the interpreter frees an activation at its last reader's first use"
+        );
         debug_assert_eq!(shape, self.shape(right));
         self.node(Operation::Add, vec![left, right], shape)
     }

@@ -62,7 +62,7 @@ impl Sums {
 pub struct Evaluation {
     points: usize,
     leaves: Leaves,
-    policy: BatchNormPolicy,
+    /// Statistics to normalise with: given, or found by the statistics pass. Without, batches use their own.
     fixed: Option<Tensor<2>>,
     running: RunningStatistics,
     statistics_batches: VecDeque<Range<usize>>,
@@ -140,7 +140,6 @@ impl Evaluation {
         Ok(Self {
             points: count,
             leaves: Leaves::new(graph, &objective.upload_points(points, count)),
-            policy,
             fixed,
             running: RunningStatistics::reset(graph, count),
             statistics_batches,
@@ -159,12 +158,14 @@ impl Evaluation {
     /// # Errors
     /// [`Error::Device`] when the device fails.
     pub fn step(&mut self, objective: &Objective) -> Result<Option<Vec<Measurement>>> {
-        if let Some(range) = self.statistics_batches.pop_front() {
+        // A batch leaves its queue only when it is done, so that a step that failed can be tried again.
+        if let Some(range) = self.statistics_batches.front().cloned() {
             self.statistics_step(objective, range)?;
             return Ok(None);
         }
-        if let Some((part, range)) = self.batches.pop_front() {
+        if let Some((part, range)) = self.batches.front().cloned() {
             self.batch_step(objective, part, range)?;
+            self.batches.pop_front();
         }
         if !self.batches.is_empty() {
             return Ok(None);
@@ -176,14 +177,14 @@ impl Evaluation {
         Ok(Some(self.sums.iter().map(measurement).collect()))
     }
 
-    /// The statistics in use, `[K, s]` flat: after the statistics pass, under `recompute`, those it found.
-    pub fn statistics(&self) -> Vec<f32> {
+    /// The statistics that the pass under `recompute` found, `[K, s]` flat; meaningless under other policies.
+    pub fn recomputed_statistics(&self) -> Vec<f32> {
         self.running.values()
     }
 
     /// Does the statistics pass alone and gives `[K, s]` flat.
     pub(super) fn finish_statistics(&mut self, objective: &Objective) -> Result<Vec<f32>> {
-        while let Some(range) = self.statistics_batches.pop_front() {
+        while let Some(range) = self.statistics_batches.front().cloned() {
             self.statistics_step(objective, range)?;
         }
         Ok(self.running.values())
@@ -209,6 +210,7 @@ impl Evaluation {
         let all = Tensor::cat(parts, 1);
         let size = all.shape().num_elements();
         self.running.enter_equally(&read(all.reshape([size]))?, images);
+        self.statistics_batches.pop_front();
         if self.statistics_batches.is_empty() {
             self.fixed = Some(objective.upload_points(&self.running.values(), points));
         }
@@ -219,8 +221,8 @@ impl Evaluation {
         let images = range.len();
         let (batch, labels) = objective.batch(part, range);
         let normaliser = match &self.fixed {
-            Some(statistics) if self.policy != BatchNormPolicy::Batch => Normaliser::Statistics(statistics),
-            _ => Normaliser::Batch,
+            Some(statistics) => Normaliser::Statistics(statistics),
+            None => Normaliser::Batch,
         };
         let pass = forward::forward(objective.graph(), &self.leaves, Images::Shared(batch), normaliser);
         let correct = forward::correct(pass.logits.clone(), labels.clone()).float();

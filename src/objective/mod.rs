@@ -51,15 +51,6 @@ pub fn move_along(from: &[f32], direction: &[f32], position: f64) -> Vec<f32> {
         .collect()
 }
 
-/// Euclidean distance between two points of parameter space.
-pub fn distance(a: &[f32], b: &[f32]) -> f64 {
-    a.iter()
-        .zip(b)
-        .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2))
-        .sum::<f64>()
-        .sqrt()
-}
-
 /// A graph, a data set and a device: the loss as a function of `w`.
 #[derive(Debug)]
 pub struct Objective {
@@ -94,7 +85,7 @@ impl Objective {
     /// Puts graph and data together.
     ///
     /// # Errors
-    /// When shapes or classes differ, or a batch could not be normalised.
+    /// When shapes or classes differ, or a batch of this size would need more memory than any machine should give.
     pub fn new(graph: Arc<Graph>, data: Arc<Dataset>, compute: Compute, batch_size: usize) -> Result<Self> {
         if graph.input_shape() != data.shape || graph.classes() != data.classes.len() {
             return Err(Error::Request(format!(
@@ -110,6 +101,7 @@ impl Objective {
         if batch_size == 0 {
             return Err(Error::option("--batch-size", batch_size, "it must be at least 1"));
         }
+        check_memory(&graph, batch_size)?;
         Ok(Self {
             graph,
             data,
@@ -279,6 +271,29 @@ impl Objective {
         let data = TensorData::new(values.to_vec(), [points, values.len() / points.max(1)]);
         Tensor::from_data(data, (self.compute.device(), DType::F32))
     }
+}
+
+/// Activations of one batch at most; a larger batch is a slip of the keyboard.
+const MOST_BATCH_BYTES: usize = 8 << 30;
+
+/// Refuses a batch whose activations would not fit in memory, before any is taken.
+///
+/// # Errors
+/// [`Error::Option`] for the batch size.
+pub fn check_memory(graph: &Graph, batch_size: usize) -> Result<()> {
+    let per_image = graph.activation_count().saturating_mul(size_of::<f32>());
+    if batch_size.saturating_mul(per_image) > MOST_BATCH_BYTES {
+        return Err(Error::option(
+            "--batch-size",
+            batch_size,
+            format!(
+                "its activations would take more than {} GiB; at most {} images fit",
+                MOST_BATCH_BYTES >> 30,
+                MOST_BATCH_BYTES / per_image.max(1)
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Means and unbiased variances of a pass, layer by layer, each `[K · channels]`, off the tape.

@@ -1,7 +1,6 @@
 //! What happens to batch-norm statistics when the parameters move: the three policies of the papers and of PyTorch.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,17 +53,6 @@ impl BatchNormPolicy {
 impl fmt::Display for BatchNormPolicy {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.write_str(self.name())
-    }
-}
-
-impl FromStr for BatchNormPolicy {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|policy| policy.name() == name)
-            .ok_or_else(|| format!("`{name}` is not a policy; there are running, recompute and batch"))
     }
 }
 

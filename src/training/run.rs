@@ -15,6 +15,9 @@ use crate::objective::{Measurement, Solution};
 /// Number of the layout of the folder; raised when an older program could not read it.
 const FORMAT: u32 = 1;
 
+/// Size of `run.json` or `metrics.csv` at most: ten times the longest run's.
+const MOST_RECORD_BYTES: u64 = 256 << 20;
+
 /// How far a run is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -116,10 +119,11 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder for a new run.
+    /// Makes the folder for a new run. Its record is written by the first [`RunFolder::update`], when all that a run
+    /// needs to go on is there.
     ///
     /// # Errors
-    /// When it cannot be written, or holds a run already.
+    /// When it cannot be made, or holds a run already.
     pub fn create(path: &Path, record: RunRecord) -> Result<Self> {
         let folder = Self {
             path: path.to_owned(),
@@ -132,7 +136,6 @@ impl RunFolder {
             ));
         }
         whole_file::make_folder(&path.join("trajectory"))?;
-        folder.write_record()?;
         Ok(folder)
     }
 
@@ -158,7 +161,8 @@ impl RunFolder {
                 },
             ));
         }
-        let text = std::fs::read_to_string(&file).map_err(|error| Error::file(&file, "read this file", &error))?;
+        let text = whole_file::read(&file, MOST_RECORD_BYTES)?;
+        let text = String::from_utf8_lossy(&text);
         let broken = |reason: String| Error::file_reason(&file, reason);
         let json: serde_json::Value =
             serde_json::from_str(&text).map_err(|error| broken(format!("it is not whole JSON ({error})")))?;
@@ -290,7 +294,8 @@ impl RunFolder {
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let mut reader = csv::Reader::from_path(&path).map_err(|error| Error::file_reason(&path, error.to_string()))?;
+        let text = whole_file::read(&path, MOST_RECORD_BYTES)?;
+        let mut reader = csv::Reader::from_reader(text.as_slice());
         reader
             .deserialize()
             .collect::<std::result::Result<_, _>>()

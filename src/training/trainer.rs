@@ -10,7 +10,9 @@ use crate::data::Part;
 use crate::data::augmentation::push_augmented;
 use crate::error::{Error, Result};
 use crate::network::initialisation::initial_parameters;
-use crate::objective::{BatchNormPolicy, Evaluation, Measurement, Objective, RunningStatistics, Solution};
+use crate::objective::{
+    BatchNormPolicy, Evaluation, Measurement, Objective, RunningStatistics, Solution, check_memory,
+};
 use crate::random::{Purpose, Random};
 
 /// PyTorch's default momentum of batch-norm statistics.
@@ -86,7 +88,7 @@ impl Trainer {
             parameters: initial_parameters(graph, options.seed),
             statistics: graph.initial_statistics(),
         };
-        let folder = RunFolder::create(path, record)?;
+        let mut folder = RunFolder::create(path, record)?;
         folder.save_snapshot(graph, 0, &initial)?;
         let d = initial.parameters.len();
         let state = TrainingState {
@@ -96,6 +98,8 @@ impl Trainer {
             averaged: 0,
         };
         folder.save_state(&state)?;
+        // Last, so that a folder with a record is one that can be resumed.
+        folder.update(|_| ())?;
         Ok(Self::new(objective, folder, initial, state, Vec::new()))
     }
 
@@ -183,13 +187,17 @@ impl Trainer {
     /// Share of all training batches done, 0..1.
     pub fn progress(&self) -> f64 {
         let batches = self.batches_per_epoch();
-        let done = self.done * batches
-            + if matches!(self.stage, Stage::Train) {
-                self.epoch.batch
-            } else {
-                0
-            };
+        let in_epoch = match self.stage {
+            Stage::Train | Stage::Test(_) | Stage::Save(_) => self.epoch.batch,
+            Stage::Measure(..) | Stage::Finished => 0,
+        };
+        let done = self.done * batches + in_epoch;
         (done as f64 / (self.options().total_epochs() * batches) as f64).min(1.0)
+    }
+
+    /// Epochs done, the current one in part.
+    pub fn epochs_done(&self) -> f64 {
+        self.progress() * self.options().total_epochs() as f64
     }
 
     fn batches_per_epoch(&self) -> usize {
@@ -231,7 +239,7 @@ impl Trainer {
                 match evaluation.step(&self.objective)? {
                     None => Ok(Event::Evaluating),
                     Some(measured) => {
-                        let statistics = evaluation.statistics();
+                        let statistics = evaluation.recomputed_statistics();
                         self.save_measured(name, measured[0], statistics)?;
                         Ok(Event::Solution(name, measured[0]))
                     }
@@ -262,17 +270,12 @@ impl Trainer {
         )?;
         let rate = schedule::learning_rate(options, self.done + 1);
         if !result.loss.is_finite() {
-            let error = Error::Diverged {
-                epoch: self.done + 1,
-                batch: self.epoch.batch + 1,
-                loss: result.loss,
-                learning_rate: rate,
-            };
-            self.folder
-                .update(|record| record.status = RunStatus::Diverged(error.to_string()))?;
-            return Err(error);
+            return self.diverged("the loss");
         }
         self.sgd.step(&mut self.parameters, &result.gradient, rate);
+        if !self.parameters.iter().all(|w| w.is_finite()) {
+            return self.diverged("a weight");
+        }
         self.statistics.enter(&result.statistics, STATISTICS_MOMENTUM);
         self.epoch.augmentation = augmentation;
         self.epoch.loss += result.loss * count as f64;
@@ -296,6 +299,20 @@ impl Trainer {
             )?);
         }
         Ok(event)
+    }
+
+    /// Records that the run diverged. The epoch is not saved, so what is on disk is finite.
+    fn diverged(&mut self, what: &'static str) -> Result<Event> {
+        let epoch = self.done + 1;
+        let error = Error::Diverged {
+            epoch,
+            batch: self.epoch.batch + 1,
+            what,
+            learning_rate: schedule::learning_rate(self.options(), epoch),
+        };
+        self.folder
+            .update(|record| record.status = RunStatus::Diverged(error.to_string()))?;
+        Err(error)
     }
 
     fn save_epoch(&mut self, row: &EpochMetrics) -> Result<()> {
@@ -415,6 +432,7 @@ fn check(objective: &Objective, options: &TrainingOptions) -> Result<()> {
             format!("the training split has only {images} images"),
         ));
     }
+    check_memory(objective.graph(), options.batch_size)?;
     let last = images % options.batch_size;
     objective
         .graph()

@@ -32,6 +32,9 @@ impl<'a> Name<'a> {
     }
 }
 
+/// Largest network built: a vector of it takes 0.8 GB, and training holds several.
+const MOST_PARAMETERS: usize = 200_000_000;
+
 /// Names shown where a model is asked for, with one line each.
 pub const EXAMPLES: &[(&str, &str)] = &[
     (
@@ -53,12 +56,23 @@ pub const EXAMPLES: &[(&str, &str)] = &[
 /// A message that names what is wrong and what exists.
 pub fn build(name: &str, input: Shape, classes: usize) -> Result<Graph> {
     let parsed = Name::parse(name.trim());
+    let graph = family(&parsed, input, classes)?;
+    let count = graph.parameter_count();
+    if count > MOST_PARAMETERS {
+        return Err(parsed.error(format!(
+            "it has {count} parameters; networks of up to {MOST_PARAMETERS} are built"
+        )));
+    }
+    Ok(graph)
+}
+
+fn family(parsed: &Name, input: Shape, classes: usize) -> Result<Graph> {
     if let Some(depth) = parsed.family.strip_prefix("resnet") {
-        resnet::build(&parsed, depth, input, classes)
+        resnet::build(parsed, depth, input, classes)
     } else if parsed.family == "mlp" {
-        mlp::build(&parsed, input, classes)
+        mlp::build(parsed, input, classes)
     } else if parsed.family == "logistic" {
-        logistic::build(&parsed, input, classes)
+        logistic::build(parsed, input, classes)
     } else {
         let known: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
         Err(parsed.error(format!("no such family; try one of {}", known.join(", "))))
