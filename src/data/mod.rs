@@ -90,49 +90,51 @@ impl Dataset {
             name: specification.to_owned(),
             reason,
         };
-        let mut parts = specification.trim().split(':');
-        let family = parts.next().unwrap_or_default();
-        let mut options = Vec::new();
-        for option in parts {
-            let (key, value) = option
-                .split_once('=')
-                .ok_or_else(|| error(format!("`{option}` is not of the form name=number")))?;
-            let value: u64 = value
-                .parse()
-                .map_err(|_| error(format!("`{option}`: `{value}` is not a whole number of at least 0")))?;
-            options.push((key, value));
-        }
+        let (family, options) = specification
+            .trim()
+            .split_once(':')
+            .unwrap_or((specification.trim(), ""));
         match family {
             "builtin" => {
-                let (mut train, mut test) = (shapes::TRAIN_IMAGES, shapes::TEST_IMAGES);
-                for (key, value) in options {
-                    let count = (1..=shapes::MOST_IMAGES as u64)
-                        .contains(&value)
-                        .then_some(value as usize)
-                        .ok_or_else(|| error(format!("{key}={value} must be from 1 to {}", shapes::MOST_IMAGES)));
-                    match key {
-                        "train" => train = count?,
-                        "test" => test = count?,
-                        _ => {
-                            return Err(error(format!("unknown option `{key}`; there are train=N and test=N")));
-                        }
-                    }
-                }
+                let [train, test] = numbers(options, ["train", "test"]).map_err(error)?;
+                let count = |name: &str, given: Option<u64>, usual: usize| match given {
+                    None => Ok(usual),
+                    Some(count) if (1..=shapes::MOST_IMAGES as u64).contains(&count) => Ok(count as usize),
+                    Some(count) => Err(error(format!(
+                        "{name}={count} must be from 1 to {}",
+                        shapes::MOST_IMAGES
+                    ))),
+                };
+                let train = count("train", train, shapes::TRAIN_IMAGES)?;
+                let test = count("test", test, shapes::TEST_IMAGES)?;
                 Ok(shapes::dataset(specification, train, test))
             }
             "two-gaussians" => {
-                let mut seed = 0;
-                for (key, value) in options {
-                    match key {
-                        "seed" => seed = value,
-                        _ => return Err(error(format!("unknown option `{key}`; there is seed=N"))),
-                    }
-                }
-                Ok(two_gaussians::dataset(specification, seed))
+                let [seed] = numbers(options, ["seed"]).map_err(error)?;
+                Ok(two_gaussians::dataset(specification, seed.unwrap_or(0)))
             }
             _ => Err(error(
                 "no such data set; there are `builtin` (images of ten shapes) and `two-gaussians`".to_owned(),
             )),
         }
     }
+}
+
+/// The numbers of `name=number:name=number`, in the order of `names`; those not given are none.
+fn numbers<const N: usize>(options: &str, names: [&str; N]) -> std::result::Result<[Option<u64>; N], String> {
+    let mut values = [None; N];
+    for option in options.split(':').filter(|option| !option.is_empty()) {
+        let (name, value) = option
+            .split_once('=')
+            .ok_or_else(|| format!("`{option}` is not of the form name=number"))?;
+        let index = names
+            .iter()
+            .position(|known| *known == name)
+            .ok_or_else(|| format!("unknown option `{name}`; there are {}", names.join(", ")))?;
+        let value = value
+            .parse()
+            .map_err(|_| format!("`{option}`: `{value}` is not a whole number of at least 0"))?;
+        values[index] = Some(value);
+    }
+    Ok(values)
 }

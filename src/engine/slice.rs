@@ -63,8 +63,10 @@ impl SliceJob {
                 } else {
                     &name
                 };
-                let from = &format!("{}: {from}", session.folder.path().display());
-                let provenance = Provenance::new(&objective, from, &label, request.policy, usize::MAX, Some(seed));
+                let provenance = Provenance {
+                    run: Some(session.folder.path().display().to_string()),
+                    ..Provenance::new(&objective, from, &label, request.policy, usize::MAX, Some(seed))
+                };
                 (line, provenance, label)
             })
             .collect();

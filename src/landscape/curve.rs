@@ -112,7 +112,9 @@ pub struct Provenance {
     pub model: String,
     /// Data specification.
     pub data: String,
-    /// Where the origin came from: a file, or a run and epoch.
+    /// Run folder that the origin belongs to, where it is one of a run open in the window.
+    pub run: Option<String>,
+    /// Where the origin came from: a file, or a solution or epoch of the run.
     pub origin: String,
     /// The line: a direction with its seed, or the solution it leads to.
     pub line: String,
@@ -146,6 +148,7 @@ impl Provenance {
         Self {
             model: objective.graph().name.clone(),
             data: data.name.clone(),
+            run: None,
             origin: origin.to_owned(),
             line: line.to_owned(),
             batch_norm: policy,
