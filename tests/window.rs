@@ -328,6 +328,20 @@ fn training_is_paused_by_the_space_bar_and_stopped_runs_can_be_continued() {
     });
 }
 
+/// A folder that a person drops on the window.
+#[derive(Debug)]
+struct Dropped(std::path::PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("a folder has no bytes".to_owned())
+    }
+}
+
 #[test]
 fn escape_stops_evaluation_and_it_can_be_taken_up_again() {
     if !adapter() {
@@ -336,8 +350,16 @@ fn escape_stops_evaluation_and_it_can_be_taken_up_again() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     finished_run(&run);
-    let mut window = Window::open(folder.path(), Some(&run));
-    window.until("a coarse slice", |state| state.slice.is_some());
+    let mut window = Window::open(folder.path(), None);
+    window.harness.step();
+    window
+        .harness
+        .input_mut()
+        .dropped_files
+        .push(std::sync::Arc::new(Dropped(run)));
+    window.until("a coarse slice of the run dropped on the window", |state| {
+        state.slice.is_some()
+    });
     assert!(!is_refined(window.state()));
     window.key(Modifiers::NONE, Key::Escape);
     assert!(window.state().stopped);

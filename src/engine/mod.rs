@@ -1,6 +1,7 @@
 //! The background worker that owns the device and all tensors. The window sends requests and never waits; answers come
 //! back as a stream of small messages and as latest-value slots.
 
+mod compass;
 mod inbox;
 pub mod request;
 mod session;

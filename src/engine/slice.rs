@@ -1,8 +1,8 @@
 //! A live slice: a coarse pass first, then finer ones, each a sweep that can be dropped at any batch.
 
-use std::sync::Arc;
 use std::time::Instant;
 
+use super::compass::Compass;
 use super::request::{CompassView, Distance, Level, LineView, Refining, SliceRequest, SliceView, View};
 use super::session::Session;
 use crate::data::Part;
@@ -10,16 +10,13 @@ use crate::error::Result;
 use crate::landscape::direction::dot;
 use crate::landscape::line::{Line, positions};
 use crate::landscape::sweep::{Sweep, SweepRequest};
-use crate::landscape::{Basis, Curve, LineRecord, Provenance, direction};
-use crate::objective::{BatchNormPolicy, Evaluation, Objective, Solution};
+use crate::landscape::{Curve, LineRecord, Provenance};
+use crate::objective::{BatchNormPolicy, Objective};
 use crate::training::Trainer;
 
 /// Points and images of each pass. The first is what answers a drag: 9 points on 48 images of each split take some
 /// 80 ms for the demo's network on two cores. Each grid holds the one before it.
 const LEVELS: [(usize, usize); 4] = [(9, 48), (17, 256), (33, 1000), (33, usize::MAX)];
-
-/// Angles (over the half circle), radii and training images of the pad's map: about two seconds of evaluation.
-const COMPASS: (usize, usize, usize) = (12, 7, 64);
 
 /// A slice being refined.
 pub struct SliceJob {
@@ -268,7 +265,7 @@ impl SliceJob {
 
     /// The pad's map as far as it is known.
     pub fn compass(&self) -> Option<CompassView> {
-        self.compass.as_ref().map(|compass| compass.view.clone())
+        self.compass.as_ref().map(|compass| compass.view().clone())
     }
 }
 
@@ -302,91 +299,4 @@ fn distance(line: &Line, start: &[f32]) -> Distance {
         distance.length_square += u * u;
     }
     distance
-}
-
-/// The training loss on a polar grid in the plane of the pad.
-pub struct Compass {
-    view: CompassView,
-    origin: Arc<Solution>,
-    axes: (Arc<Vec<f32>>, Arc<Vec<f32>>),
-    policy: BatchNormPolicy,
-    next: usize,
-    current: Option<Evaluation>,
-}
-
-impl Compass {
-    fn new(
-        session: &mut Session,
-        axes: (Basis, Basis),
-        origin: &Arc<Solution>,
-        request: &SliceRequest,
-    ) -> Result<Self> {
-        let (half, radii, images) = COMPASS;
-        let reach = request.range.1;
-        Ok(Self {
-            view: CompassView {
-                axes,
-                angles: 2 * half,
-                radii,
-                reach,
-                centre: None,
-                losses: vec![None; 2 * half * radii],
-                images,
-            },
-            origin: origin.clone(),
-            axes: (session.basis(axes.0)?, session.basis(axes.1)?),
-            policy: request.policy,
-            next: 0,
-            current: None,
-        })
-    }
-
-    /// Whether it is the map that `request` from `origin` asks for.
-    fn is_of(&self, origin: &Solution, request: &SliceRequest) -> bool {
-        request.compass == Some(self.view.axes)
-            && request.policy == self.policy
-            && request.range.1 == self.view.reach
-            && *origin == *self.origin
-    }
-
-    fn is_finished(&self) -> bool {
-        self.next > self.view.losses.len()
-    }
-
-    /// Grid points in order of radius, so the map grows outwards; number 0 is the centre. True when a ring is whole.
-    fn step(&mut self, objective: &Objective) -> Result<bool> {
-        let (angles, radii) = (self.view.angles, self.view.radii);
-        let (angle, ring) = match self.next.checked_sub(1) {
-            None => (0, None),
-            Some(index) => (index % angles, Some(index / angles)),
-        };
-        if self.current.is_none() {
-            let radius = ring.map_or(0.0, |ring| self.view.reach * (ring + 1) as f64 / radii as f64);
-            let phi = std::f64::consts::TAU * angle as f64 / angles as f64;
-            let u = direction::turned(&self.axes.0, &self.axes.1, phi)?;
-            let point = self.origin.moved(&u, radius);
-            self.current = Some(Evaluation::of_parts(
-                objective,
-                &point.parameters,
-                &point.statistics,
-                self.policy,
-                self.view.images,
-                &[Part::Train],
-            )?);
-        }
-        let Some(evaluation) = &mut self.current else {
-            return Ok(false);
-        };
-        if let Some(measured) = evaluation.step(objective)? {
-            let loss = measured[0].train.loss as f32;
-            match ring {
-                None => self.view.centre = Some(loss),
-                Some(ring) => self.view.losses[angle * radii + ring] = Some(loss),
-            }
-            self.current = None;
-            self.next += 1;
-            return Ok((self.next - 1).is_multiple_of(angles));
-        }
-        Ok(false)
-    }
 }
