@@ -78,7 +78,12 @@ pub fn run(compute: Compute, start: Start) -> Result<()> {
         options,
         Box::new(|context| Ok(Box::new(App::new(context, compute, start)?))),
     )
-    .map_err(|error| Error::Display(error.to_string()))
+    .map_err(|error| {
+        Error::Display(match error {
+            eframe::Error::WinitEventLoop(_) => "no display answers; check DISPLAY or WAYLAND_DISPLAY".to_owned(),
+            other => other.to_string(),
+        })
+    })
 }
 
 impl App {

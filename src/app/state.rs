@@ -260,8 +260,12 @@ impl State {
 
     /// What the empty stage waits for.
     pub fn waiting_for(&self) -> Option<&'static str> {
-        self.pending
-            .or(self.run.as_ref().map(|_| "evaluating the first slice …"))
+        let evaluating = if self.device.starts_with("wgpu") {
+            "evaluating the first slice … (a GPU tunes its kernels on first use, which can take a minute)"
+        } else {
+            "evaluating the first slice …"
+        };
+        self.pending.or(self.run.as_ref().map(|_| evaluating))
     }
 
     /// A name for a picture of the stage, in the run's folder.
