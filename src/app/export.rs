@@ -24,6 +24,10 @@ pub fn show(context: &Context, state: &mut State, commands: &mut Vec<Command>) {
         ui.horizontal(|ui| {
             let edit = ui.add(TextEdit::singleline(&mut state.export.path).desired_width(360.0));
             name(&edit, "File");
+            let entered = edit.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+            if entered {
+                commands.push(Command::Export);
+            }
             if ui.button("Choose…").clicked() {
                 commands.push(Command::ChooseExport);
             }

@@ -201,6 +201,7 @@ impl eframe::App for App {
             .frame(theme::stage_frame(&context))
             .show(ui, |ui| stage::show(ui, state, &mut commands));
         export::show(&context, state, &mut commands);
+        source::notices(&context, state, &mut commands);
         if !self.keyboard_taken && !state.export.open && context.input(|input| input.key_pressed(egui::Key::Escape)) {
             commands.push(Command::Cancel);
         }

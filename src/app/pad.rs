@@ -22,14 +22,12 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     theme::caption(ui, "DIRECTION PAD");
     disc(ui, state);
     let sgd = state.run.as_ref().is_some_and(|run| run.sgd);
-    ui.add_enabled_ui(state.run.is_some(), |ui| {
+    let turns = state.run.is_some() && state.look.picture != Picture::Interpolation;
+    ui.add_enabled_ui(turns, |ui| {
         let (mut first, mut second) = (state.look.first, state.look.second);
         basis_row(ui, "u₁", "First direction", &mut first, sgd);
         basis_row(ui, "u₂", "Second direction", &mut second, sgd);
         if (first, second) != (state.look.first, state.look.second) {
-            if state.look.picture == Picture::Interpolation {
-                state.show_picture(Picture::Direction);
-            }
             state.look.settle();
             (state.look.first, state.look.second) = (first, second);
         }
@@ -154,18 +152,22 @@ fn disc(ui: &mut Ui, state: &mut State) {
                 let snap = SNAP_DEGREES.to_radians();
                 angle = (angle / snap).round() * snap;
             }
-            command::turn_to(state, angle);
+            // Tenths of a degree: as fine as a hand, and short enough to be written down.
+            command::turn_to(state, ((angle.to_degrees() * 10.0).round() / 10.0).to_radians());
         }
     }
     let degrees = state.look.angle.to_degrees();
     response.widget_info(|| WidgetInfo::slider(enabled, degrees, "Direction pad"));
-    let response = response
-        .on_hover_cursor(egui::CursorIcon::Grab)
-        .on_hover_text_at_pointer(format!(
+    let response = response.on_hover_cursor(egui::CursorIcon::Grab);
+    let response = if response.dragged() {
+        response
+    } else {
+        response.on_hover_text(format!(
             "u = cos φ · u₁ + sin φ · u₂, ‖u‖ = 1, φ = {degrees:.0}°\n\
              u₁ (right): {}\nu₂ (up): {}\nBehind it: the train loss of w + r·u, dark is low. Shift snaps to 15°.",
             state.look.first, state.look.second
-        ));
+        ))
+    };
     let visuals = ui.style().interact(&response);
     let painter = ui.painter_at(rect);
     painter.circle_filled(centre, RADIUS, ui.visuals().faint_bg_color);

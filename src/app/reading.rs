@@ -55,8 +55,18 @@ fn point(ui: &mut Ui, state: &State, slice: &SliceView) {
             ("Position l", "w + l·u with ‖u‖ = 1; drag along the curve")
         };
         row(ui, label, format!("{position:+.3}"), hint);
-        let number = |v: Option<f64>| v.map_or("–".to_owned(), |v| format!("{v:.4}"));
-        let percent = |v: Option<f64>| v.map_or("–".to_owned(), |v| format!("{:.1} %", 100.0 * v));
+        // No more digits than the number of images deserves.
+        let rough = slice.level.is_rough();
+        let number = |v: Option<f64>| match v {
+            None => "–".to_owned(),
+            Some(v) if rough => format!("≈ {v:.1}"),
+            Some(v) => format!("{v:.4}"),
+        };
+        let percent = |v: Option<f64>| match v {
+            None => "–".to_owned(),
+            Some(v) if rough => format!("≈ {:.0} %", 100.0 * v),
+            Some(v) => format!("{:.1} %", 100.0 * v),
+        };
         for (part, colour) in Part::BOTH.into_iter().zip([palette.train, palette.test]) {
             let quality = value.map(|v| v.part(part));
             let name = if part == Part::Train { "Train" } else { "Test" };
@@ -99,9 +109,12 @@ fn minima(ui: &mut Ui, slice: &SliceView) {
             .spacing([14.0, 4.0])
             .show(ui, |ui| {
                 for (part, colour) in Part::BOTH.into_iter().zip([palette.train, palette.test]) {
-                    let text = curve
-                        .minimum(part)
-                        .map_or("–".to_owned(), |m| format!("{:.4} at {:+.2}", m.loss, m.position));
+                    let text = match curve.minimum(part) {
+                        None => "–".to_owned(),
+                        Some(_) if slice.level.is_rough() => "refining …".to_owned(),
+                        Some(m) if m.at_edge => format!("{:.4} at the edge", m.loss),
+                        Some(m) => format!("{:.4} at {:+.2}", m.loss, m.position),
+                    };
                     let colour = if several { ui.visuals().text_color() } else { colour };
                     row(
                         ui,
@@ -113,7 +126,10 @@ fn minima(ui: &mut Ui, slice: &SliceView) {
                 row(
                     ui,
                     "Shift",
-                    curve.shift().map_or("–".to_owned(), |s| format!("{s:+.2}")),
+                    curve
+                        .shift()
+                        .filter(|_| !slice.level.is_rough())
+                        .map_or("–".to_owned(), |s| format!("{s:+.2}")),
                     "position of the test minimum minus that of the train minimum",
                 );
             });
@@ -173,10 +189,9 @@ fn made(ui: &mut Ui, state: &State, slice: &SliceView, commands: &mut Vec<Comman
             };
             let text = format!("refining: {} points, {what}", level.points);
             ui.label(RichText::new(text).color(palette.faint));
-            ui.add(
-                ProgressBar::new(refining.done as f32)
-                    .text(RichText::new(format!("{} left", duration(refining.seconds_left))).small()),
-            );
+            ui.add(ProgressBar::new(refining.done as f32).desired_height(6.0));
+            let left = format!("{} left to the last pass", duration(refining.seconds_left));
+            ui.label(RichText::new(left).small().color(palette.faint));
         }
         None if slice.level.full => {
             ui.label(RichText::new("complete: every image at every point").color(palette.faint));

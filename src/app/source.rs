@@ -6,8 +6,7 @@ use super::command::{Command, KEYS};
 use super::state::State;
 use super::theme;
 use crate::network::zoo;
-use crate::training::RunStatus;
-use crate::training::TrainingOptions;
+use crate::training::{RunStatus, TrainingOptions};
 
 /// Title, notices, undo, export and theme.
 pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
@@ -61,24 +60,36 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             }
         });
     });
-    for (index, notice) in state.notices.iter().enumerate() {
-        ui.horizontal(|ui| {
-            if ui
-                .add(Button::new("Dismiss").small())
-                .on_hover_text("dismiss this notice")
-                .clicked()
-            {
-                commands.push(Command::Dismiss(index));
-            }
-            let text = RichText::new(&notice.text);
-            let text = if notice.failed {
-                text.color(palette.warning)
-            } else {
-                text
-            };
-            ui.add(egui::Label::new(text).wrap());
-        });
+}
+
+/// Messages over the top of the stage, so that nothing moves away from under the hand.
+pub fn notices(context: &egui::Context, state: &State, commands: &mut Vec<Command>) {
+    if state.notices.is_empty() {
+        return;
     }
+    let palette = theme::palette(context);
+    egui::Area::new(egui::Id::unique("notices"))
+        .order(egui::Order::Tooltip)
+        .anchor(egui::Align2::CENTER_TOP, [0.0, 46.0])
+        .show(context, |ui| {
+            egui::Frame::popup(ui.style()).show(ui, |ui| {
+                ui.set_max_width(620.0);
+                for (index, notice) in state.notices.iter().enumerate() {
+                    ui.horizontal(|ui| {
+                        let dismiss = ui.button("Dismiss").on_hover_text("dismiss this notice");
+                        if dismiss.clicked() {
+                            commands.push(Command::Dismiss(index));
+                        }
+                        let colour = if notice.failed {
+                            palette.warning
+                        } else {
+                            ui.visuals().text_color()
+                        };
+                        ui.add(egui::Label::new(RichText::new(&notice.text).color(colour)).wrap());
+                    });
+                }
+            });
+        });
 }
 
 /// The panel.
@@ -145,7 +156,7 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             let white = RichText::new("Train").strong().color(egui::Color32::WHITE);
             let button = Button::new(white).fill(ui.visuals().selection.bg_fill);
             let size = egui::vec2(ui.available_width(), 30.0);
-            let ready = state.pending.is_none();
+            let ready = state.pending.is_none() && !state.just_ended();
             let add = |ui: &mut Ui| ui.add_sized(size, button);
             if ui
                 .add_enabled_ui(ready, add)
@@ -177,10 +188,9 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             let left = training
                 .seconds_left
                 .map_or(String::new(), |s| format!(" · {} left", duration(s)));
-            ui.add(
-                ProgressBar::new(training.progress as f32)
-                    .text(RichText::new(format!("epoch {:.1} of {}{left}", training.epoch, training.total)).small()),
-            );
+            ui.add(ProgressBar::new(training.progress as f32).desired_height(6.0));
+            let text = format!("epoch {:.1} of {}{left}", training.epoch, training.total);
+            ui.label(RichText::new(text).small());
         }
     }
 }
@@ -235,7 +245,7 @@ fn run(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             .num_columns(4)
             .spacing([12.0, 3.0])
             .show(ui, |ui| {
-                for head in ["", "train", "test", "test acc."] {
+                for head in ["bn recompute", "train", "test", "test acc."] {
                     ui.label(RichText::new(head).small().color(palette.faint));
                 }
                 ui.end_row();

@@ -157,6 +157,7 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
     };
     let interactive = !matches!(slice.request.view, View::Comparison(..));
     let position = state.look.position;
+    let lines = slice.lines.as_slice();
     let response = Plot::new("slice")
         .allow_drag(false)
         .allow_zoom(false)
@@ -183,11 +184,13 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
             let (egui_plot::HoverPosition::NearDataPoint { position, .. }
             | egui_plot::HoverPosition::Elsewhere { position }) = hover;
             let axis = if interpolation { "t" } else { "l" };
-            Some(format!(
-                "{axis} = {:.2}\nloss {:.4}",
-                position.x,
-                height.loss(position.y)
-            ))
+            let mut text = format!("{axis} = {:.2}", position.x);
+            for line in lines {
+                let value = line.record.curve.at(position.x)?;
+                let label = if lines.len() > 1 { &line.record.label } else { "" };
+                text += &format!("\n{label} train {:.4}, test {:.4}", value.train.loss, value.test.loss);
+            }
+            Some(text)
         })
         .legend(
             Legend::default()
@@ -234,7 +237,10 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
             let several = slice.lines.len() > 1;
             for (index, line) in slice.lines.iter().enumerate() {
                 for part in Part::BOTH {
-                    let look = CurveLook::of(&palette, index, part, several, &line.record.label);
+                    let mut look = CurveLook::of(&palette, index, part, several, &line.record.label);
+                    if slice.level.is_rough() {
+                        look.colour = look.colour.gamma_multiply(0.6);
+                    }
                     draw_curve(plot, &line.record.curve, part, &look, height, top);
                     // Finer values on their way show as dots, so that nothing jumps unseen.
                     let dots: Vec<[f64; 2]> = line
@@ -287,11 +293,13 @@ fn walk(state: &mut State, response: &egui_plot::PlotResponse<()>, range: (f64, 
     }
     let pointer = plot.interact_pointer_pos();
     if let Some(pointer) = pointer.filter(|_| plot.dragged() || plot.clicked()) {
+        // Thousandths: as fine as a hand, and short enough to be written down.
         let x = response
             .transform
             .value_from_position(pointer)
             .x
             .clamp(range.0, range.1);
+        let x = (x * 1e3).round() / 1e3;
         // Close to the middle the marker snaps, so that one finds back to where one was.
         let snap = 0.012 * (range.1 - range.0);
         state.look.position = if x.abs() < snap { 0.0 } else { x };
@@ -314,17 +322,19 @@ struct CurveLook {
 impl CurveLook {
     /// One line: train and test in two colours. Two lines over each other: a colour each, test dashed.
     fn of(palette: &Palette, index: usize, part: Part, several: bool, label: &str) -> Self {
-        let colours = [palette.train, palette.test];
         if several {
             Self {
-                name: format!("{label}, {}", part.name()),
-                colour: colours[index % 2],
+                name: match part {
+                    Part::Train => format!("{label}, train"),
+                    Part::Test => format!("{label}, test (dashed)"),
+                },
+                colour: palette.directions[index % 2],
                 dashed: part == Part::Test,
             }
         } else {
             Self {
                 name: part.name().to_owned(),
-                colour: colours[usize::from(part == Part::Test)],
+                colour: [palette.train, palette.test][usize::from(part == Part::Test)],
                 dashed: false,
             }
         }
@@ -353,7 +363,7 @@ fn draw_curve(plot: &mut egui_plot::PlotUi, curve: &Curve, part: Part, look: &Cu
                 .color(look.colour),
         );
     }
-    if let Some(minimum) = curve.minimum(part) {
+    if let Some(minimum) = curve.minimum(part).filter(|minimum| !minimum.at_edge) {
         plot.points(
             Points::new("", vec![[minimum.position, height.of(minimum.loss)]])
                 .shape(MarkerShape::Diamond)

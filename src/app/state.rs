@@ -20,6 +20,8 @@ use crate::training::{Results, RunStatus};
 const UNDO_STEPS: usize = 200;
 /// Time a snapshot is shown while the trajectory plays, at least.
 const PLAY_INTERVAL: Duration = Duration::from_millis(220);
+/// Time a notice of something done is shown.
+const NOTICE_TIME: Duration = Duration::from_secs(8);
 /// Range of positions along the interpolation: SWA is 0, SGD is 1.
 pub const INTERPOLATION_RANGE: (f64, f64) = (-2.0, 3.0);
 
@@ -121,6 +123,8 @@ pub struct Form {
 /// A message shown until it is dismissed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
+    /// When it came: good news leave by themselves.
+    pub since: Instant,
     /// What happened.
     pub text: String,
     /// Whether something went wrong.
@@ -172,6 +176,8 @@ pub struct State {
     pub stopped: bool,
     /// What was asked of the worker and is not there yet, such as `preparing the run`.
     pub pending: Option<&'static str>,
+    /// When training ended last: the Train button appears where Stop was, and a late click on Stop is not meant for it.
+    ended: Option<Instant>,
     /// Look to go back to from the interpolation.
     behind: Option<Look>,
     /// Look when the run was opened.
@@ -209,6 +215,7 @@ impl State {
             holding: false,
             stopped: false,
             pending: None,
+            ended: None,
             behind: None,
             initial: Look::default(),
             settled: Look::default(),
@@ -222,6 +229,12 @@ impl State {
     /// Whether weights move right now.
     pub fn is_training(&self) -> bool {
         self.training.as_ref().is_some_and(|t| !t.paused)
+    }
+
+    /// Whether training ended this moment.
+    pub fn just_ended(&self) -> bool {
+        self.ended
+            .is_some_and(|ended| ended.elapsed() < Duration::from_millis(700))
     }
 
     /// Number of the newest snapshot.
@@ -247,12 +260,12 @@ impl State {
     /// Shows a message.
     pub fn notice(&mut self, text: impl Into<String>, failed: bool) {
         let notice = Notice {
+            since: Instant::now(),
             text: text.into(),
             failed,
         };
-        if self.notices.back() != Some(&notice) {
-            self.notices.push_back(notice);
-        }
+        self.notices.retain(|known| known.text != notice.text);
+        self.notices.push_back(notice);
         while self.notices.len() > 4 {
             self.notices.pop_front();
         }
@@ -309,6 +322,7 @@ impl State {
                 }
             }
             Update::TrainingEnded(status) => {
+                self.ended = Some(Instant::now());
                 if let Some(run) = &mut self.run {
                     // An epoch that was cut off is trained again when the run goes on.
                     let done = run.metrics.len() as f64;
@@ -398,6 +412,14 @@ impl State {
 
     /// Remembers the look for undo once the hand lets go, and lets the trajectory play.
     pub fn advance(&mut self, context: &egui::Context, commands: &mut Vec<Command>) {
+        if self.notices.iter().any(|notice| !notice.failed) {
+            self.notices
+                .retain(|notice| notice.failed || notice.since.elapsed() < NOTICE_TIME);
+            context.request_repaint_after(Duration::from_secs(1));
+        }
+        if self.just_ended() {
+            context.request_repaint_after(Duration::from_millis(100));
+        }
         let down = context.input(|input| input.pointer.any_down());
         if !down && !self.playing && self.look != self.settled {
             let before = std::mem::replace(&mut self.settled, self.look.clone());

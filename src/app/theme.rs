@@ -12,6 +12,8 @@ pub struct Palette {
     pub train: Color32,
     /// Test curve, and the second of two directions.
     pub test: Color32,
+    /// Two directions over each other.
+    pub directions: [Color32; 2],
     /// What the hand holds.
     pub handle: Color32,
     /// Lines of reference.
@@ -30,6 +32,7 @@ pub fn palette(context: &Context) -> Palette {
         Theme::Dark => Palette {
             train: Color32::from_rgb(86, 180, 233),
             test: Color32::from_rgb(240, 146, 60),
+            directions: [Color32::from_rgb(46, 190, 140), Color32::from_rgb(216, 140, 200)],
             handle: Color32::from_rgb(255, 255, 255),
             reference: Color32::from_gray(130),
             faint: Color32::from_gray(165),
@@ -39,6 +42,7 @@ pub fn palette(context: &Context) -> Palette {
         Theme::Light => Palette {
             train: Color32::from_rgb(0, 114, 178),
             test: Color32::from_rgb(213, 94, 0),
+            directions: [Color32::from_rgb(0, 140, 100), Color32::from_rgb(170, 68, 136)],
             handle: Color32::from_rgb(20, 24, 32),
             reference: Color32::from_gray(130),
             faint: Color32::from_gray(95),

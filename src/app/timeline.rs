@@ -116,7 +116,11 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         .label_formatter(move |hover| {
             let (egui_plot::HoverPosition::NearDataPoint { position, .. }
             | egui_plot::HoverPosition::Elsewhere { position }) = hover;
-            Some(format!("epoch {:.0}\nloss {:.3}", position.x, height.loss(position.y)))
+            let row = metrics.get((position.x.round() as usize).checked_sub(1)?)?;
+            Some(format!(
+                "epoch {}\ntrain {:.4}, test {:.4}",
+                row.epoch, row.train_loss, row.test_loss
+            ))
         })
         .legend(
             Legend::default()
@@ -151,7 +155,10 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                     }
                 }
             }
-            for (name, points, colour) in [("train", &train, palette.train), ("test", &test, palette.test)] {
+            for (name, points, colour) in [
+                ("train (augmented, moving)", &train, palette.train),
+                ("test (bn running)", &test, palette.test),
+            ] {
                 for stretch in points.split(|point| !point[1].is_finite()) {
                     let points: PlotPoints = stretch.iter().map(|&[x, y]| [x, height.of(y)]).collect();
                     plot.line(Line::new(name, points).color(colour).width(1.8));

@@ -163,6 +163,9 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     let (tables, figures): (Vec<_>, Vec<_>) = arguments.out.iter().partition(is_table);
     for path in tables.into_iter().chain(figures) {
         write(arguments, path, &record)?;
+        if !arguments.json {
+            say!("written: {}", path.display());
+        }
     }
     Ok(())
 }

@@ -121,6 +121,14 @@ pub struct Level {
     pub full: bool,
 }
 
+impl Level {
+    /// Whether so few images were used that the curve's shape is right and its height is not: a loss over 48 images has
+    /// a standard error of some tenths.
+    pub fn is_rough(self) -> bool {
+        !self.full && self.train_images < 200
+    }
+}
+
 /// One curve of a slice.
 #[derive(Clone, Debug)]
 pub struct LineView {

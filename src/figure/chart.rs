@@ -21,6 +21,11 @@ const LOGARITHMIC_FROM: f64 = 15.0;
 pub const BLUE: [u8; 3] = [0, 114, 178];
 /// The colour of test curves.
 pub const VERMILION: [u8; 3] = [213, 94, 0];
+/// The first of two directions over each other.
+pub const GREEN: [u8; 3] = [0, 140, 100];
+/// The second.
+pub const PURPLE: [u8; 3] = [170, 68, 136];
+
 /// A curve.
 #[derive(Clone, Debug, Default)]
 pub struct Series {

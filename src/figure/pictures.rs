@@ -1,6 +1,6 @@
 //! The charts of this program: a slice, two slices over each other, an interpolation, a training run.
 
-use super::chart::{BLUE, Chart, Mark, Scale, Series, VERMILION};
+use super::chart::{BLUE, Chart, GREEN, Mark, PURPLE, Scale, Series, VERMILION};
 use crate::data::Part;
 use crate::landscape::LineRecord;
 use crate::training::{EpochMetrics, RunRecord, schedule};
@@ -15,7 +15,11 @@ pub fn lines(title: &str, x_label: &str, records: &[LineRecord], scale: Scale) -
     for (index, record) in records.iter().enumerate() {
         for part in Part::BOTH {
             // One line: train and test in two colours. Two lines: a colour each, test dashed.
-            let second = if several { index % 2 == 1 } else { part == Part::Test };
+            let colour = match (several, part) {
+                (true, _) => [GREEN, PURPLE][index % 2],
+                (false, Part::Train) => BLUE,
+                (false, Part::Test) => VERMILION,
+            };
             let mut points: Vec<(f64, f64)> = record.curve.losses(part).collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             let label = if several {
@@ -25,7 +29,7 @@ pub fn lines(title: &str, x_label: &str, records: &[LineRecord], scale: Scale) -
             };
             series.push(Series {
                 label,
-                colour: if second { VERMILION } else { BLUE },
+                colour,
                 dashed: several && part == Part::Test,
                 points,
                 mark_minimum: true,

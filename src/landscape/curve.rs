@@ -21,6 +21,8 @@ pub struct Minimum {
     pub position: f64,
     /// The loss there.
     pub loss: f64,
+    /// Whether it is the first or last measured position: the valley's floor may lie beyond.
+    pub at_edge: bool,
 }
 
 impl Curve {
@@ -43,12 +45,18 @@ impl Curve {
         self.losses(part)
             .filter(|(_, loss)| loss.is_finite())
             .min_by(|a, b| a.1.total_cmp(&b.1))
-            .map(|(position, loss)| Minimum { position, loss })
+            .map(|(position, loss)| Minimum {
+                position,
+                loss,
+                at_edge: !self.measured().any(|(x, _)| x < position) || !self.measured().any(|(x, _)| x > position),
+            })
     }
 
-    /// Test minimum's position minus train minimum's: the shift of the two valleys along the line.
+    /// Test minimum's position minus train minimum's: the shift of the two valleys along the line. Where a minimum lies
+    /// at the edge of what was measured, there is none to tell.
     pub fn shift(&self) -> Option<f64> {
-        Some(self.minimum(Part::Test)?.position - self.minimum(Part::Train)?.position)
+        let inside = |part| self.minimum(part).filter(|minimum| !minimum.at_edge);
+        Some(inside(Part::Test)?.position - inside(Part::Train)?.position)
     }
 
     /// The measurement at a position, linear between the measured neighbours; nothing outside them.
@@ -221,11 +229,15 @@ mod tests {
             curve.minimum(Part::Train),
             Some(Minimum {
                 position: 0.0,
-                loss: -1.0
+                loss: -1.0,
+                at_edge: false,
             })
         );
         assert_eq!(curve.shift(), Some(-1.0));
         assert_eq!(Curve::default().minimum(Part::Train), None);
+        let falling = self::curve(&[5.0, 4.0, 3.0, 2.0, 1.0], &[2.0, 1.0, 0.0, 1.0, 2.0]);
+        assert!(falling.minimum(Part::Train).is_some_and(|minimum| minimum.at_edge));
+        assert_eq!(falling.shift(), None);
     }
 
     #[test]
