@@ -118,7 +118,7 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             | egui_plot::HoverPosition::Elsewhere { position }) = hover;
             let row = metrics.get((position.x.round() as usize).checked_sub(1)?)?;
             Some(format!(
-                "epoch {}\ntrain {:.4}, test {:.4}",
+                "epoch {}\ntrain {:.4} (augmented, as the weights moved)\ntest {:.4} (bn running)",
                 row.epoch, row.train_loss, row.test_loss
             ))
         })
@@ -155,10 +155,7 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
                     }
                 }
             }
-            for (name, points, colour) in [
-                ("train (augmented, moving)", &train, palette.train),
-                ("test (bn running)", &test, palette.test),
-            ] {
+            for (name, points, colour) in [("train", &train, palette.train), ("test", &test, palette.test)] {
                 for stretch in points.split(|point| !point[1].is_finite()) {
                     let points: PlotPoints = stretch.iter().map(|&[x, y]| [x, height.of(y)]).collect();
                     plot.line(Line::new(name, points).color(colour).width(1.8));
