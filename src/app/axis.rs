@@ -1,8 +1,21 @@
-//! The loss axis of plots, linear or logarithmic, and its grid lines.
+//! What the plots share: their handling, the loss axis (linear or logarithmic), and grid lines.
 
-use egui_plot::{GridInput, GridMark};
+use egui_plot::{GridInput, GridMark, Plot};
 
 use crate::figure::chart::Scale;
+
+/// A plot that shows what it is told to: dragging moves the mark or the epoch in it, never the view.
+pub fn fixed_plot<'a>(name: &str) -> Plot<'a> {
+    Plot::new(name)
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_axis_zoom_drag(false)
+        .allow_double_click_reset(false)
+        .sense(egui::Sense::click_and_drag())
+        .show_crosshair(false)
+}
 
 /// How losses become heights: as they are, or by their logarithm.
 #[derive(Clone, Copy)]

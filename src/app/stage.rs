@@ -2,11 +2,10 @@
 
 use egui::{Align2, Color32, RichText, Ui, Vec2b};
 use egui_plot::{
-    AxisHints, Corner, Legend, Line, LineStyle, MarkerShape, Plot, PlotBounds, PlotPoint, PlotPoints, Points, Text,
-    VLine,
+    AxisHints, Corner, Legend, Line, LineStyle, MarkerShape, PlotBounds, PlotPoint, PlotPoints, Points, Text, VLine,
 };
 
-use super::axis::{Height, grid, round_marks};
+use super::axis::{Height, fixed_plot, grid, round_marks};
 use super::command::Command;
 use super::pad;
 use super::state::{Picture, State};
@@ -158,14 +157,7 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
     let interactive = !matches!(slice.request.view, View::Comparison(..));
     let position = state.look.position;
     let lines = slice.lines.as_slice();
-    let response = Plot::new("slice")
-        .allow_drag(false)
-        .allow_zoom(false)
-        .allow_scroll(false)
-        .allow_boxed_zoom(false)
-        .allow_axis_zoom_drag(false)
-        .allow_double_click_reset(false)
-        .sense(egui::Sense::click_and_drag())
+    let response = fixed_plot("slice")
         .custom_x_axes(vec![
             AxisHints::new_x()
                 .label(x_label)
@@ -178,7 +170,6 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
                 .formatter(move |mark, _| number(height.loss(mark.value)))
                 .min_thickness(56.0),
         ])
-        .show_crosshair(false)
         .y_grid_spacer(move |input| grid(height, &input, 6.0))
         .label_formatter(move |hover| {
             let (egui_plot::HoverPosition::NearDataPoint { position, .. }

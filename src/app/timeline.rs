@@ -1,9 +1,9 @@
 //! Bottom: the training curves, and the timeline that scrubs and plays through the trajectory.
 
 use egui::{RichText, Ui, Vec2b};
-use egui_plot::{Corner, Legend, Line, LineStyle, MarkerShape, Plot, PlotBounds, PlotPoints, Points, VLine};
+use egui_plot::{Corner, Legend, Line, LineStyle, MarkerShape, PlotBounds, PlotPoints, Points, VLine};
 
-use super::axis::{Height, grid, round_marks};
+use super::axis::{Height, fixed_plot, grid, round_marks};
 use super::command::Command;
 use super::source::name;
 use super::state::{Picture, State};
@@ -97,14 +97,7 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         }
     };
     let now = state.epoch();
-    let response = Plot::new("training")
-        .allow_drag(false)
-        .allow_zoom(false)
-        .allow_scroll(false)
-        .allow_boxed_zoom(false)
-        .allow_axis_zoom_drag(false)
-        .allow_double_click_reset(false)
-        .sense(egui::Sense::click_and_drag())
+    let response = fixed_plot("training")
         .show_axes(Vec2b::TRUE)
         .x_axis_formatter(|mark, _| number(mark.value))
         .y_axis_formatter(move |mark, _| number(height.loss(mark.value)))
@@ -112,7 +105,6 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         .grid_color(palette.grid)
         .x_grid_spacer(|input| round_marks(input.bounds, 8.0))
         .y_grid_spacer(move |input| grid(height, &input, 4.0))
-        .show_crosshair(false)
         .label_formatter(move |hover| {
             let (egui_plot::HoverPosition::NearDataPoint { position, .. }
             | egui_plot::HoverPosition::Elsewhere { position }) = hover;

@@ -8,7 +8,7 @@ use crate::checkpoint::solution::TensorFile;
 use crate::checkpoint::whole_file;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::figure::chart::{Mark, Scale};
+use crate::figure::chart::Scale;
 use crate::figure::{pictures, table};
 use crate::landscape::direction::{self, DirectionKind};
 use crate::landscape::line::{Line, positions};
@@ -182,18 +182,13 @@ fn write(arguments: &Arguments, path: &Path, record: &LineRecord) -> Result<()> 
             let title = format!("Loss along {}", record.label);
             return pictures::lines(&title, pictures::RAY_AXIS, records, Scale::Automatic);
         }
-        let mut chart = pictures::lines(
+        let axis = "position t of w + t·(w_to − w)";
+        pictures::segment(
             "Loss from one solution to another",
-            "position t of w + t·(w_to − w)",
-            records,
+            axis,
+            ["from", "to"],
+            record,
             Scale::Automatic,
-        );
-        chart.marks = [(0.0, "from"), (1.0, "to")]
-            .map(|(position, label)| Mark {
-                position,
-                label: label.to_owned(),
-            })
-            .to_vec();
-        chart
+        )
     })
 }

@@ -108,19 +108,22 @@ pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
     }
 }
 
-/// The interpolation with its two ends marked.
+/// The way from SWA to SGD.
 pub fn interpolation(record: &LineRecord, scale: Scale) -> Chart {
-    let mut chart = lines(
-        "From SWA to SGD",
-        "position t of w_SWA + t·(w_SGD − w_SWA)",
-        std::slice::from_ref(record),
-        scale,
-    );
-    chart.marks = [(0.0, "SWA"), (1.0, "SGD")]
-        .map(|(position, label)| Mark {
+    let axis = "position t of w_SWA + t·(w_SGD − w_SWA)";
+    segment("From SWA to SGD", axis, ["SWA", "SGD"], record, scale)
+}
+
+/// A line from one solution (position 0) to another (position 1), with its two ends marked by name.
+pub fn segment(title: &str, x_label: &str, ends: [&str; 2], record: &LineRecord, scale: Scale) -> Chart {
+    let mut chart = lines(title, x_label, std::slice::from_ref(record), scale);
+    chart.marks = [0.0, 1.0]
+        .into_iter()
+        .zip(ends)
+        .map(|(position, end)| Mark {
             position,
-            label: label.to_owned(),
+            label: end.to_owned(),
         })
-        .to_vec();
+        .collect();
     chart
 }

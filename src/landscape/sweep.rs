@@ -92,11 +92,6 @@ impl Sweep {
         }
     }
 
-    /// What was asked.
-    pub fn request(&self) -> &SweepRequest {
-        &self.request
-    }
-
     /// What is known so far.
     pub fn curve(&self) -> &Curve {
         &self.curve

@@ -200,7 +200,6 @@ impl Objective {
         statistics: Option<&[f32]>,
     ) -> Result<BatchGradient> {
         let graph = &self.graph;
-        let size = images.dims()[0];
         let leaves = Leaves::new(graph, &self.upload(parameters)).tracked();
         let statistics = statistics.map(|s| self.upload(s).autodiff());
         let normaliser = statistics.as_ref().map_or(Normaliser::Batch, Normaliser::Statistics);
@@ -216,7 +215,6 @@ impl Objective {
         let mut values = read(Tensor::cat(parts, 0))?;
         let statistics = values.split_off(2 + d);
         let gradient = values.split_off(2);
-        debug_assert!(size > 0);
         Ok(BatchGradient {
             loss: f64::from(values[0]),
             correct: values[1] as usize,
