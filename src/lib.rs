@@ -23,6 +23,7 @@
 //! ```
 
 pub mod error;
+pub mod files;
 pub mod random;
 
 pub mod network;

@@ -21,6 +21,10 @@ pub enum Purpose {
     TestData = 5,
     /// Random directions.
     Direction = 6,
+    /// Which images a subset keeps.
+    Subset = 7,
+    /// Labels that are drawn instead of read.
+    RandomLabels = 8,
 }
 
 /// A stream of random numbers.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
-use valleyscope::data::{Dataset, Part, Split};
+use valleyscope::data::{Dataset, Part, Pixels, Split};
 use valleyscope::network::forward::{self, Images, Leaves, Normaliser};
 use valleyscope::network::initialisation::initial_parameters;
 use valleyscope::network::{Graph, zoo};
@@ -94,7 +94,7 @@ impl Reference {
 
     fn split(&self, part: &str) -> Split {
         Split {
-            images: self.floats[&format!("{part}_images")].clone(),
+            images: Pixels::Floats(self.floats[&format!("{part}_images")].clone()),
             labels: self.integers[&format!("{part}_labels")]
                 .iter()
                 .map(|&l| l as u32)
@@ -126,9 +126,7 @@ fn case(name: &'static str) -> Case {
         classes: (0..10).map(|c| c.to_string()).collect(),
         train: reference.split("train"),
         test: reference.split("test"),
-        shift: 0,
-        flip: false,
-        padding: 0.0,
+        ..Dataset::open("two-gaussians").unwrap()
     };
     let solution = Solution {
         parameters: reference.flat(&graph, "parameters"),
@@ -237,6 +235,13 @@ fn the_sgd_step_is_pytorch_s() {
     assert_all_close(&w, &reference.floats["end"], 1e-6, "weights after ten steps");
 }
 
+/// The first `count` training images, flat.
+fn first_images(case: &Case, count: usize) -> Vec<f32> {
+    let mut values = Vec::new();
+    case.data.push_images(Part::Train, 0..count, &mut values);
+    values
+}
+
 /// The mean loss of a batch and its gradient, all in f64.
 fn f64_loss(case: &Case, points: &[f64], normaliser_batch: bool, gradient: bool) -> (f64, Vec<f64>) {
     let device = Device::flex();
@@ -246,7 +251,7 @@ fn f64_loss(case: &Case, points: &[f64], normaliser_batch: bool, gradient: bool)
     let to_f64 = |v: &[f32]| v.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
     let count = 6;
     let images = Tensor::<4>::from_data(
-        TensorData::new(to_f64(&split.images[..count * c * h * w]), [count, c, h, w]),
+        TensorData::new(to_f64(&first_images(case, count)), [count, c, h, w]),
         options(),
     )
     .autodiff();
@@ -356,7 +361,7 @@ fn per_point_images_give_per_sample_gradients() {
     let objective = case.objective(Compute::flex());
     let [c, h, w] = case.data.shape;
     let count = 3;
-    let images = case.data.train.images[..count * c * h * w].to_vec();
+    let images = first_images(&case, count);
     let labels = &case.data.train.labels[..count];
     let device = Device::flex();
     let points: Vec<f32> = case.solution.parameters.repeat(count);

@@ -1,4 +1,13 @@
-//! Files of parameters: solutions as safetensors under PyTorch's names, written whole or not at all.
+//! Checkpoints: files of tensors by name, PyTorch's and our own; the state dicts in them, matched with a network by name
+//! and shape; and solutions written as safetensors under PyTorch's names.
 
-pub mod solution;
-pub mod whole_file;
+mod file;
+mod reference;
+mod solution;
+mod state_dict;
+pub mod tensor;
+
+pub use file::{CheckpointFile, Listing};
+pub use reference::Reference;
+pub use solution::{NamedTensors, Values};
+pub use state_dict::StateDict;

@@ -1,32 +1,48 @@
-//! `valleyscope info`.
+//! `valleyscope info`: what a run folder, a checkpoint or a data set holds.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use crate::checkpoint::solution::TensorFile;
-use crate::data::Dataset;
+use super::progress::Progress;
+use super::source::DataOptions;
+use crate::checkpoint::{CheckpointFile, Listing, Reference};
+use crate::data::{Dataset, Part, Pixels};
 use crate::error::Result;
 use crate::network::zoo;
 use crate::training::RunFolder;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Run folder, or a solution file (.safetensors)
-    path: PathBuf,
+    /// Run folder, checkpoint (a PyTorch or safetensors file, with ::key an entry of it), or data such as cifar10:DIR
+    #[arg(value_name = "RUN|FILE[::KEY]|SPEC")]
+    what: String,
+    #[command(flatten)]
+    options: DataOptions,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    if arguments.path.extension().is_some_and(|e| e == "safetensors") {
-        file(arguments)
+    let path = Path::new(&arguments.what);
+    if !path.exists()
+        && !arguments.what.contains("::")
+        && let Ok(specification) = arguments.options.specify(&arguments.what)
+    {
+        return data_set(&specification, arguments.json);
+    }
+    let reference: Reference = match arguments.what.parse() {
+        Ok(reference) => reference,
+        Err(impossible) => match impossible {},
+    };
+    if reference.path.is_dir() || reference.path.file_name().is_some_and(|name| name == "run.json") {
+        folder(&reference.path, arguments.json)
     } else {
-        folder(arguments)
+        file(&reference, arguments.json)
     }
 }
 
-fn folder(arguments: &Arguments) -> Result<()> {
-    let folder = RunFolder::open(&arguments.path)?;
+fn folder(path: &Path, json: bool) -> Result<()> {
+    let folder = RunFolder::open(path)?;
     let record = folder.record();
     let metrics = folder.metrics()?;
     let snapshots = folder.snapshots();
@@ -36,7 +52,7 @@ fn folder(arguments: &Arguments) -> Result<()> {
         .collect();
     let data = Dataset::open(&record.data)?;
     let graph = zoo::build(&record.model, data.shape, data.classes.len())?;
-    if arguments.json {
+    if json {
         return super::print_json(&serde_json::json!({
             "run": record, "epochs": metrics.len(), "snapshots": snapshots, "solutions": solutions,
             "parameters": graph.parameter_count(), "batch_norm_parameters": graph.batch_norm_parameter_count(),
@@ -83,24 +99,144 @@ fn folder(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn file(arguments: &Arguments) -> Result<()> {
-    let file = TensorFile::read(&arguments.path)?;
-    let entries: Vec<(&str, &[usize])> = file.entries().collect();
-    let count: usize = entries.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    if arguments.json {
+/// Tensors of an entry listed at most, unless it is asked for by its key.
+const MOST_LISTED: usize = 12;
+
+fn file(reference: &Reference, json: bool) -> Result<()> {
+    let file = CheckpointFile::open(&reference.path)?;
+    let mut listings = file.listings(None)?;
+    if let Some(key) = &reference.key {
+        // Checks that there is such an entry, and says which there are where not.
+        let state = file.state_dict(Some(key))?;
+        listings.retain(|listing| listing.key == *key);
+        if json {
+            let tensors: Vec<_> = state
+                .tensors()
+                .iter()
+                .map(|(name, tensor)| {
+                    serde_json::json!({"name": name, "shape": tensor.shape, "type": tensor.element.name()})
+                })
+                .collect();
+            return super::print_json(&serde_json::json!({
+                "file": reference.to_string(), "format": file.format(), "entries": listings, "tensors": tensors,
+            }));
+        }
+    }
+    if json {
         return super::print_json(&serde_json::json!({
-            "file": arguments.path,
-            "provenance": file.provenance.as_deref().and_then(|p| serde_json::from_str::<serde_json::Value>(p).ok()),
-            "entries": entries.iter().map(|(name, shape)| serde_json::json!({"name": name, "shape": shape})).collect::<Vec<_>>(),
+            "file": reference.to_string(), "format": file.format(), "provenance": file.provenance(),
+            "entries": listings, "values": file.others().iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         }));
     }
-    say!("file       {}", arguments.path.display());
-    if let Some(provenance) = &file.provenance {
+    say!("file       {} ({})", reference.path.display(), file.format());
+    if let Some(provenance) = file.provenance() {
         say!("made by    {provenance}");
     }
-    say!("holds      {} entries, {count} numbers", entries.len());
-    for (name, shape) in entries {
-        say!("  {name:32} {shape:?}");
+    let values: Vec<String> = file
+        .others()
+        .iter()
+        .map(|(name, value)| format!("{name} = {value}"))
+        .collect();
+    if !values.is_empty() {
+        say!("values     {}", values.join(", "));
+    }
+    if listings.is_empty() {
+        say!("holds      no weights: a state dict has tensors named like conv1.weight");
+    }
+    for listing in &listings {
+        entry(&file, listing, reference)?;
+    }
+    Ok(())
+}
+
+fn entry(file: &CheckpointFile, listing: &Listing, reference: &Reference) -> Result<()> {
+    let name = match listing.key.as_str() {
+        "" => "state dict".to_owned(),
+        key => format!("::{key}"),
+    };
+    say!("");
+    say!(
+        "{name:10} {} entries, {} parameters, {}",
+        listing.entries,
+        listing.parameters,
+        listing.types.join(" and ")
+    );
+    for note in &listing.notes {
+        say!("  note     {note}");
+    }
+    if listing.fits.is_empty() {
+        say!("  fits     no network of the zoo; name the nearest with --model to see how they differ");
+    }
+    for fit in &listing.fits {
+        let [channels, height, width] = fit.input;
+        let images = match fit.any_size {
+            true => format!("{channels}-channel images of any size"),
+            false => format!("images of {channels}×{height}×{width}"),
+        };
+        say!("  fits     {} ({images}, {} classes)", fit.model, fit.classes);
+    }
+    let state = file.state_dict((!listing.key.is_empty()).then_some(&listing.key))?;
+    let all = reference.key.is_some() || state.tensors().len() <= MOST_LISTED + 1;
+    let listed = if all { usize::MAX } else { MOST_LISTED };
+    for (name, tensor) in state.tensors().iter().take(listed) {
+        say!("  {name:40} {:?} {}", tensor.shape, tensor.element.name());
+    }
+    if !all {
+        let more = state.tensors().len() - MOST_LISTED;
+        match listing.key.as_str() {
+            "" => say!("  … and {more} more (--json lists all)"),
+            key => say!(
+                "  … and {more} more: valleyscope info {}::{key}",
+                reference.path.display()
+            ),
+        }
+    }
+    Ok(())
+}
+
+fn data_set(specification: &str, json: bool) -> Result<()> {
+    let mut progress = Progress::new();
+    let data = Dataset::open_with(specification, &mut |done| progress.report("reading the data", done))?;
+    drop(progress);
+    let bytes = matches!(data.train.images, Pixels::Bytes(_));
+    let counts = |part: Part| {
+        let mut counts = vec![0_usize; data.classes.len()];
+        for &label in &data.split(part).labels {
+            counts[label as usize] += 1;
+        }
+        counts
+    };
+    let (train, test) = (counts(Part::Train), counts(Part::Test));
+    if json {
+        return super::print_json(&serde_json::json!({
+            "data": data.name, "shape": data.shape, "classes": data.classes, "train_images": data.train.len(),
+            "test_images": data.test.len(), "train_images_of_class": train, "test_images_of_class": test,
+            "normalisation": bytes.then_some(&data.normalisation), "shift": data.shift, "flip": data.flip,
+        }));
+    }
+    let [channels, height, width] = data.shape;
+    say!("data       {}", data.name);
+    say!(
+        "images     {channels}×{height}×{width}; {} train, {} test",
+        data.train.len(),
+        data.test.len()
+    );
+    match bytes {
+        true => say!(
+            "normalised (v/255 − mean)/std with mean {:?}, std {:?} (--mean, --std)",
+            data.normalisation.mean,
+            data.normalisation.deviation
+        ),
+        false => say!("normalised already: the numbers are used as they are"),
+    }
+    say!(
+        "augmented  in training: shifts of up to {} pixels{}",
+        data.shift,
+        if data.flip { ", left-right flips" } else { "" }
+    );
+    say!("classes    {}", data.classes.len());
+    for (index, name) in data.classes.iter().enumerate() {
+        say!("  {index:3} {name:20} {:6} train {:6} test", train[index], test[index]);
     }
     Ok(())
 }

@@ -1,47 +1,25 @@
 //! `valleyscope line`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::progress::Progress;
-use crate::checkpoint::solution::TensorFile;
-use crate::checkpoint::whole_file;
-use crate::data::Dataset;
+use super::source;
 use crate::error::{Error, Result};
 use crate::figure::chart::Scale;
 use crate::figure::{pictures, table};
-use crate::landscape::direction::{self, DirectionKind};
-use crate::landscape::line::{Line, positions};
+use crate::files::whole_file;
+use crate::landscape::line::positions;
 use crate::landscape::sweep::{Sweep, SweepRequest};
 use crate::landscape::{LineRecord, Provenance};
-use crate::network::zoo;
-use crate::objective::{BatchNormPolicy, Compute, DeviceChoice, EVALUATION_BATCH, Objective, Solution};
+use crate::objective::{BatchNormPolicy, Compute, DeviceChoice, EVALUATION_BATCH, Objective};
 
 /// More points than any plot has pixels; a larger number is a slip of the keyboard.
 const MOST_POINTS: usize = 100_000;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Model name with options; may be left out where the checkpoint names its own
-    #[arg(long)]
-    model: Option<String>,
-    /// Data; may be left out where the checkpoint names its own
-    #[arg(long, value_name = "SPEC")]
-    data: Option<String>,
-    /// Solution at position 0: a .safetensors file of a run
-    #[arg(long, value_name = "FILE")]
-    checkpoint: PathBuf,
-    /// Solution at position 1: position t means w + t·(w_to − w)
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "direction",
-        required_unless_present = "direction"
-    )]
-    to: Option<PathBuf>,
-    /// Random direction: position l means w + l·u with ‖u‖ = 1
-    #[arg(long, value_name = "KIND", value_enum)]
-    direction: Option<DirectionKind>,
+    #[command(flatten)]
+    source: source::Arguments,
     /// Positions, first and last
     #[arg(long, value_name = "A..B", default_value = "-3..3", allow_hyphen_values = true, value_parser = parse_range)]
     range: (f64, f64),
@@ -54,9 +32,6 @@ pub struct Arguments {
     /// Images an evaluation batch
     #[arg(long, value_name = "B", default_value_t = EVALUATION_BATCH)]
     batch_size: usize,
-    /// Seed of the direction
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    seed: u64,
     /// File to write: .csv (with .json beside it), .png or .svg; may be given more than once
     #[arg(long, value_name = "FILE", required_unless_present = "json")]
     out: Vec<PathBuf>,
@@ -96,41 +71,17 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         }
         whole_file::check_writable(out)?;
     }
-    let checkpoint = TensorFile::read(&arguments.checkpoint)?;
-    let named = |key: &str, flag: &str, given: &Option<String>| {
-        let own = checkpoint
-            .provenance
-            .as_deref()
-            .and_then(|p| serde_json::from_str::<serde_json::Value>(p).ok())
-            .and_then(|p| Some(p.get(key)?.as_str()?.to_owned()));
-        given.clone().or(own).ok_or_else(|| {
-            Error::file_reason(
-                &arguments.checkpoint,
-                format!("it does not say which {key} it is for; give {flag}"),
-            )
-        })
-    };
-    let model = named("model", "--model", &arguments.model)?;
-    let data = Arc::new(Dataset::open(&named("data", "--data", &arguments.data)?)?);
-    let graph = Arc::new(zoo::build(&model, data.shape, data.classes.len())?);
-    let origin = Arc::new(checkpoint.solution(&arguments.checkpoint, &graph)?);
-    let (line, label) = match (&arguments.to, arguments.direction) {
-        (Some(path), _) => {
-            let to = TensorFile::read(path)?.solution(path, &graph)?;
-            (
-                Line::Segment {
-                    from: origin,
-                    to: Arc::new(to),
-                },
-                format!("to {}", path.display()),
-            )
-        }
-        (None, Some(kind)) => ray(origin, &graph, kind, arguments.seed)?,
-        (None, None) => {
-            return Err(Error::option("--direction", "", "give --direction KIND or --to FILE"));
-        }
-    };
-    let objective = Objective::new(graph, data, Compute::open(device)?, arguments.batch_size)?;
+    arguments.source.check(true)?;
+    let mut progress = Progress::new();
+    let source = arguments.source.open(&mut progress)?;
+    let (line, label) = arguments.source.line(&source)?;
+    let data = source.data.ok_or_else(|| {
+        Error::Request(format!(
+            "{} does not say which data it is for; give --data, such as --data cifar10:DIR",
+            source.name
+        ))
+    })?;
+    let objective = Objective::new(source.graph, data, Compute::open(device)?, arguments.batch_size)?;
     let (start, end) = arguments.range;
     let request = SweepRequest {
         line,
@@ -138,7 +89,6 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         policy: arguments.bn,
         samples: usize::MAX,
     };
-    let mut progress = Progress::new();
     let curve = Sweep::new(&objective, request).run(&objective, |done, total| {
         progress.report("line", done as f64 / total.max(1) as f64)
     })?;
@@ -146,7 +96,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     let record = LineRecord {
         provenance: Provenance::new(
             &objective,
-            &arguments.checkpoint.display().to_string(),
+            &source.name,
             &label,
             arguments.bn,
             usize::MAX,
@@ -170,15 +120,10 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     Ok(())
 }
 
-fn ray(origin: Arc<Solution>, graph: &crate::network::Graph, kind: DirectionKind, seed: u64) -> Result<(Line, String)> {
-    let direction = Arc::new(direction::random(graph, kind, seed)?);
-    Ok((Line::Ray { origin, direction }, format!("{kind} (seed {seed})")))
-}
-
 fn write(arguments: &Arguments, path: &Path, record: &LineRecord) -> Result<()> {
     let records = std::slice::from_ref(record);
     table::write_lines(path, records, || {
-        if arguments.to.is_none() {
+        if !arguments.source.is_segment() {
             let title = format!("Loss along {}", record.label);
             return pictures::lines(&title, pictures::RAY_AXIS, records, Scale::Automatic);
         }

@@ -11,6 +11,8 @@ mod demo;
 mod info;
 mod line;
 mod progress;
+mod save;
+mod source;
 mod train;
 
 use std::io::Write as _;
@@ -51,8 +53,10 @@ enum Command {
     Demo(demo::Arguments),
     /// Train a network with weight averaging and write a run folder
     Train(train::Arguments),
-    /// What a run folder or a solution file holds
+    /// What a run folder, a checkpoint or a data set holds
     Info(info::Arguments),
+    /// A solution, or a point of a line, as safetensors that PyTorch loads
+    Save(save::Arguments),
     /// Loss and accuracy along a line, as CSV, JSON, PNG or SVG
     Line(line::Arguments),
 }
@@ -91,6 +95,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Demo(arguments)) => demo::run(&arguments, device),
         Some(Command::Train(arguments)) => train::run(&arguments, device),
         Some(Command::Info(arguments)) => info::run(&arguments),
+        Some(Command::Save(arguments)) => save::run(&arguments, device),
         Some(Command::Line(arguments)) => line::run(&arguments, device),
         None => window(device, open, idle),
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::progress::Progress;
-use crate::data::Dataset;
+use super::source::DataOptions;
 use crate::error::{Error, Result};
 use crate::experiment::demo;
 use crate::network::zoo;
@@ -17,9 +17,11 @@ pub struct Arguments {
     /// Model name with options, such as resnet8:width=8
     #[arg(long, default_value = demo::MODEL)]
     model: String,
-    /// Data: builtin, builtin:train=1000:test=500, two-gaussians
+    /// Data: builtin, cifar10:DIR, mnist:DIR, folder:DIR, …
     #[arg(long, value_name = "SPEC", default_value = demo::DATA)]
     data: String,
+    #[command(flatten)]
+    data_options: DataOptions,
     #[command(flatten)]
     options: TrainingOptions,
     /// Run folder to write
@@ -35,7 +37,7 @@ pub struct Arguments {
         long,
         value_name = "RUN",
         conflicts_with_all = [
-            "model", "data", "epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "swa_start",
+            "model", "data", "subset", "test_subset", "random_labels", "classes", "data_seed", "mean", "std", "epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "swa_start",
             "swa_learning_rate", "sgd_epochs", "sgd_learning_rate", "seed",
         ]
     )]
@@ -51,14 +53,18 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         .as_ref()
         .map(|path| RunFolder::open(path))
         .transpose()?;
+    let mut progress = Progress::new();
     let (model, data) = match &folder {
-        Some(folder) => (&folder.record().model, &folder.record().data),
+        Some(folder) => {
+            let record = folder.record();
+            (&record.model, DataOptions::default().open(&record.data, &mut progress)?)
+        }
         None => {
             arguments.options.check()?;
-            (&arguments.model, &arguments.data)
+            let data = arguments.data_options.open(&arguments.data, &mut progress)?;
+            (&arguments.model, data)
         }
     };
-    let data = Arc::new(Dataset::open(data)?);
     let graph = Arc::new(zoo::build(model, data.shape, data.classes.len())?);
     let objective = Arc::new(Objective::new(graph, data, Compute::open(device)?, EVALUATION_BATCH)?);
     let mut trainer = match (folder, &arguments.out) {
@@ -68,7 +74,6 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
             return Err(Error::option("--out", "", "name a folder for the run"));
         }
     };
-    let mut progress = Progress::new();
     let result = demo::train(&mut trainer, &mut |stage, done| progress.report(stage, done));
     drop(progress);
     let path = trainer.folder().path().display().to_string();

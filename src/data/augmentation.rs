@@ -1,18 +1,18 @@
 //! Training augmentation: random shifts with black borders and left-right flips.
 
-use super::Dataset;
+use super::{Dataset, Part};
 use crate::random::Random;
 
 /// Appends the training image `index` to `batch`, shifted and flipped at random as the data set allows.
 pub fn push_augmented(dataset: &Dataset, index: usize, random: &mut Random, batch: &mut Vec<f32>) {
-    let [channels, height, width] = dataset.shape;
-    let size = channels * height * width;
-    let image = &dataset.train.images[index * size..(index + 1) * size];
+    let [_, height, width] = dataset.shape;
+    let mut image = Vec::new();
+    dataset.push_images(Part::Train, index..index + 1, &mut image);
     let reach = dataset.shift as isize;
     let mut shift = || random.below(2 * dataset.shift + 1) as isize - reach;
     let (down, right) = (shift(), shift());
     let flip = dataset.flip && random.below(2) == 1;
-    for channel in image.chunks_exact(height * width) {
+    for (channel, padding) in image.chunks_exact(height * width).zip(&dataset.padding) {
         for row in 0..height as isize {
             for column in 0..width as isize {
                 let column = if flip { width as isize - 1 - column } else { column };
@@ -21,7 +21,7 @@ pub fn push_augmented(dataset: &Dataset, index: usize, random: &mut Random, batc
                 batch.push(if inside {
                     channel[from_row as usize * width + from_column as usize]
                 } else {
-                    dataset.padding
+                    *padding
                 });
             }
         }
@@ -31,13 +31,14 @@ pub fn push_augmented(dataset: &Dataset, index: usize, random: &mut Random, batc
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Pixels;
     use crate::random::Purpose;
 
     #[test]
     fn every_shift_and_flip_occurs_and_only_those() {
         let mut dataset = Dataset::open("builtin:train=1:test=1").unwrap();
-        dataset.train.images = (0..768).map(|v| v as f32 + 1.0).collect();
-        dataset.padding = 0.0;
+        dataset.train.images = Pixels::Floats((0..768).map(|v| v as f32 + 1.0).collect());
+        dataset.padding = vec![0.0; 3];
         let mut random = Random::new(1, Purpose::Augmentation, 0);
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..1000 {

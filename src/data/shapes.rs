@@ -1,6 +1,6 @@
 //! The built-in data set: small colour images of ten shapes, drawn from fixed seeds, the same on every platform.
 
-use super::{Dataset, Split};
+use super::{Dataset, Normalisation, Pixels, Split};
 use crate::random::{Purpose, Random};
 
 /// Training images unless asked otherwise.
@@ -38,9 +38,10 @@ pub(super) fn dataset(name: &str, train: usize, test: usize) -> Dataset {
         classes: CLASSES.map(str::to_owned).to_vec(),
         train: split(Purpose::TrainData, train),
         test: split(Purpose::TestData, test),
+        normalisation: Normalisation::new(&[MEAN; CHANNELS], &[DEVIATION; CHANNELS]),
         shift: 2,
         flip: true,
-        padding: (0.0 - MEAN) / DEVIATION,
+        padding: vec![(0.0 - MEAN) / DEVIATION; CHANNELS],
     }
 }
 
@@ -54,7 +55,10 @@ fn split(purpose: Purpose, count: usize) -> Split {
         labels.push(class as u32);
         draw(class, &mut Random::new(SEED, purpose, index as u32), &mut images);
     }
-    Split { images, labels }
+    Split {
+        images: Pixels::Floats(images),
+        labels,
+    }
 }
 
 fn draw(class: usize, random: &mut Random, images: &mut Vec<f32>) {
@@ -121,11 +125,18 @@ fn contains(class: usize, x: f32, y: f32) -> bool {
 mod tests {
     use super::*;
 
+    fn floats(split: &Split) -> &[f32] {
+        match &split.images {
+            Pixels::Floats(values) => values,
+            Pixels::Bytes(_) => panic!("the built-in images are numbers"),
+        }
+    }
+
     #[test]
     fn a_smaller_set_is_a_prefix_and_splits_differ() {
         let small = dataset("builtin", 20, 20);
         let large = dataset("builtin", 40, 20);
-        assert_eq!(small.train.images[..], large.train.images[..20 * 768]);
+        assert_eq!(floats(&small.train)[..], floats(&large.train)[..20 * 768]);
         assert_ne!(small.train.images, small.test.images);
         assert_eq!(small.train.labels[..10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
@@ -135,8 +146,7 @@ mod tests {
         // The sum of all bit patterns: any change of a generator, a constant or a library function shows here.
         let set = dataset("builtin", 200, 100);
         let checksum = |split: &Split| {
-            split
-                .images
+            floats(split)
                 .iter()
                 .fold(0u64, |sum, v| sum.wrapping_mul(31).wrapping_add(u64::from(v.to_bits())))
         };

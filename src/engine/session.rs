@@ -101,10 +101,7 @@ impl Session {
             Basis::Random(kind, seed) => direction::random(self.objective.graph(), kind, seed)?,
             Basis::SwaToSgd => {
                 let (swa, sgd) = (self.named("swa")?, self.named("sgd")?);
-                let difference = sgd.parameters.iter().zip(&swa.parameters).map(|(b, a)| b - a).collect();
-                direction::normalised(difference).ok_or_else(|| {
-                    Error::Request("SWA and SGD are the same point: there is no way between them".to_owned())
-                })?
+                direction::between(&swa.parameters, &sgd.parameters)?
             }
         };
         let direction = Arc::new(direction);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::checkpoint::whole_file;
+use crate::files::whole_file;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::landscape::direction::{self, DirectionKind};

@@ -8,7 +8,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
-use crate::checkpoint::whole_file;
+use crate::files::whole_file;
 use crate::error::{Error, Result};
 
 /// Pixels of a figure: wide enough for two columns in print and for a slide.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::chart::Scale;
 use super::{pictures, table};
-use crate::checkpoint::whole_file;
+use crate::files::whole_file;
 use crate::data::Part;
 use crate::error::Result;
 use crate::experiment::demo::Findings;

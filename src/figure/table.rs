@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Chart, pictures};
-use crate::checkpoint::whole_file;
+use crate::files::whole_file;
 use crate::error::{Error, Result};
 use crate::landscape::LineRecord;
 use crate::training::run::metrics_csv;

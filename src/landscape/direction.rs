@@ -103,6 +103,27 @@ pub fn random(graph: &Graph, kind: DirectionKind, seed: u64) -> Result<Vec<f32>>
     })
 }
 
+/// u_inter + u_rand: the way from one solution to another and a uniform random direction, both of unit length
+/// (*Asymmetric Valleys*, Fig. 9). The sum has its own length, near √2.
+///
+/// # Errors
+/// When the two solutions are the same point.
+pub fn interpolation_and_random(graph: &Graph, from: &[f32], to: &[f32], seed: u64) -> Result<Vec<f32>> {
+    let (way, random) = (between(from, to)?, random(graph, DirectionKind::Uniform, seed)?);
+    Ok(way.iter().zip(&random).map(|(a, b)| a + b).collect())
+}
+
+/// The unit vector from one point to another.
+///
+/// # Errors
+/// When they are the same.
+pub fn between(from: &[f32], to: &[f32]) -> Result<Vec<f32>> {
+    let difference = to.iter().zip(from).map(|(b, a)| b - a).collect();
+    normalised(difference).ok_or_else(|| {
+        Error::Request("the two solutions are the same point: there is no way between them".to_owned())
+    })
+}
+
 /// One of the two axes of the direction pad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

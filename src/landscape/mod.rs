@@ -3,6 +3,7 @@
 
 pub mod curve;
 pub mod direction;
+pub mod direction_file;
 pub mod line;
 pub mod sweep;
 

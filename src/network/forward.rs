@@ -8,8 +8,8 @@
 //! gradients. The element type is that of the tensors: `f32` in use, `f64` where gradients are checked.
 
 use burn::tensor::activation::{log_softmax, relu};
-use burn::tensor::module::{batch_norm, batch_norm_train, conv2d};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::{avg_pool2d, batch_norm, batch_norm_train, conv2d, max_pool2d};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Gradients, Int, Tensor};
 
 use super::graph::{BATCH_NORM_EPSILON, Graph, Operation};
@@ -111,6 +111,31 @@ impl Activation {
             self.tensor
         }
     }
+
+    /// The same function of every network's activation.
+    fn map(self, function: impl FnOnce(Tensor<4>) -> Tensor<4>) -> Self {
+        Self {
+            tensor: function(self.tensor),
+            shared: self.shared,
+        }
+    }
+}
+
+/// Joins the channels of `parts`, each `[B, networks · Cᵢ, H, W]`, network by network.
+fn concatenate(networks: usize, parts: Vec<Tensor<4>>) -> Tensor<4> {
+    if networks == 1 {
+        return Tensor::cat(parts, 1);
+    }
+    let parts: Vec<Tensor<5>> = parts
+        .into_iter()
+        .map(|part| {
+            let [batch, channels, height, width] = part.dims();
+            part.reshape([batch, networks, channels / networks, height, width])
+        })
+        .collect();
+    let joined = Tensor::cat(parts, 2);
+    let [batch, _, channels, height, width] = joined.dims();
+    joined.reshape([batch, networks * channels, height, width])
 }
 
 struct Run<'a> {
@@ -225,10 +250,7 @@ impl Run<'_> {
                 }
                 per_point(output.swap_dims(0, 1).reshape([batch, points * outputs, 1, 1]))
             }
-            Operation::Relu => Activation {
-                tensor: relu(input.tensor),
-                shared: input.shared,
-            },
+            Operation::Relu => input.map(relu),
             Operation::Add => {
                 let Some(second) = second else {
                     return input;
@@ -241,10 +263,39 @@ impl Run<'_> {
                 }
                 per_point(input.per_point(points) + second.per_point(points))
             }
-            Operation::GlobalAveragePool => Activation {
-                tensor: input.tensor.mean_dim(3).mean_dim(2),
-                shared: input.shared,
-            },
+            Operation::Concatenate => {
+                let Some(second) = second else {
+                    return input;
+                };
+                if input.shared && second.shared {
+                    return Activation {
+                        tensor: Tensor::cat(vec![input.tensor, second.tensor], 1),
+                        shared: true,
+                    };
+                }
+                per_point(concatenate(
+                    points,
+                    vec![input.per_point(points), second.per_point(points)],
+                ))
+            }
+            Operation::MaxPool { size } => input.map(|tensor| max_pool2d(tensor, MaxPoolOptions::new([size; 2]))),
+            Operation::AveragePool { size } => input.map(|tensor| avg_pool2d(tensor, AvgPoolOptions::new([size; 2]))),
+            Operation::GlobalAveragePool => input.map(|tensor| tensor.mean_dim(3).mean_dim(2)),
+            Operation::PaddedSubsample { channels } => {
+                // A mean over a window of one pixel, taken at every second one.
+                let halved = input.map(|tensor| avg_pool2d(tensor, AvgPoolOptions::new([1, 1]).with_stride([2, 2])));
+                if channels == 0 {
+                    return halved;
+                }
+                let (networks, shared) = (if halved.shared { 1 } else { points }, halved.shared);
+                let [batch, _, height, width] = halved.tensor.dims();
+                let like = (halved.tensor.device(), halved.tensor.dtype());
+                let zeros = Tensor::zeros([batch, networks * channels, height, width], (&like.0, like.1));
+                Activation {
+                    tensor: concatenate(networks, vec![zeros.clone(), halved.tensor, zeros]),
+                    shared,
+                }
+            }
             Operation::TwoClassLogits => {
                 let logit = input.per_point(points);
                 let batch = logit.dims()[0];

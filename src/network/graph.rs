@@ -85,6 +85,26 @@ impl BatchNormLayer {
     }
 }
 
+/// Which of the two flat vectors an entry of the state dict lies in, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The parameters `w`.
+    Parameters(Range<usize>),
+    /// The batch-norm statistics.
+    Statistics(Range<usize>),
+}
+
+/// One entry of the state dict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateEntry {
+    /// PyTorch name.
+    pub name: String,
+    /// Shape as in PyTorch.
+    pub shape: Vec<usize>,
+    /// Where its values lie.
+    pub place: Place,
+}
+
 /// What a node computes. Indices point into the parameter and statistics tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -121,8 +141,26 @@ pub enum Operation {
     Relu,
     /// Sum of two nodes of the same shape.
     Add,
+    /// Channels of several nodes of the same height and width, one after another.
+    Concatenate,
+    /// Largest value of every square window; windows do not overlap, and what does not fill one is left out.
+    MaxPool {
+        /// Side of the window and step.
+        size: usize,
+    },
+    /// Mean of every square window, likewise.
+    AveragePool {
+        /// Side of the window and step.
+        size: usize,
+    },
     /// Mean over height and width.
     GlobalAveragePool,
+    /// Every second row and column, with channels of zeros before and behind: the shortcut without parameters of
+    /// He et al. (2016), option A.
+    PaddedSubsample {
+        /// Channels of zeros before, and as many behind.
+        channels: usize,
+    },
     /// One logit z becomes the two logits (0, z), so that softmax cross-entropy is the logistic loss.
     TwoClassLogits,
 }
@@ -171,6 +209,24 @@ impl Graph {
             .filter(|p| p.role.is_batch_norm())
             .map(Parameter::size)
             .sum()
+    }
+
+    /// All entries of PyTorch's state dict but the batch counters: the parameters in order, then the running means and
+    /// variances.
+    pub fn state_dict(&self) -> Vec<StateEntry> {
+        let parameters = self.parameters.iter().map(|p| StateEntry {
+            name: p.name.clone(),
+            shape: p.shape.clone(),
+            place: Place::Parameters(p.range()),
+        });
+        let statistics = self.batch_norm_layers.iter().flat_map(|layer| {
+            [("running_mean", layer.mean()), ("running_var", layer.variance())].map(|(kind, range)| StateEntry {
+                name: format!("{}.{kind}", layer.name),
+                shape: vec![layer.channels],
+                place: Place::Statistics(range),
+            })
+        });
+        parameters.chain(statistics).collect()
     }
 
     /// Shape of one input image.
@@ -347,6 +403,63 @@ impl Builder {
         );
         debug_assert_eq!(shape, self.shape(right));
         self.node(Operation::Add, vec![left, right], shape)
+    }
+
+    /// The channels of `left`, then those of `right`.
+    pub fn concatenate(&mut self, left: NodeId, right: NodeId) -> NodeId {
+        let [first, height, width] = self.shape(left);
+        let second = self.shape(right)[0];
+        debug_assert_ne!(
+            left, right,
+            "the interpreter frees an activation at its last reader's first use"
+        );
+        self.node(
+            Operation::Concatenate,
+            vec![left, right],
+            [first + second, height, width],
+        )
+    }
+
+    /// The largest value of every `size`×`size` window.
+    ///
+    /// # Errors
+    /// When the image is smaller than a window.
+    pub fn max_pool(&mut self, input: NodeId, size: usize) -> Result<NodeId> {
+        let shape = self.pooled(input, size)?;
+        Ok(self.node(Operation::MaxPool { size }, vec![input], shape))
+    }
+
+    /// The mean of every `size`×`size` window.
+    ///
+    /// # Errors
+    /// When the image is smaller than a window.
+    pub fn average_pool(&mut self, input: NodeId, size: usize) -> Result<NodeId> {
+        let shape = self.pooled(input, size)?;
+        Ok(self.node(Operation::AveragePool { size }, vec![input], shape))
+    }
+
+    fn pooled(&self, input: NodeId, size: usize) -> Result<Shape> {
+        let [channels, height, width] = self.shape(input);
+        if height < size || width < size {
+            return Err(Error::Model {
+                name: self.graph.name.clone(),
+                reason: format!(
+                    "images of {:?} shrink to {height}×{width} before a pooling of {size}×{size}; use larger ones",
+                    self.shape(0)
+                ),
+            });
+        }
+        Ok([channels, height / size, width / size])
+    }
+
+    /// Every second row and column of `input`, with `channels` of zeros before and behind.
+    pub fn padded_subsample(&mut self, input: NodeId, channels: usize) -> NodeId {
+        let [inputs, height, width] = self.shape(input);
+        self.node(
+            Operation::PaddedSubsample { channels },
+            vec![input],
+            [inputs + 2 * channels, height.div_ceil(2), width.div_ceil(2)],
+        )
     }
 
     /// The mean over height and width.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::options::TrainingOptions;
-use crate::checkpoint::solution::{NamedTensors, TensorFile, Values};
-use crate::checkpoint::whole_file;
+use crate::checkpoint::{CheckpointFile, NamedTensors, Values};
+use crate::files::whole_file;
 use crate::error::{Error, Result};
 use crate::network::Graph;
 use crate::objective::{Measurement, Solution};
@@ -257,7 +257,7 @@ impl RunFolder {
     /// [`Error::File`].
     pub fn snapshot(&self, graph: &Graph, epoch: usize) -> Result<Solution> {
         let path = self.snapshot_path(epoch);
-        TensorFile::read(&path)?.solution(&path, graph)
+        CheckpointFile::open(&path)?.state_dict(None)?.solution(graph)
     }
 
     /// Writes the solution called `name`.
@@ -274,7 +274,7 @@ impl RunFolder {
     /// [`Error::File`].
     pub fn solution(&self, graph: &Graph, name: &str) -> Result<Solution> {
         let path = self.solution_path(name);
-        TensorFile::read(&path)?.solution(&path, graph)
+        CheckpointFile::open(&path)?.state_dict(None)?.solution(graph)
     }
 
     /// Writes `metrics.csv` whole.
@@ -322,13 +322,13 @@ impl RunFolder {
     /// [`Error::File`].
     pub fn state(&self, length: usize) -> Result<TrainingState> {
         let path = self.state_path();
-        let file = TensorFile::read(&path)?;
-        let counts = file.double_vector(&path, "epoch_and_averaged", 2)?;
+        let file = CheckpointFile::open(&path)?;
+        let counts = file.double_vector("epoch_and_averaged", 2)?;
         Ok(TrainingState {
             epoch: counts[0] as usize,
             averaged: counts[1] as usize,
-            velocity: file.vector(&path, "velocity", length)?.to_vec(),
-            average: file.double_vector(&path, "average", length)?.to_vec(),
+            velocity: file.vector("velocity", length)?,
+            average: file.double_vector("average", length)?,
         })
     }
 

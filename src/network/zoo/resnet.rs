@@ -1,18 +1,31 @@
-//! CIFAR residual networks of depth 6n+2 (He et al. 2016, §4.2) with projection shortcuts, named as in the
-//! loss-landscape project: `conv1`, `bn1`, `layer{s}.{i}.{conv1,bn1,conv2,bn2}`, `.shortcut.{0,1}`, `linear`.
+//! CIFAR residual networks of depth 6n+2 (He et al. 2016, §4.2), named as in the loss-landscape project: `conv1`,
+//! `bn1`, `layer{s}.{i}.{conv1,bn1,conv2,bn2}`, `.shortcut.{0,1}`, `linear`. Its shortcuts where the shape changes are
+//! projections (1×1 convolutions); there are also the parameter-free ones of the paper, and blocks with no shortcut.
 
-use super::Name;
+use super::recognise::{Entries, Guess};
+use super::{DEEPEST, Name};
 use crate::error::Result;
 use crate::network::graph::{Builder, Graph, NodeId, Shape};
 
 /// Widest first stage accepted: 64 times the usual one.
 const WIDEST: usize = 1024;
-/// Deepest network accepted, the deepest of He et al. (2016).
-const DEEPEST: usize = 1202;
+const USUAL_WIDTH: usize = 16;
+
+/// How a block's input joins its output.
+#[derive(Clone, Copy, PartialEq)]
+enum Shortcut {
+    /// A 1×1 convolution with batch norm where the shape changes, the identity elsewhere (option B of the paper).
+    Projection,
+    /// Every second pixel and channels of zeros where the shape changes, the identity elsewhere (option A).
+    Padding,
+    /// Nothing joins it: the network is a plain chain.
+    Absent,
+}
 
 struct Residual {
     builder: Builder,
     batch_norm: bool,
+    shortcut: Shortcut,
 }
 
 impl Residual {
@@ -48,14 +61,22 @@ impl Residual {
         let hidden = self.unit(input, [&conv1, &bn1], channels, 3, stride)?;
         let hidden = self.builder.relu(hidden);
         let hidden = self.unit(hidden, [&conv2, &bn2], channels, 3, 1)?;
-        let shortcut = if stride != 1 || self.builder.shape(input)[0] != channels {
-            let shortcut = [format!("{name}.shortcut.0"), format!("{name}.shortcut.1")];
-            self.unit(input, [&shortcut[0], &shortcut[1]], channels, 1, stride)?
-        } else {
-            input
+        let inputs = self.builder.shape(input)[0];
+        let same_shape = stride == 1 && inputs == channels;
+        let joined = match self.shortcut {
+            Shortcut::Absent => hidden,
+            _ if same_shape => self.builder.add(hidden, input),
+            Shortcut::Projection => {
+                let shortcut = [format!("{name}.shortcut.0"), format!("{name}.shortcut.1")];
+                let projected = self.unit(input, [&shortcut[0], &shortcut[1]], channels, 1, stride)?;
+                self.builder.add(hidden, projected)
+            }
+            Shortcut::Padding => {
+                let padded = self.builder.padded_subsample(input, (channels - inputs) / 2);
+                self.builder.add(hidden, padded)
+            }
         };
-        let sum = self.builder.add(hidden, shortcut);
-        Ok(self.builder.relu(sum))
+        Ok(self.builder.relu(joined))
     }
 }
 
@@ -66,26 +87,25 @@ pub(super) fn build(name: &Name, depth: &str, input: Shape, classes: usize) -> R
     if !(8..=DEEPEST).contains(&depth) || depth % 6 != 2 {
         return Err(wrong_depth());
     }
-    let (mut width, mut batch_norm) = (16, true);
+    let (mut width, mut batch_norm, mut shortcut) = (USUAL_WIDTH, true, Shortcut::Projection);
     for option in &name.options {
         match option.split_once('=') {
-            Some(("width", value)) => {
-                width = value
-                    .parse()
-                    .ok()
-                    .filter(|w| (1..=WIDEST).contains(w))
-                    .ok_or_else(|| name.error(format!("width={value} is not a whole number from 1 to {WIDEST}")))?;
-            }
+            Some(("width", value)) => width = name.number("width", value, 1..=WIDEST)?,
             Some(("bn", "on")) => batch_norm = true,
             Some(("bn", "off")) => batch_norm = false,
-            _ => {
-                return Err(name.error(format!("unknown option `{option}`; there are width=N and bn=on|off")));
-            }
+            Some(("shortcut", "projection")) => shortcut = Shortcut::Projection,
+            Some(("shortcut", "padding")) => shortcut = Shortcut::Padding,
+            Some(("shortcut", "none")) => shortcut = Shortcut::Absent,
+            _ => return Err(name.unknown(option, "there are width=N, bn=on|off and shortcut=projection|padding|none")),
         }
+    }
+    if shortcut == Shortcut::Padding && !width.is_multiple_of(2) {
+        return Err(name.error("shortcut=padding splits the new channels in two halves: choose an even width"));
     }
     let mut residual = Residual {
         builder: Builder::new(name.full, input),
         batch_norm,
+        shortcut,
     };
     let start = residual.builder.input();
     let node = residual.unit(start, ["conv1", "bn1"], width, 3, 1)?;
@@ -100,4 +120,27 @@ pub(super) fn build(name: &Name, depth: &str, input: Shape, classes: usize) -> R
     let pooled = residual.builder.global_average_pool(node);
     residual.builder.linear(pooled, "linear", classes);
     Ok(residual.builder.finish())
+}
+
+pub(super) fn guess(entries: &Entries) -> Vec<Guess> {
+    let blocks = entries.count_blocks("layer1");
+    let Some(width) = entries.size("conv1.weight", 0) else {
+        return Vec::new();
+    };
+    let depth = 6 * blocks + 2;
+    let width = if width == USUAL_WIDTH {
+        String::new()
+    } else {
+        format!(":width={width}")
+    };
+    let batch_norm = if entries.has("bn1.weight") { "" } else { ":bn=off" };
+    ["", ":shortcut=padding", ":shortcut=none"]
+        .map(|shortcut| {
+            Guess::new(
+                format!("resnet{depth}{width}{batch_norm}{shortcut}"),
+                "conv1.weight",
+                "linear.weight",
+            )
+        })
+        .to_vec()
 }

@@ -1,6 +1,7 @@
 //! Files that are there whole or not at all: written beside their name and renamed.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -16,7 +17,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut partial = name.to_owned();
     partial.push(format!(".{}.partial", std::process::id()));
     let partial = path.with_file_name(partial);
-    let result = std::fs::File::create(&partial)
+    let result = File::create(&partial)
         .and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()
@@ -34,18 +35,32 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::File`] with the cure.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let failed = |error| Error::file(path, "read this file", &error);
-    let about = std::fs::metadata(path).map_err(failed)?;
-    if !about.is_file() {
-        return Err(Error::file_reason(path, "this is not a file"));
-    }
-    if about.len() > most {
+    let (mut file, length) = open(path)?;
+    if length > most {
         return Err(Error::file_reason(
             path,
-            format!("it has {} bytes, more than such a file can have ({most})", about.len()),
+            format!("it has {length} bytes, more than such a file can have ({most})"),
         ));
     }
-    std::fs::read(path).map_err(failed)
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.read_to_end(&mut bytes)
+        .map_err(|error| Error::file(path, "read this file", &error))?;
+    Ok(bytes)
+}
+
+/// Opens a file, and gives its length.
+///
+/// # Errors
+/// [`Error::File`] with the cure; for a folder, too.
+pub fn open(path: &Path) -> Result<(File, u64)> {
+    let failed = |error| Error::file(path, "read this file", &error);
+    // Asked before opening: a pipe would wait for its writer.
+    let about = std::fs::metadata(path).map_err(failed)?;
+    if !about.is_file() {
+        let what = if about.is_dir() { "a folder" } else { "not a file" };
+        return Err(Error::file_reason(path, format!("this is {what}; name a file")));
+    }
+    Ok((File::open(path).map_err(failed)?, about.len()))
 }
 
 /// Checks that a file could be written to `path`, before anybody spends an hour on its content.
@@ -58,7 +73,7 @@ pub fn check_writable(path: &Path) -> Result<()> {
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let probe = folder.join(format!(".valleyscope.{}.partial", std::process::id()));
-    std::fs::File::create(&probe)
+    File::create(&probe)
         .and_then(|_| std::fs::remove_file(&probe))
         .map_err(|error| Error::file(path, "write this file", &error))
 }

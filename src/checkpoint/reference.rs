@@ -1,0 +1,39 @@
+//! How a person names a solution: a file, and with `::` an entry of it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// `FILE` or `FILE::key`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// The file.
+    pub path: PathBuf,
+    /// The entry: a key of the file's outermost dictionary, or a dotted path into it.
+    pub key: Option<String>,
+}
+
+impl FromStr for Reference {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A file of that very name comes first: `::` may stand in file names.
+        let whole = PathBuf::from(text);
+        Ok(match text.rsplit_once("::") {
+            Some((path, key)) if !key.is_empty() && !whole.exists() => Self {
+                path: path.into(),
+                key: Some(key.to_owned()),
+            },
+            _ => Self { path: whole, key: None },
+        })
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match &self.key {
+            Some(key) => write!(formatter, "{}::{key}", self.path.display()),
+            None => self.path.display().fmt(formatter),
+        }
+    }
+}
