@@ -184,7 +184,10 @@ fn exact(objective: &Objective, solution: &Solution, policy: BatchNormPolicy) ->
     let graph = objective.graph();
     let doubles = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
     let tensor = |values: &[f32]| -> Tensor<2> {
-        Tensor::from_data(TensorData::new(doubles(values), [1, values.len()]), (&device, DType::F64))
+        Tensor::from_data(
+            TensorData::new(doubles(values), [1, values.len()]),
+            (&device, DType::F64),
+        )
     };
     let [channels, height, width] = objective.data().shape;
     let split = &objective.data().train;
@@ -245,8 +248,18 @@ fn in_double_precision_losses_and_gradients_are_pytorchs() {
             close(&format!("{what}: loss"), loss, &theirs["train_loss"], EXACT_TOLERANCE);
             let (norm, product) = norm_and_product(&graph, &gradient);
             let tolerance = EXACT_TOLERANCE * theirs["gradient_norm"].as_f64().unwrap();
-            close(&format!("{what}: gradient norm"), norm, &theirs["gradient_norm"], tolerance);
-            close(&format!("{what}: gradient"), product, &theirs["gradient_along"], tolerance);
+            close(
+                &format!("{what}: gradient norm"),
+                norm,
+                &theirs["gradient_norm"],
+                tolerance,
+            );
+            close(
+                &format!("{what}: gradient"),
+                product,
+                &theirs["gradient_along"],
+                tolerance,
+            );
         }
     }
 }
@@ -361,5 +374,13 @@ fn names_that_do_not_exist_are_explained() {
         .iter()
         .map(|p| p.role)
         .collect();
-    assert_eq!(roles[..4], [Role::ConvolutionWeight, Role::Bias, Role::BatchNormScale, Role::BatchNormShift]);
+    assert_eq!(
+        roles[..4],
+        [
+            Role::ConvolutionWeight,
+            Role::Bias,
+            Role::BatchNormScale,
+            Role::BatchNormShift
+        ]
+    );
 }

@@ -5,8 +5,9 @@ use std::sync::mpsc::Sender;
 
 use egui::{Context, Key, Modifiers};
 
+use super::checkpoint::CheckpointForm;
 use super::state::{Picture, State};
-use crate::engine::{Anchor, Request, TrainRequest, View};
+use crate::engine::{Anchor, Request, SaveRequest, TrainRequest, View};
 use crate::error::Result;
 use crate::figure::{pictures, table};
 use crate::landscape::LineRecord;
@@ -20,10 +21,16 @@ const TURN_STEP: f64 = std::f64::consts::PI / 36.0;
 pub enum Command {
     /// Train what the form says.
     Train,
-    /// Open a run folder.
-    Open(PathBuf),
+    /// Open a run folder, or look into a checkpoint: a path, with `::key` an entry of it.
+    Open(String),
     /// Choose a run folder in a dialog.
     ChooseRun,
+    /// Choose a checkpoint file in a dialog.
+    ChooseCheckpoint,
+    /// Open what the checkpoint's form says.
+    OpenCheckpoint,
+    /// Leave the checkpoint aside.
+    CloseCheckpoint,
     /// Go on with the open run.
     Continue,
     /// Space: pause or go on training; otherwise play or hold the trajectory; without a run, train.
@@ -75,6 +82,8 @@ pub enum Effect {
     Send(Request),
     /// A file to write, off the window's thread.
     Write(PathBuf, Writer),
+    /// Reading is to stop.
+    StopReading,
 }
 
 /// Keys and what they do; the same table makes the help text.
@@ -86,7 +95,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("Enter", "take the marked position as the new point w"),
     ("Ctrl+Z, Ctrl+Shift+Z", "undo, redo"),
     ("Ctrl+S", "export"),
-    ("Ctrl+O", "open a run folder"),
+    ("Ctrl+O", "open a checkpoint"),
     ("Escape", "cancel"),
 ];
 
@@ -100,7 +109,7 @@ pub fn from_keyboard(context: &Context, state: &State) -> Vec<Command> {
         (Modifiers::COMMAND, Key::Y, Command::Redo),
         (Modifiers::COMMAND, Key::Z, Command::Undo),
         (Modifiers::COMMAND, Key::S, Command::ToggleExport),
-        (Modifiers::COMMAND, Key::O, Command::ChooseRun),
+        (Modifiers::COMMAND, Key::O, Command::ChooseCheckpoint),
         (Modifiers::NONE, Key::Space, Command::PlayOrPause),
         (Modifiers::NONE, Key::ArrowLeft, Command::StepEpoch(-1)),
         (Modifiers::NONE, Key::ArrowRight, Command::StepEpoch(1)),
@@ -152,10 +161,32 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
             state.pending = Some("preparing the run …");
             return vec![Effect::Send(Request::Train(Box::new(request)))];
         }
-        Command::Open(path) => {
+        Command::Open(text) => {
             state.playing = false;
-            state.pending = Some("opening the run …");
-            return vec![Effect::Send(Request::Open(path))];
+            state.pending = Some("opening …");
+            let reference = match text.parse() {
+                Ok(reference) => reference,
+                Err(impossible) => match impossible {},
+            };
+            return vec![Effect::Send(Request::Open(reference))];
+        }
+        Command::OpenCheckpoint => {
+            if let Some(request) = state.checkpoint.as_ref().and_then(CheckpointForm::request) {
+                state.pending = Some("reading the data …");
+                return vec![Effect::Send(Request::OpenCheckpoint(Box::new(request)))];
+            }
+        }
+        Command::CloseCheckpoint => state.checkpoint = None,
+        Command::ChooseCheckpoint => {
+            let chosen = rfd::AsyncFileDialog::new()
+                .set_title("Open a checkpoint")
+                .add_filter("Checkpoint", &["pt", "pth", "tar", "t7", "ckpt", "bin", "safetensors"])
+                .pick_file();
+            wait_for(dialogs, async move {
+                chosen
+                    .await
+                    .map(|file| Command::Open(file.path().display().to_string()))
+            });
         }
         Command::Device(choice) => {
             state.pending = Some("opening the device …");
@@ -164,7 +195,9 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::ChooseRun => {
             let chosen = rfd::AsyncFileDialog::new().set_title("Open a run folder").pick_folder();
             wait_for(dialogs, async move {
-                chosen.await.map(|file| Command::Open(file.path().to_owned()))
+                chosen
+                    .await
+                    .map(|file| Command::Open(file.path().display().to_string()))
             });
         }
         Command::Continue => return vec![Effect::Send(Request::Continue)],
@@ -208,6 +241,8 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::Cancel => {
             if state.export.open {
                 state.export.open = false;
+            } else if state.reading.is_some() {
+                return vec![Effect::StopReading];
             } else if state.playing {
                 state.playing = false;
             } else if !(state.is_training() && state.look.anchor == Anchor::Current) {
@@ -228,7 +263,7 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::ChooseExport => {
             let chosen = rfd::AsyncFileDialog::new()
                 .set_title("Export")
-                .add_filter("Figure or table", &["png", "svg", "csv"])
+                .add_filter("Figure, table or point", &["png", "svg", "csv", "safetensors"])
                 .set_file_name(
                     Path::new(&state.export.path)
                         .file_name()
@@ -288,11 +323,29 @@ fn wait_for(dialogs: &Sender<Command>, answer: impl Future<Output = Option<Comma
     }
 }
 
+/// Asks the worker, which has the vectors, to write the marked point.
+fn save_point(state: &mut State, path: PathBuf) -> Vec<Effect> {
+    let Some(slice) = &state.slice else {
+        state.notice("there is no point yet: train or open a run", true);
+        return Vec::new();
+    };
+    state.export.open = false;
+    let request = SaveRequest {
+        slice: slice.request.clone(),
+        position: state.look.position,
+        path,
+    };
+    vec![Effect::Send(Request::Save(Box::new(request)))]
+}
+
 fn export(state: &mut State) -> Vec<Effect> {
     let path = PathBuf::from(state.export.path.trim());
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_owned();
+    if ending == "safetensors" && !state.export.training_curve {
+        return save_point(state, path);
+    }
     if !["png", "svg", "csv"].contains(&ending.as_str()) {
-        state.notice("the file name must end in .png, .svg or .csv", true);
+        state.notice("the file name must end in .png, .svg, .csv or .safetensors", true);
         return Vec::new();
     }
     let write: Writer = if state.export.training_curve {

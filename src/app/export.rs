@@ -32,7 +32,10 @@ pub fn show(context: &Context, state: &mut State, commands: &mut Vec<Command>) {
                 commands.push(Command::ChooseExport);
             }
         });
-        ui.label(".png and .svg write the figure, .csv the numbers; a .json beside it says how it was made");
+        ui.label(
+            ".png and .svg write the figure, .csv the numbers; a .json beside it says how it was made.\n\
+             .safetensors writes the marked point w + l·u, for PyTorch's load_state_dict",
+        );
         ui.horizontal(|ui| {
             if ui.button("Write").clicked() {
                 commands.push(Command::Export);

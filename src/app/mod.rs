@@ -1,6 +1,7 @@
 //! The window: one file a panel. Panels read the state and emit commands; commands are applied in one place.
 
 mod axis;
+mod checkpoint;
 mod command;
 mod export;
 mod pad;
@@ -30,8 +31,8 @@ use crate::render::PolarMapPipeline;
 /// How the window starts.
 #[derive(Clone, Debug, Default)]
 pub struct Start {
-    /// Run folder to show.
-    pub open: Option<PathBuf>,
+    /// Run folder or checkpoint to show.
+    pub open: Option<String>,
     /// Whether the built-in example starts to train when no run is opened.
     pub train: bool,
     /// Folder under which new runs are written, `runs` unless told otherwise.
@@ -133,17 +134,18 @@ impl App {
         let slots = self.engine.slots();
         self.state.training = slots.training.get();
         self.state.compass = slots.compass.get();
+        self.state.reading = slots.reading.get().map(|done| *done);
         let slice = slots.slice.get();
         if self.state.slice.is_none() && slice.is_some() {
             tracing::info!(milliseconds = self.started.elapsed().as_millis() as u64, "first curve");
         }
         self.state.slice = slice;
-        let dropped: Vec<PathBuf> = context.input(|input| {
+        let dropped: Vec<String> = context.input(|input| {
             input
                 .raw
                 .dropped_files
                 .iter()
-                .map(|file| file.path().to_owned())
+                .map(|file| file.path().display().to_string())
                 .collect()
         });
         let chosen = self.dialogs.try_iter();
@@ -163,6 +165,7 @@ impl App {
             match request {
                 command::Effect::Send(request) => self.engine.send(request),
                 command::Effect::Write(path, write) => self.engine.export(path, write),
+                command::Effect::StopReading => self.engine.stop_reading(),
             }
         }
     }

@@ -25,8 +25,9 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     let turns = state.run.is_some() && state.look.picture != Picture::Interpolation;
     ui.add_enabled_ui(turns, |ui| {
         let (mut first, mut second) = (state.look.first, state.look.second);
-        basis_row(ui, "u₁", "First direction", &mut first, sgd);
-        basis_row(ui, "u₂", "Second direction", &mut second, sgd);
+        let way = sgd.then(|| state.names().join(" → "));
+        basis_row(ui, "u₁", "First direction", &mut first, way.as_deref());
+        basis_row(ui, "u₂", "Second direction", &mut second, way.as_deref());
         if (first, second) != (state.look.first, state.look.second) {
             state.look.settle();
             (state.look.first, state.look.second) = (first, second);
@@ -54,21 +55,28 @@ fn stand(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         let latest = if state.is_training() { "Live" } else { "Latest" };
-        for (anchor, text, enabled, hint) in [
+        let [first, second] = state.names();
+        let hints = match run.checkpoint {
+            false => [
+                "the average of the weights, once averaging is done",
+                "the end of SGD started from the average",
+            ],
+            true => ["the first entry of the checkpoint", "the other entry of the checkpoint"],
+        };
+        for (anchor, text, shown, enabled, hint) in [
             (
                 Anchor::Current,
                 latest,
+                !run.checkpoint,
                 true,
                 "the weights being trained, or the newest snapshot",
             ),
-            (
-                Anchor::Swa,
-                "SWA",
-                run.swa,
-                "the average of the weights, once averaging is done",
-            ),
-            (Anchor::Sgd, "SGD", run.sgd, "the end of SGD started from the average"),
+            (Anchor::Swa, first, true, run.swa, hints[0]),
+            (Anchor::Sgd, second, !second.is_empty(), run.sgd, hints[1]),
         ] {
+            if !shown {
+                continue;
+            }
             let here = state.look.anchor == anchor && state.look.picture != Picture::Interpolation;
             if ui
                 .add_enabled(enabled, egui::Button::selectable(here, text))
@@ -101,12 +109,12 @@ fn stand(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     }
 }
 
-fn basis_row(ui: &mut Ui, symbol: &str, name: &str, basis: &mut Basis, sgd: bool) {
+fn basis_row(ui: &mut Ui, symbol: &str, name: &str, basis: &mut Basis, way: Option<&str>) {
     ui.horizontal(|ui| {
         ui.label(RichText::new(symbol).strong());
         let text = match basis {
             Basis::Random(kind, _) => kind.name(),
-            Basis::SwaToSgd => "SWA → SGD",
+            Basis::SwaToSgd => way.unwrap_or("SWA → SGD"),
         };
         let seed = match basis {
             Basis::Random(_, seed) => *seed,
@@ -120,9 +128,9 @@ fn basis_row(ui: &mut Ui, symbol: &str, name: &str, basis: &mut Basis, sgd: bool
                     ui.selectable_value(basis, Basis::Random(kind, seed), kind.name())
                         .on_hover_text(kind.explanation());
                 }
-                ui.add_enabled_ui(sgd, |ui| {
-                    ui.selectable_value(basis, Basis::SwaToSgd, "SWA → SGD")
-                        .on_hover_text("(w_SGD − w_SWA), scaled to unit length");
+                ui.add_enabled_ui(way.is_some(), |ui| {
+                    ui.selectable_value(basis, Basis::SwaToSgd, way.unwrap_or("SWA → SGD"))
+                        .on_hover_text("from the one solution to the other, scaled to unit length");
                 });
             })
             .response;

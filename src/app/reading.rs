@@ -50,7 +50,7 @@ fn point(ui: &mut Ui, state: &State, slice: &SliceView) {
     let value = slice.lines.first().and_then(|line| line.record.curve.at(position));
     Grid::new("point").num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
         let (label, hint) = if interpolation {
-            ("Position t", "w = w_SWA + t·(w_SGD − w_SWA)")
+            ("Position t", "w + t·(w′ − w), from the one solution to the other")
         } else {
             ("Position l", "w + l·u with ‖u‖ = 1; drag along the curve")
         };
@@ -86,12 +86,14 @@ fn point(ui: &mut Ui, state: &State, slice: &SliceView) {
                 "share classified correctly",
             );
         }
-        row(
-            ui,
-            "From the start",
-            format!("{:.3}", slice.distance.at(position)),
-            "‖w + l·u − w₀‖: distance from the initial weights",
-        );
+        let (label, hint) = match state.is_checkpoint() {
+            false => ("From the start", "‖w + l·u − w₀‖: distance from the initial weights"),
+            true => (
+                "Distance",
+                "‖w + l·u − w₀‖: distance from the checkpoint's first solution w₀",
+            ),
+        };
+        row(ui, label, format!("{:.3}", slice.distance.at(position)), hint);
     });
 }
 
@@ -148,7 +150,12 @@ fn minima(ui: &mut Ui, slice: &SliceView) {
     if slice.request.view == View::Interpolation {
         let length = slice.distance.length_square.sqrt();
         Grid::new("length").num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
-            row(ui, "SWA to SGD", format!("{length:.3}"), "‖w_SGD − w_SWA‖");
+            row(
+                ui,
+                "Length",
+                format!("{length:.3}"),
+                "‖w′ − w‖: distance between the two solutions",
+            );
         });
     }
 }

@@ -2,9 +2,11 @@
 
 use egui::{Button, ComboBox, DragValue, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
 
+use super::checkpoint;
 use super::command::{Command, KEYS};
 use super::state::State;
 use super::theme;
+use crate::data;
 use crate::network::zoo;
 use crate::training::{RunStatus, TrainingOptions};
 
@@ -15,7 +17,7 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         ui.label(RichText::new("Valleyscope").heading().strong());
         if let Some(run) = &state.run {
             ui.label(RichText::new(run.path.display().to_string()).color(palette.faint))
-                .on_hover_text("the run folder that is open");
+                .on_hover_text("the run folder or checkpoint that is open");
         }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             let dark = ui.ctx().theme() == egui::Theme::Dark;
@@ -95,11 +97,19 @@ pub fn notices(context: &egui::Context, state: &State, commands: &mut Vec<Comman
 /// The panel.
 pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     ScrollArea::vertical().show(ui, |ui| {
-        train(ui, state, commands);
-        ui.add_space(6.0);
-        ui.separator();
+        checkpoint::show(ui, state, commands);
+        if !state.is_checkpoint() && state.checkpoint.is_none() {
+            train(ui, state, commands);
+            ui.add_space(6.0);
+            ui.separator();
+        }
         open(ui, state, commands);
         run(ui, state, commands);
+        if state.is_checkpoint() && state.checkpoint.is_none() {
+            ui.add_space(6.0);
+            ui.separator();
+            train(ui, state, commands);
+        }
     });
 }
 
@@ -125,11 +135,12 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             ui,
             "Data",
             &mut state.form.data,
-            "builtin: 16×16 images of ten shapes; builtin:train=1000:test=500 for fewer; two-gaussians for logistic",
+            "builtin: 16×16 images of ten shapes; cifar10:DIR and other sets from disk; options follow with colons: \
+             :subset=1000, :classes=0,1, :random-labels=200",
             |text, ui| {
-                for name in ["builtin", "builtin:train=1000:test=500", "two-gaussians"] {
-                    if ui.button(name).clicked() {
-                        *text = name.to_owned();
+                for (name, explanation) in data::FAMILIES {
+                    if ui.button(*name).on_hover_text(*explanation).clicked() {
+                        *text = (*name).to_owned();
                         ui.close();
                     }
                 }
@@ -196,23 +207,35 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
 }
 
 fn open(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
-    theme::caption(ui, "OPEN A RUN");
+    theme::caption(ui, "OPEN");
     ui.horizontal(|ui| {
         let edit = ui
             .add(
                 TextEdit::singleline(&mut state.form.open)
-                    .desired_width(130.0)
-                    .hint_text("run folder"),
+                    .desired_width(ui.available_width() - 8.0)
+                    .hint_text("checkpoint.pt, or a run folder"),
             )
-            .on_hover_text("path of a run folder; Enter opens it. A folder dropped on the window opens, too");
-        name(&edit, "Run folder");
+            .on_hover_text(
+                "path of a PyTorch or safetensors file (with ::key an entry of it), or of a run folder; Enter opens it. \
+                 What is dropped on the window opens, too",
+            );
+        name(&edit, "Path to open");
         let entered = edit.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
         if entered && !state.form.open.trim().is_empty() {
-            commands.push(Command::Open(state.form.open.trim().into()));
+            commands.push(Command::Open(state.form.open.trim().to_owned()));
+        }
+    });
+    ui.horizontal(|ui| {
+        if ui
+            .button("Checkpoint…")
+            .on_hover_text("choose a PyTorch or safetensors file (Ctrl+O)")
+            .clicked()
+        {
+            commands.push(Command::ChooseCheckpoint);
         }
         if ui
-            .button("Browse…")
-            .on_hover_text("choose a run folder (Ctrl+O)")
+            .button("Run folder…")
+            .on_hover_text("choose a run folder that was trained here")
             .clicked()
         {
             commands.push(Command::ChooseRun);
@@ -225,17 +248,18 @@ fn run(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui.ctx());
     ui.add_space(4.0);
     ui.separator();
-    theme::caption(ui, "THIS RUN");
+    theme::caption(ui, if run.checkpoint { "OPEN CHECKPOINT" } else { "THIS RUN" });
     ui.label(RichText::new(format!("{} on {}", run.record.model, run.record.data)).strong());
     let share = 100.0 * run.batch_norm_parameters as f64 / run.parameters.max(1) as f64;
-    ui.label(
-        RichText::new(format!(
-            "{} parameters, {share:.1} % batch norm · seed {}",
-            run.parameters, run.record.options.seed
-        ))
-        .small()
-        .color(palette.faint),
-    );
+    let seed = match run.checkpoint {
+        true => String::new(),
+        false => format!(" · seed {}", run.record.options.seed),
+    };
+    let about = format!("{} parameters, {share:.1} % batch norm{seed}", run.parameters);
+    ui.label(RichText::new(about).small().color(palette.faint));
+    for note in &run.notes {
+        ui.label(RichText::new(note).small().color(palette.faint));
+    }
     if let RunStatus::Diverged(message) = &run.record.status {
         ui.add(egui::Label::new(RichText::new(message).small().color(palette.warning)).wrap());
     }
@@ -302,7 +326,8 @@ fn right<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
         .inner
 }
 
-fn text_row(ui: &mut Ui, label: &str, text: &mut String, hint: &str, examples: impl FnOnce(&mut String, &mut Ui)) {
+/// A text field with a name before it and a list of examples behind it.
+pub fn text_row(ui: &mut Ui, label: &str, text: &mut String, hint: &str, examples: impl FnOnce(&mut String, &mut Ui)) {
     ui.horizontal(|ui| {
         let name = ui.label(label);
         right(ui, |ui| {

@@ -36,6 +36,10 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
 
 fn header(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     let ready = state.run.as_ref().is_some_and(|run| run.swa && run.sgd);
+    let way = match state.names() {
+        [first, ""] => format!("{first} → …"),
+        names => names.join(" → "),
+    };
     ui.horizontal(|ui| {
         for (picture, text, hint) in [
             (
@@ -50,8 +54,8 @@ fn header(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             ),
             (
                 Picture::Interpolation,
-                "SWA → SGD",
-                "L(w_SWA + t·(w_SGD − w_SWA)), once averaging and SGD from the average are done (3)",
+                way.as_str(),
+                "L(w + t·(w′ − w)) from one solution to the other, once both are there (3)",
             ),
         ] {
             let enabled = state.run.is_some() && (picture != Picture::Interpolation || ready);
@@ -114,12 +118,21 @@ fn empty(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         if let Some(text) = state.waiting_for() {
             ui.spinner();
             ui.label(RichText::new(text).color(palette.faint));
+            if let Some(done) = state.reading {
+                ui.add(
+                    egui::ProgressBar::new(done as f32)
+                        .desired_width(220.0)
+                        .desired_height(6.0),
+                );
+                ui.label(RichText::new("Escape stops it").small().color(palette.faint));
+            }
             return;
         }
         ui.label(RichText::new("No valley in sight yet").heading());
         ui.add_space(4.0);
         ui.label(
-            RichText::new("Train the built-in example, or drop a run folder on this window.").color(palette.faint),
+            RichText::new("Train the built-in example, or drop a checkpoint or a run folder on this window.")
+                .color(palette.faint),
         );
         ui.add_space(8.0);
         if ui

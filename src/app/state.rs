@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::checkpoint::CheckpointForm;
 use super::command::Command;
 use crate::engine::{
     Anchor, CompassView, RunSummary, SliceRequest, SliceView, Step, TrainingStatus, Turn, Update, View,
@@ -164,6 +165,10 @@ pub struct State {
     pub look: Look,
     /// Whether the trajectory plays.
     pub playing: bool,
+    /// A checkpoint file that was looked into and is not opened yet.
+    pub checkpoint: Option<CheckpointForm>,
+    /// Share of a data set that is read, while one is.
+    pub reading: Option<f64>,
     /// The vertical axis.
     pub scale: Scale,
     /// Messages.
@@ -183,6 +188,8 @@ pub struct State {
     /// Look when the run was opened.
     initial: Look,
     settled: Look,
+    /// Commands that follow from what the worker said.
+    commands: Vec<Command>,
     undo: Vec<Look>,
     redo: Vec<Look>,
     requested: Option<SliceRequest>,
@@ -209,6 +216,8 @@ impl State {
             compass: None,
             look: Look::default(),
             playing: false,
+            checkpoint: None,
+            reading: None,
             scale: Scale::default(),
             notices: VecDeque::new(),
             export: ExportForm::default(),
@@ -219,6 +228,7 @@ impl State {
             behind: None,
             initial: Look::default(),
             settled: Look::default(),
+            commands: Vec::new(),
             undo: Vec::new(),
             redo: Vec::new(),
             requested: None,
@@ -271,6 +281,18 @@ impl State {
         }
     }
 
+    /// Names of the two solutions of the run or checkpoint.
+    pub fn names(&self) -> [&str; 2] {
+        self.run
+            .as_ref()
+            .map_or(["SWA", "SGD"], |run| run.names.each_ref().map(String::as_str))
+    }
+
+    /// Whether it is a checkpoint that is open, not a run.
+    pub fn is_checkpoint(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.checkpoint)
+    }
+
     /// What the empty stage waits for.
     pub fn waiting_for(&self) -> Option<&'static str> {
         let evaluating = if self.device.starts_with("wgpu") {
@@ -283,7 +305,12 @@ impl State {
 
     /// A name for a picture of the stage, in the run's folder.
     pub fn export_path(&self, ending: &str) -> PathBuf {
-        let folder = self.run.as_ref().map_or(Path::new("."), |run| run.path.as_path());
+        let folder = match &self.run {
+            // Beside a checkpoint file, not in it.
+            Some(run) if run.checkpoint => run.path.parent().unwrap_or(Path::new("")),
+            Some(run) => run.path.as_path(),
+            None => Path::new("."),
+        };
         let name = match (self.export.training_curve, self.look.picture) {
             (true, _) => "training",
             (false, Picture::Direction) => "slice",
@@ -297,6 +324,17 @@ impl State {
     pub fn receive(&mut self, update: Update) {
         match update {
             Update::Opened(summary) => self.opened(*summary),
+            Update::Inspected(inspection) => {
+                self.pending = None;
+                // Data of the run that is open are a better guess than none, but the built-in ones fit nothing else.
+                let data = self.run.as_ref().map(|run| run.record.data.clone());
+                let data = data.filter(|data| !data.starts_with("builtin")).unwrap_or_default();
+                let form = CheckpointForm::new(*inspection, &data);
+                if form.is_complete() {
+                    self.commands.push(Command::OpenCheckpoint);
+                }
+                self.checkpoint = Some(form);
+            }
             Update::TrainPoint(epoch, loss) => self.train_points.push([epoch, loss]),
             Update::Epoch(row) => {
                 if let Some(run) = &mut self.run {
@@ -351,13 +389,17 @@ impl State {
 
     fn opened(&mut self, summary: RunSummary) {
         self.look = Look::default();
+        if summary.checkpoint {
+            self.checkpoint = None;
+            self.look.anchor = Anchor::Swa;
+        }
         if summary.batch_norm_parameters == 0 {
             self.look.first = Basis::Random(DirectionKind::Uniform, 1);
             self.look.second = Basis::Random(DirectionKind::Gaussian, 1);
         }
         self.initial = self.look.clone();
         self.behind = None;
-        if summary.sgd && summary.record.status == RunStatus::Finished {
+        if summary.sgd && summary.record.status == RunStatus::Finished && !summary.checkpoint {
             self.show_interpolation();
         }
         self.train_points.clear();
@@ -412,6 +454,7 @@ impl State {
 
     /// Remembers the look for undo once the hand lets go, and lets the trajectory play.
     pub fn advance(&mut self, context: &egui::Context, commands: &mut Vec<Command>) {
+        commands.append(&mut self.commands);
         if self.notices.iter().any(|notice| !notice.failed) {
             self.notices
                 .retain(|notice| notice.failed || notice.since.elapsed() < NOTICE_TIME);

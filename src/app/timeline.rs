@@ -25,6 +25,14 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             );
             return;
         };
+        if run.checkpoint {
+            ui.label(
+                RichText::new("a checkpoint has no trajectory; train, or open a run folder, to scrub through one")
+                    .small()
+                    .color(palette.faint),
+            );
+            return;
+        }
         let text = match (&state.training, state.playing) {
             (Some(training), _) if training.paused => "Go on training",
             (Some(_), _) => "Pause training",
@@ -56,7 +64,10 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         }
         let total = run.record.options.total_epochs();
         let place = match state.look.anchor {
-            _ if state.look.picture == Picture::Interpolation => "from SWA (t = 0) to SGD (t = 1)".to_owned(),
+            _ if state.look.picture == Picture::Interpolation => {
+                let [first, second] = state.names();
+                format!("from {first} (t = 0) to {second} (t = 1)")
+            }
             Anchor::Current if state.is_training() => format!("live, epoch {:.1} of {total}", state.epoch()),
             Anchor::Swa => format!("SWA, {last} of {total} epochs"),
             Anchor::Sgd => format!("SGD from SWA, epoch {last}"),
@@ -64,6 +75,9 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         };
         ui.label(place);
     });
+    if state.is_checkpoint() {
+        return;
+    }
     ui.add_space(2.0);
     curves(ui, state, commands);
 }

@@ -59,9 +59,8 @@ impl CheckpointFile {
     pub fn open(path: &Path) -> Result<Self> {
         let (mut file, length) = whole_file::open(path)?;
         let mut start = [0; 9];
-        let read = |file: &mut std::fs::File, buffer: &mut [u8]| {
-            file.seek(SeekFrom::Start(0)).and_then(|_| file.read(buffer))
-        };
+        let read =
+            |file: &mut std::fs::File, buffer: &mut [u8]| file.seek(SeekFrom::Start(0)).and_then(|_| file.read(buffer));
         let known = read(&mut file, &mut start).map_err(|error| Error::file(path, "read this file", &error))?;
         if known == 0 {
             return Err(Error::file_reason(path, "it is empty; copy or save it again"));
@@ -90,12 +89,15 @@ impl CheckpointFile {
                 )
             })
             .collect();
-        let provenance = file.metadata(METADATA_KEY).and_then(|text| serde_json::from_str(text).ok());
+        let has_weights = file.tensors().keys().any(|name| name.ends_with("weight"));
+        let provenance = file
+            .metadata(METADATA_KEY)
+            .and_then(|text| serde_json::from_str(text).ok());
         Ok(Self {
             path: path.to_owned(),
             format: "safetensors",
             tensors,
-            keys: vec![String::new()],
+            keys: if has_weights { vec![String::new()] } else { Vec::new() },
             others: Vec::new(),
             provenance,
         })
@@ -129,7 +131,8 @@ impl CheckpointFile {
             pytorch_reader::FileFormat::Pickle => "pickle",
         };
         let mut keys = Vec::new();
-        weight_dictionaries(&root, "", &mut keys);
+        state_dicts(&root, "", &mut keys);
+        keys.sort();
         let others = plain_values(&root);
         let tensors = reader
             .into_tensors()
@@ -238,7 +241,11 @@ impl CheckpointFile {
                 ));
             }
         };
-        let prefix = if key.is_empty() { String::new() } else { format!("{key}.") };
+        let prefix = if key.is_empty() {
+            String::new()
+        } else {
+            format!("{key}.")
+        };
         let tensors: BTreeMap<&str, &StoredTensor> = self
             .tensors
             .iter()
@@ -283,24 +290,66 @@ impl CheckpointFile {
     }
 }
 
-/// The dictionaries that hold weights directly, by their dotted path: a state dict has a tensor called `….weight`, an
-/// optimizer's has not.
-fn weight_dictionaries(value: &PickleValue, path: &str, keys: &mut Vec<String>) {
-    let PickleValue::Dict(dictionary) = value else { return };
-    let is_weight = |(name, value): (&String, &PickleValue)| {
-        let last = name.rsplit('.').next().unwrap_or(name);
-        last == "weight" && matches!(value, PickleValue::Unsupported(kind) if kind == "torch.Tensor")
+/// What a dictionary of a pickle is, as far as weights go.
+#[derive(PartialEq)]
+enum Kind {
+    /// It holds no weights, or state dicts deeper down that are listed by now.
+    Other,
+    /// One layer of a whole model: its tensors are called `weight`, `bias`, ….
+    Layer,
+    /// A whole model, or a part of one: its dictionaries are layers and parts.
+    Model,
+}
+
+/// Lists the state dicts by their dotted path. A state dict has tensors called `conv1.weight`, an optimizer's has not; a
+/// whole model that was saved is a tree of dictionaries with tensors called `weight` at its leaves.
+fn state_dicts(value: &PickleValue, path: &str, keys: &mut Vec<String>) -> Kind {
+    let PickleValue::Dict(dictionary) = value else {
+        return Kind::Other;
     };
-    if dictionary.iter().any(is_weight) {
+    let is_tensor = |value: &PickleValue| matches!(value, PickleValue::Unsupported(kind) if kind == "torch.Tensor");
+    let mut tensors = dictionary
+        .iter()
+        .filter(|(_, value)| is_tensor(value))
+        .map(|(name, _)| name);
+    if tensors.clone().any(|name| name.ends_with(".weight")) {
         keys.push(path.to_owned());
-        return;
+        return Kind::Other;
+    }
+    if tensors.any(|name| name == "weight") {
+        return Kind::Layer;
     }
     let mut names: Vec<&String> = dictionary.keys().collect();
     names.sort();
+    let mut models = Vec::new();
+    let mut layers = false;
     for name in names {
-        let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        weight_dictionaries(&dictionary[name], &inner, keys);
+        let inner = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        match state_dicts(&dictionary[name], &inner, keys) {
+            Kind::Layer => layers = true,
+            Kind::Model => models.push(inner),
+            Kind::Other => {}
+        }
     }
+    // Epochs and the like stand beside a model, not inside one.
+    let plain = dictionary
+        .values()
+        .any(|value| !is_tensor(value) && !matches!(value, PickleValue::Dict(_)));
+    if plain || (path.is_empty() && !layers && models.len() == 1) {
+        keys.append(&mut models);
+        return Kind::Other;
+    }
+    if !layers && models.is_empty() {
+        return Kind::Other;
+    }
+    if path.is_empty() {
+        keys.push(String::new());
+    }
+    Kind::Model
 }
 
 /// The plain values of the outermost dictionary, in order of their names.

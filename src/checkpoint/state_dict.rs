@@ -14,8 +14,8 @@ use crate::objective::Solution;
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 /// Counters that are no part of a solution: batches seen by a batch-norm layer, models seen by an average.
 const COUNTERS: [&str; 2] = ["num_batches_tracked", "n_averaged"];
-/// Entries that do not fit, listed by name.
-const PROBLEMS_SHOWN: usize = 5;
+/// Entries of a kind that do not fit, listed by name.
+const PROBLEMS_SHOWN: usize = 3;
 
 /// A state dict of a file, its names without wrappers' prefixes and its counters left out.
 #[derive(Debug)]
@@ -193,17 +193,16 @@ impl<'a> StateDict<'a> {
             .iter()
             .map(|(name, tensor)| (name.as_str(), *tensor))
             .collect();
-        let mut missing = Vec::new();
-        let mut problems = Vec::new();
+        let (mut missing, mut wrong) = (Vec::new(), Vec::new());
         for entry in wanted {
             match left_over.remove(entry.name.as_str()) {
                 None => missing.push(entry),
-                Some(tensor) if tensor.shape != entry.shape => problems.push(format!(
+                Some(tensor) if tensor.shape != entry.shape => wrong.push(format!(
                     "`{}` is {:?} instead of {:?}",
                     entry.name, tensor.shape, entry.shape
                 )),
                 Some(tensor) if !tensor.is_float() => {
-                    problems.push(format!("`{}` holds {}", entry.name, tensor.element.name()));
+                    wrong.push(format!("`{}` holds {}", entry.name, tensor.element.name()));
                 }
                 Some(_) => {}
             }
@@ -211,26 +210,38 @@ impl<'a> StateDict<'a> {
         for entry in allowed {
             left_over.remove(entry.name.as_str());
         }
-        for entry in missing.iter().take(PROBLEMS_SHOWN) {
-            let nearest = left_over
-                .keys()
-                .map(|name| (distance(name, &entry.name), *name))
-                .min()
-                .filter(|(distance, _)| *distance <= entry.name.len() / 2)
-                .map_or(String::new(), |(_, name)| format!(" (the nearest is `{name}`)"));
-            problems.push(format!("`{}` is missing{nearest}", entry.name));
-        }
-        problems.extend(
-            missing
-                .iter()
-                .skip(PROBLEMS_SHOWN)
-                .map(|entry| format!("`{}` is missing", entry.name)),
-        );
-        problems.extend(left_over.keys().map(|name| format!("`{name}` is left over")));
-        if problems.is_empty() {
+        if missing.is_empty() && wrong.is_empty() && left_over.is_empty() {
             return Ok(());
         }
-        Err(self.does_not_fit(graph, problems))
+        let missing: Vec<String> = missing
+            .iter()
+            .enumerate()
+            .map(|(index, entry)| {
+                // Names that are not shown need no neighbour.
+                let nearest = left_over
+                    .keys()
+                    .filter(|_| index < PROBLEMS_SHOWN)
+                    .map(|name| (distance(name, &entry.name), *name))
+                    .min()
+                    .filter(|(distance, _)| *distance <= entry.name.len() / 2)
+                    .map_or(String::new(), |(_, name)| format!(" (the nearest is `{name}`)"));
+                format!("`{}`{nearest}", entry.name)
+            })
+            .collect();
+        let left_over: Vec<String> = left_over.keys().map(|name| format!("`{name}`")).collect();
+        let parts: Vec<String> = [("", wrong), ("missing: ", missing), ("left over: ", left_over)]
+            .into_iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("{what}{}", shortened(&names)))
+            .collect();
+        let cure = match fitting(&self.shapes(), None).first() {
+            Some(fit) => format!("; {} fits it, with {} classes", fit.model, fit.classes),
+            None => String::new(),
+        };
+        Err(Error::file_reason(
+            self.path,
+            format!("it does not hold the model {}: {}{cure}", graph.name, parts.join("; ")),
+        ))
     }
 
     /// Reads checked entries to their places; what is not wanted stays 0.
@@ -273,28 +284,19 @@ impl<'a> StateDict<'a> {
         }
         Ok(solution)
     }
+}
 
-    fn does_not_fit(&self, graph: &Graph, mut problems: Vec<String>) -> Error {
-        let more = problems.len().saturating_sub(PROBLEMS_SHOWN);
-        problems.truncate(PROBLEMS_SHOWN);
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        let fits = fitting(&self.shapes(), None);
-        let cure = match fits.first() {
-            Some(fit) => format!("; {} fits it, with {} classes", fit.model, fit.classes),
-            None => String::new(),
-        };
-        Error::file_reason(
-            self.path,
-            format!(
-                "it does not hold the model {}: {}{more}{cure}",
-                graph.name,
-                problems.join(", ")
-            ),
-        )
+/// The first few of a list, and how many more there are.
+fn shortened(names: &[String]) -> String {
+    let shown = names
+        .iter()
+        .take(PROBLEMS_SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    match names.len().saturating_sub(PROBLEMS_SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

@@ -94,14 +94,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     })?;
     drop(progress);
     let record = LineRecord {
-        provenance: Provenance::new(
-            &objective,
-            &source.name,
-            &label,
-            arguments.bn,
-            usize::MAX,
-            None,
-        ),
+        provenance: Provenance::new(&objective, &source.name, &label, arguments.bn, usize::MAX, None),
         label,
         curve,
     };

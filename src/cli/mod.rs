@@ -16,7 +16,6 @@ mod source;
 mod train;
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,9 +38,9 @@ struct Arguments {
     /// Where tensors live: a real GPU if there is one (auto), the CPU (flex), or wgpu whatever its adapter
     #[arg(long, global = true, value_enum, default_value_t)]
     device: DeviceChoice,
-    /// Run folder to show in the window
-    #[arg(long, value_name = "RUN")]
-    open: Option<PathBuf>,
+    /// Run folder or checkpoint to show in the window
+    #[arg(long, value_name = "RUN|FILE[::KEY]")]
+    open: Option<String>,
     /// Open the window without starting to train
     #[arg(long)]
     idle: bool,
@@ -101,7 +100,7 @@ fn run(arguments: Arguments) -> Result<()> {
     }
 }
 
-fn window(device: DeviceChoice, open: Option<PathBuf>, idle: bool) -> Result<()> {
+fn window(device: DeviceChoice, open: Option<String>, idle: bool) -> Result<()> {
     if !has_display() {
         eprintln!(
             "valleyscope: there is no display, so the built-in example runs without a window (as `valleyscope demo`)"

@@ -3,17 +3,21 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 const STEPS: u64 = 1000;
+/// A stage that is done sooner says nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Shows one stage after another, and stops them when Ctrl-C was pressed.
 pub struct Progress {
     interrupted: Arc<AtomicBool>,
     bar: Option<ProgressBar>,
     stage: String,
-    tenth: u64,
+    since: Instant,
+    tenth: Option<u64>,
 }
 
 impl Progress {
@@ -29,7 +33,8 @@ impl Progress {
             interrupted: super::interrupt_flag(),
             bar,
             stage: String::new(),
-            tenth: 0,
+            since: Instant::now(),
+            tenth: None,
         }
     }
 
@@ -40,7 +45,8 @@ impl Progress {
         let starts = name != self.stage;
         if starts {
             name.clone_into(&mut self.stage);
-            self.tenth = 0;
+            self.since = Instant::now();
+            self.tenth = None;
         }
         match &self.bar {
             Some(bar) => {
@@ -52,9 +58,9 @@ impl Progress {
             }
             None => {
                 let tenth = (done * 10.0) as u64;
-                if starts || tenth > self.tenth {
+                if self.since.elapsed() > PATIENCE && self.tenth.is_none_or(|before| tenth > before) {
                     eprintln!("{stage}: {:.0} %", done * 100.0);
-                    self.tenth = tenth;
+                    self.tenth = Some(tenth);
                 }
             }
         }

@@ -61,7 +61,9 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         data_name = Some(data.name.clone());
         let graph = Arc::clone(&source.graph);
         let objective = Objective::new(graph, data, Compute::open(device)?, EVALUATION_BATCH)?;
-        solution.statistics = objective.recompute_statistics(&solution.parameters)?;
+        solution.statistics = objective.recompute_statistics_with(&solution.parameters, &mut |done| {
+            progress.report("recomputing the statistics", done)
+        })?;
         statistics = format!("recomputed in batches of {EVALUATION_BATCH}");
     }
     drop(progress);

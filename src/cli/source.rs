@@ -176,9 +176,7 @@ impl Arguments {
                 self.to.as_ref().map_or(String::new(), Reference::to_string),
                 "give --to or --direction, not both (but for --direction inter+random)",
             )),
-            (None, None) if needs_line => {
-                Err(Error::option("--direction", "", "give --direction KIND or --to FILE"))
-            }
+            (None, None) if needs_line => Err(Error::option("--direction", "", "give --direction KIND or --to FILE")),
             _ => Ok(()),
         }
     }

@@ -92,7 +92,11 @@ impl Specification {
             .iter()
             .find(|(family, _)| *family == self.family)
             .map_or(&[], |(_, options)| options);
-        let known: Vec<&str> = own.iter().copied().chain(OPTIONS.iter().map(|(name, _)| *name)).collect();
+        let known: Vec<&str> = own
+            .iter()
+            .copied()
+            .chain(OPTIONS.iter().map(|(name, _)| *name))
+            .collect();
         if known.contains(&name) {
             return Ok(());
         }
@@ -148,13 +152,16 @@ impl Specification {
         let Some(text) = self.option(name) else {
             return Ok(usual);
         };
-        text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
-            self.error(format!(
-                "{name}={text} must be a whole number from {} to {}",
-                range.start(),
-                range.end()
-            ))
-        })
+        text.parse()
+            .ok()
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| {
+                self.error(format!(
+                    "{name}={text} must be a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                ))
+            })
     }
 
     /// A seed, 0 unless given.

@@ -9,6 +9,7 @@ mod slice;
 mod worker;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -16,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use inbox::Inbox;
 pub use request::{
-    Anchor, CompassView, LineView, Request, RunSummary, SliceRequest, SliceView, Step, TrainRequest, TrainingStatus,
-    Turn, Update, View,
+    Anchor, CheckpointRequest, CompassView, Inspection, LineView, Request, RunSummary, SaveRequest, SliceRequest,
+    SliceView, Step, TrainRequest, TrainingStatus, Turn, Update, View,
 };
 
 use crate::error::{Error, Result};
@@ -60,6 +61,10 @@ pub struct Slots {
     pub compass: Slot<CompassView>,
     /// How far training is; empty when none goes on.
     pub training: Slot<TrainingStatus>,
+    /// Share of a data set that is read, 0..1; empty when none is being read.
+    pub reading: Slot<f64>,
+    /// Set to stop reading.
+    pub stop_reading: AtomicBool,
 }
 
 /// The window's end of the worker.
@@ -103,6 +108,11 @@ impl Engine {
     /// Messages since the last call.
     pub fn updates(&self) -> Vec<Update> {
         self.updates.try_iter().collect()
+    }
+
+    /// Stops reading a data set, or a pass over one that nothing waits for on the stage.
+    pub fn stop_reading(&self) {
+        self.slots.stop_reading.store(true, Ordering::Relaxed);
     }
 
     /// The latest values.

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::checkpoint::{Listing, Reference};
 use crate::landscape::{Basis, Curve, LineRecord};
 use crate::objective::{BatchNormPolicy, DeviceChoice, Measurement};
 use crate::training::{EpochMetrics, RunRecord, RunStatus, TrainingOptions};
@@ -12,8 +13,12 @@ use crate::training::{EpochMetrics, RunRecord, RunStatus, TrainingOptions};
 pub enum Request {
     /// Train a new run.
     Train(Box<TrainRequest>),
-    /// Open a run folder.
-    Open(PathBuf),
+    /// Open a run folder, or look into a checkpoint file.
+    Open(Reference),
+    /// Open solutions of a checkpoint file.
+    OpenCheckpoint(Box<CheckpointRequest>),
+    /// Write the marked point of a slice as safetensors.
+    Save(Box<SaveRequest>),
     /// Go on with the run that is open.
     Continue,
     /// Hold training, or let it go on.
@@ -43,6 +48,49 @@ pub struct TrainRequest {
     pub runs: PathBuf,
 }
 
+/// Solutions of a checkpoint file, and the data to measure them on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointRequest {
+    /// The file.
+    pub path: PathBuf,
+    /// Key of the state dict to stand at first; empty where the file itself is one.
+    pub first: String,
+    /// Key of another to go to, if there is one.
+    pub second: Option<String>,
+    /// Model name; without one, the only one that fits.
+    pub model: Option<String>,
+    /// Data specification.
+    pub data: String,
+}
+
+/// A point to write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SaveRequest {
+    /// The slice it lies on.
+    pub slice: SliceRequest,
+    /// Where along its first line.
+    pub position: f64,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// What a checkpoint file holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inspection {
+    /// The file, and the entry that was asked for.
+    pub reference: Reference,
+    /// The container, for people.
+    pub format: &'static str,
+    /// Its state dicts.
+    pub listings: Vec<Listing>,
+    /// Plain values beside them, such as the epoch.
+    pub values: Vec<(String, String)>,
+    /// Data specification, where the file names its own.
+    pub data: Option<String>,
+    /// Model name, likewise.
+    pub model: Option<String>,
+}
+
 /// A solution of the open run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
@@ -50,9 +98,9 @@ pub enum Anchor {
     Current,
     /// The snapshot after this many epochs.
     Epoch(usize),
-    /// The average.
+    /// The average; of a checkpoint, the solution opened first.
     Swa,
-    /// The end of SGD started from the average.
+    /// The end of SGD started from the average; of a checkpoint, the other solution.
     Sgd,
 }
 
@@ -222,13 +270,19 @@ pub struct TrainingStatus {
     pub paused: bool,
 }
 
-/// What the window is told of a run.
+/// What the window is told of a run, or of an open checkpoint.
 #[derive(Clone, Debug)]
 pub struct RunSummary {
     /// Counts the runs opened since the start.
     pub session: u64,
-    /// The folder.
+    /// The folder, or the checkpoint file.
     pub path: PathBuf,
+    /// Whether it is a checkpoint: it has no trajectory, and nothing is known of how it was trained.
+    pub checkpoint: bool,
+    /// Names of its two solutions: SWA and SGD, or the entries of the checkpoint.
+    pub names: [String; 2],
+    /// What was done to a checkpoint's names and values.
+    pub notes: Vec<String>,
     /// How it was made.
     pub record: RunRecord,
     /// Rows so far.
@@ -250,6 +304,8 @@ pub struct RunSummary {
 pub enum Update {
     /// A run is open; it may be one that starts to train.
     Opened(Box<RunSummary>),
+    /// A checkpoint file was looked into.
+    Inspected(Box<Inspection>),
     /// Mean training loss since the last point, at a time in epochs.
     TrainPoint(f64, f64),
     /// An epoch is done.

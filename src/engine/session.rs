@@ -1,34 +1,45 @@
-//! The run that is open: its objective, its solutions, and the directions drawn for it so far.
+//! The run or checkpoint that is open: its objective, its solutions, and the directions drawn for it so far.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::request::{Anchor, RunSummary, Step, TrainRequest, Turn, View};
-use crate::data::Dataset;
+use super::request::{Anchor, CheckpointRequest, RunSummary, Step, TrainRequest, Turn, View};
+use crate::checkpoint::CheckpointFile;
+use crate::data::{Dataset, Progress};
 use crate::error::{Error, Result};
 use crate::landscape::direction::{self, Basis};
 use crate::landscape::{Line, Memory};
 use crate::network::zoo;
 use crate::objective::{Compute, EVALUATION_BATCH, Objective, Solution};
-use crate::training::{RunFolder, RunRecord, Trainer};
+use crate::training::{RunFolder, RunRecord, RunStatus, Trainer, TrainingOptions};
 
 /// Directions kept; another draw of one costs a millisecond for a small network.
 const DIRECTIONS_KEPT: usize = 8;
 
-/// An open run.
+/// Where the solutions come from.
+enum Origin {
+    Run(RunFolder),
+    Checkpoint {
+        request: CheckpointRequest,
+        record: Box<RunRecord>,
+        notes: Vec<String>,
+    },
+}
+
+/// An open run or checkpoint.
 pub struct Session {
     pub objective: Arc<Objective>,
-    pub folder: RunFolder,
     pub memory: Memory,
+    origin: Origin,
     start: Arc<Solution>,
     directions: HashMap<Basis, Arc<Vec<f32>>>,
     solutions: HashMap<&'static str, Arc<Solution>>,
 }
 
 /// The objective that a model and data name describe.
-fn objective(model: &str, data: &str, compute: &Compute) -> Result<Arc<Objective>> {
-    let data = Arc::new(Dataset::open(data)?);
+fn objective(model: &str, data: &str, compute: &Compute, progress: Progress) -> Result<Arc<Objective>> {
+    let data = Arc::new(Dataset::open_with(data, progress)?);
     let graph = Arc::new(zoo::build(model, data.shape, data.classes.len())?);
     Ok(Arc::new(Objective::new(
         graph,
@@ -40,54 +51,162 @@ fn objective(model: &str, data: &str, compute: &Compute) -> Result<Arc<Objective
 
 impl Session {
     /// Starts a new run.
-    pub fn train(request: &TrainRequest, compute: &Compute) -> Result<(Self, Trainer)> {
+    pub fn train(request: &TrainRequest, compute: &Compute, progress: Progress) -> Result<(Self, Trainer)> {
         request.options.check()?;
-        let objective = objective(&request.model, &request.data, compute)?;
+        let objective = objective(&request.model, &request.data, compute, progress)?;
         let path = match &request.folder {
             Some(folder) => folder.clone(),
             None => fresh_folder(&request.runs, &request.model, request.options.seed),
         };
         let trainer = Trainer::start(objective.clone(), &request.options, &path)?;
-        Ok((Self::new(objective, trainer.folder().clone())?, trainer))
+        Ok((Self::of_run(objective, trainer.folder().clone())?, trainer))
     }
 
     /// Opens a run folder.
-    pub fn open(path: &Path, compute: &Compute) -> Result<Self> {
+    pub fn open(path: &Path, compute: &Compute, progress: Progress) -> Result<Self> {
         let folder = RunFolder::open(path)?;
         let RunRecord { model, data, .. } = folder.record();
-        let objective = objective(model, data, compute)?;
-        Self::new(objective, folder)
+        let objective = objective(model, data, compute, progress)?;
+        Self::of_run(objective, folder)
     }
 
-    fn new(objective: Arc<Objective>, folder: RunFolder) -> Result<Self> {
+    /// Opens solutions of a checkpoint file.
+    pub fn open_checkpoint(request: &CheckpointRequest, compute: &Compute, progress: Progress) -> Result<Self> {
+        let file = CheckpointFile::open(&request.path)?;
+        let key = |key: &str| (!key.is_empty()).then(|| key.to_owned());
+        let state = file.state_dict(key(&request.first).as_deref())?;
+        let data = Arc::new(Dataset::open_with(&request.data, progress)?);
+        let model = match &request.model {
+            Some(model) => model.clone(),
+            None => state.only_fit(data.shape)?,
+        };
+        let graph = Arc::new(zoo::build(&model, data.shape, data.classes.len())?);
+        let mut solutions = HashMap::from([("swa", Arc::new(state.solution(&graph)?))]);
+        let mut notes = state.notes();
+        if let Some(second) = &request.second {
+            let state = file.state_dict(key(second).as_deref())?;
+            solutions.insert("sgd", Arc::new(state.solution(&graph)?));
+            notes.extend(state.notes());
+            notes.dedup();
+        }
+        let record = RunRecord {
+            status: RunStatus::Finished,
+            ..RunRecord::new(&model, &data.name, compute.name(), TrainingOptions::default())
+        };
+        Ok(Self {
+            start: solutions["swa"].clone(),
+            objective: Arc::new(Objective::new(graph, data, compute.clone(), EVALUATION_BATCH)?),
+            memory: Memory::default(),
+            directions: HashMap::new(),
+            solutions,
+            origin: Origin::Checkpoint {
+                request: request.clone(),
+                record: Box::new(record),
+                notes,
+            },
+        })
+    }
+
+    /// The same on another device.
+    pub fn reopen(&self, compute: &Compute, progress: Progress) -> Result<Self> {
+        match &self.origin {
+            Origin::Run(folder) => Self::open(folder.path(), compute, progress),
+            Origin::Checkpoint { request, .. } => Self::open_checkpoint(request, compute, progress),
+        }
+    }
+
+    fn of_run(objective: Arc<Objective>, folder: RunFolder) -> Result<Self> {
         Ok(Self {
             start: Arc::new(folder.snapshot(objective.graph(), 0)?),
             memory: Memory::default(),
             directions: HashMap::new(),
             solutions: HashMap::new(),
             objective,
-            folder,
+            origin: Origin::Run(folder),
         })
+    }
+
+    /// The run folder, where it is a run.
+    pub fn folder(&self) -> Option<&RunFolder> {
+        match &self.origin {
+            Origin::Run(folder) => Some(folder),
+            Origin::Checkpoint { .. } => None,
+        }
+    }
+
+    /// Takes the run folder's newer state.
+    pub fn update_folder(&mut self, folder: &RunFolder) {
+        self.origin = Origin::Run(folder.clone());
+    }
+
+    /// The run folder or the checkpoint file.
+    pub fn path(&self) -> &Path {
+        match &self.origin {
+            Origin::Run(folder) => folder.path(),
+            Origin::Checkpoint { request, .. } => &request.path,
+        }
+    }
+
+    /// Seed of the run, where it is one.
+    pub fn seed(&self) -> Option<u64> {
+        self.folder().map(|folder| folder.record().options.seed)
+    }
+
+    /// Names of the two solutions: SWA and SGD, or the entries of the checkpoint.
+    pub fn names(&self) -> [String; 2] {
+        let (first, second) = match &self.origin {
+            Origin::Run(_) => ("", None),
+            Origin::Checkpoint { request, .. } => (request.first.as_str(), request.second.as_deref()),
+        };
+        match (first, second) {
+            // In the papers' layout the SGD iterate lies beside its average.
+            ("", None) if self.folder().is_none() => ["checkpoint".to_owned(), String::new()],
+            ("", None) | ("swa_state_dict", Some("state_dict")) => ["SWA".to_owned(), "SGD".to_owned()],
+            (first, second) => [first.to_owned(), second.unwrap_or_default().to_owned()],
+        }
     }
 
     /// What the window is told.
     pub fn summary(&self, session: u64) -> Result<RunSummary> {
         let graph = self.objective.graph();
-        let metrics = self.folder.metrics()?;
-        Ok(RunSummary {
-            session,
-            path: self.folder.path().to_owned(),
-            record: self.folder.record().clone(),
-            snapshots: self.folder.snapshots().min(metrics.len() + 1),
-            metrics,
-            swa: self.folder.solution_path("swa").exists(),
-            sgd: self.folder.solution_path("sgd").exists(),
-            parameters: graph.parameter_count(),
-            batch_norm_parameters: graph.batch_norm_parameter_count(),
+        let (parameters, batch_norm_parameters) = (graph.parameter_count(), graph.batch_norm_parameter_count());
+        let names = self.names();
+        Ok(match &self.origin {
+            Origin::Run(folder) => {
+                let metrics = folder.metrics()?;
+                RunSummary {
+                    session,
+                    path: folder.path().to_owned(),
+                    checkpoint: false,
+                    names,
+                    notes: Vec::new(),
+                    record: folder.record().clone(),
+                    snapshots: folder.snapshots().min(metrics.len() + 1),
+                    metrics,
+                    swa: folder.solution_path("swa").exists(),
+                    sgd: folder.solution_path("sgd").exists(),
+                    parameters,
+                    batch_norm_parameters,
+                }
+            }
+            Origin::Checkpoint { request, record, notes } => RunSummary {
+                session,
+                path: request.path.clone(),
+                checkpoint: true,
+                names,
+                notes: notes.clone(),
+                record: (**record).clone(),
+                snapshots: 0,
+                metrics: Vec::new(),
+                swa: true,
+                sgd: request.second.is_some(),
+                parameters,
+                batch_norm_parameters,
+            },
         })
     }
 
-    /// The initial weights.
+    /// The initial weights; of a checkpoint, the solution opened first.
     pub fn start(&self) -> &[f32] {
         &self.start.parameters
     }
@@ -116,13 +235,21 @@ impl Session {
         if let Some(known) = self.solutions.get(name) {
             return Ok(known.clone());
         }
-        if !self.folder.solution_path(name).exists() {
-            return Err(Error::Request(format!(
-                "this run has no {} yet: it is written when averaging is done",
-                name.to_uppercase()
-            )));
-        }
-        let solution = Arc::new(self.folder.solution(self.objective.graph(), name)?);
+        let folder = match &self.origin {
+            Origin::Run(folder) if folder.solution_path(name).exists() => folder,
+            Origin::Run(_) => {
+                return Err(Error::Request(format!(
+                    "this run has no {} yet: it is written when averaging is done",
+                    name.to_uppercase()
+                )));
+            }
+            Origin::Checkpoint { .. } => {
+                return Err(Error::Request(
+                    "this checkpoint was opened with one solution; open it again with two".to_owned(),
+                ));
+            }
+        };
+        let solution = Arc::new(folder.solution(self.objective.graph(), name)?);
         self.solutions.insert(name, solution.clone());
         Ok(solution)
     }
@@ -144,13 +271,23 @@ impl Session {
                 Arc::new(trainer.current()),
                 format!("training, epoch {:.3}", trainer.epochs_done()),
             ),
+            (Anchor::Current | Anchor::Epoch(_), None) if self.folder().is_none() => {
+                let [name, _] = self.names();
+                (self.named("swa")?, name)
+            }
             (Anchor::Current, None) => {
-                let last = self.folder.snapshots().saturating_sub(1);
+                let last = self.folder().map_or(0, RunFolder::snapshots).saturating_sub(1);
                 (self.epoch(last)?, format!("epoch {last}"))
             }
             (Anchor::Epoch(epoch), _) => (self.epoch(epoch)?, format!("epoch {epoch}")),
-            (Anchor::Swa, _) => (self.named("swa")?, "SWA".to_owned()),
-            (Anchor::Sgd, _) => (self.named("sgd")?, "SGD".to_owned()),
+            (Anchor::Swa, _) => {
+                let [name, _] = self.names();
+                (self.named("swa")?, name)
+            }
+            (Anchor::Sgd, _) => {
+                let [_, name] = self.names();
+                (self.named("sgd")?, name)
+            }
         };
         for step in walk {
             let direction = self.turned(step.turn)?;
@@ -161,7 +298,12 @@ impl Session {
     }
 
     fn epoch(&self, epoch: usize) -> Result<Arc<Solution>> {
-        Ok(Arc::new(self.folder.snapshot(self.objective.graph(), epoch)?))
+        match self.folder() {
+            Some(folder) => Ok(Arc::new(folder.snapshot(self.objective.graph(), epoch)?)),
+            None => Err(Error::Request(
+                "a checkpoint has no trajectory; open a run folder to scrub through one".to_owned(),
+            )),
+        }
     }
 
     /// The lines of a view through `origin`, each with its name.
@@ -181,7 +323,7 @@ impl Session {
             ],
             View::Interpolation => {
                 let (from, to) = (self.named("swa")?, self.named("sgd")?);
-                vec![(Line::Segment { from, to }, "SWA → SGD".to_owned())]
+                vec![(Line::Segment { from, to }, self.names().join(" → "))]
             }
         })
     }

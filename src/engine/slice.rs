@@ -50,19 +50,18 @@ impl SliceJob {
         let (origin, name) = session.point(request.anchor, &request.walk, trainer)?;
         let lines = session.lines(request.view, &origin)?;
         let objective = session.objective.clone();
-        let record = session.folder.record();
-        let seed = record.options.seed;
+        let [first_solution, _] = session.names();
         let lines: Vec<_> = lines
             .into_iter()
             .map(|(line, label)| {
                 let from = if matches!(request.view, View::Interpolation) {
-                    "SWA"
+                    &first_solution
                 } else {
                     &name
                 };
                 let provenance = Provenance {
-                    run: Some(session.folder.path().display().to_string()),
-                    ..Provenance::new(&objective, from, &label, request.policy, usize::MAX, Some(seed))
+                    run: Some(session.path().display().to_string()),
+                    ..Provenance::new(&objective, from, &label, request.policy, usize::MAX, session.seed())
                 };
                 (line, provenance, label)
             })

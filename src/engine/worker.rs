@@ -2,16 +2,19 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::inbox::Inbox;
-use super::request::{Anchor, Request, SliceRequest, TrainingStatus, Update};
+use super::request::{Anchor, Inspection, Request, SaveRequest, SliceRequest, TrainingStatus, Update, View};
 use super::session::Session;
 use super::slice::SliceJob;
 use super::{Slots, Waker};
+use crate::checkpoint::{CheckpointFile, NamedTensors, Reference};
+use crate::data::Progress;
 use crate::error::{Error, Result};
-use crate::objective::Compute;
+use crate::objective::{BatchNormPolicy, Compute, Solution};
 use crate::training::{Event, RunStatus, Trainer};
 
 /// Training batches between two looks at a slice of weights that move.
@@ -120,15 +123,30 @@ impl Worker {
     fn handle(&mut self, request: Request) -> Result<()> {
         match request {
             Request::Train(request) => {
-                let (session, trainer) = Session::train(&request, &self.compute)?;
+                let (session, trainer) = self.read(|compute, progress| Session::train(&request, compute, progress))?;
                 self.enter(session)?;
                 self.begin(trainer);
             }
-            Request::Open(path) => self.enter(Session::open(&path, &self.compute)?)?,
+            Request::Open(reference) => {
+                let is_run = reference.path.is_dir() || reference.path.ends_with("run.json");
+                if is_run || (!reference.path.exists() && reference.key.is_none()) {
+                    let session = self.read(|compute, progress| Session::open(&reference.path, compute, progress))?;
+                    self.enter(session)?;
+                } else {
+                    self.tell(Update::Inspected(Box::new(inspect(reference)?)));
+                }
+            }
+            Request::OpenCheckpoint(request) => {
+                let session = self.read(|compute, progress| Session::open_checkpoint(&request, compute, progress))?;
+                self.enter(session)?;
+            }
+            Request::Save(request) => self.save(&request)?,
             Request::Device(choice) => {
                 let compute = Compute::open(choice)?;
-                let path = self.session.as_ref().map(|s| s.folder.path().to_owned());
-                let session = path.map(|path| Session::open(&path, &compute)).transpose()?;
+                let session = match &self.session {
+                    Some(session) => Some(self.read(|_, progress| session.reopen(&compute, progress))?),
+                    None => None,
+                };
                 self.tell(Update::Device(compute.name().to_owned()));
                 self.compute = compute;
                 if let Some(session) = session {
@@ -138,8 +156,9 @@ impl Worker {
             Request::Continue => {
                 if self.training.is_none()
                     && let Some(session) = &self.session
+                    && let Some(folder) = session.folder()
                 {
-                    let trainer = Trainer::resume(session.objective.clone(), session.folder.clone())?;
+                    let trainer = Trainer::resume(session.objective.clone(), folder.clone())?;
                     self.begin(trainer);
                 }
             }
@@ -157,6 +176,58 @@ impl Worker {
             }
             Request::Slice(_) | Request::Quit => {}
         }
+        Ok(())
+    }
+
+    /// Reads data, or passes over them, showing how far it is; Escape stops it.
+    fn read<T>(&self, work: impl FnOnce(&Compute, Progress) -> Result<T>) -> Result<T> {
+        let (slots, wake) = (&self.slots, &self.wake);
+        slots.stop_reading.store(false, Ordering::Relaxed);
+        let result = work(&self.compute, &mut |done| {
+            slots.reading.set(Some(done));
+            wake();
+            !slots.stop_reading.load(Ordering::Relaxed)
+        });
+        slots.reading.set(None);
+        result
+    }
+
+    /// Writes the marked point of a slice. Under `recompute` its statistics are found first; under the other policies it
+    /// keeps those of the point it started from.
+    fn save(&mut self, request: &SaveRequest) -> Result<()> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        let trainer = self.training.as_ref().map(|training| &training.trainer);
+        let slice = &request.slice;
+        let (origin, name) = session.point(slice.anchor, &slice.walk, trainer)?;
+        let lines = session.lines(slice.view, &origin)?;
+        let Some((line, label)) = lines.first() else {
+            return Ok(());
+        };
+        let mut solution = Solution {
+            parameters: line.point(request.position),
+            statistics: line.origin().statistics.clone(),
+        };
+        let (objective, path, seed) = (
+            session.objective.clone(),
+            session.path().display().to_string(),
+            session.seed(),
+        );
+        if slice.policy == BatchNormPolicy::Recompute {
+            let parameters = &solution.parameters;
+            solution.statistics = self.read(|_, progress| objective.recompute_statistics_with(parameters, progress))?;
+        }
+        let what = match slice.view {
+            View::Interpolation => format!("{label} at t = {}", request.position),
+            _ => format!("{name} {:+} along {label}", request.position),
+        };
+        let provenance = serde_json::json!({
+            "what": what, "model": objective.graph().name, "data": objective.data().name,
+            "source": path, "statistics": slice.policy.name(), "seed": seed, "device": objective.compute().name(), "version": env!("CARGO_PKG_VERSION"),
+        });
+        NamedTensors::of_solution(objective.graph(), &solution).write(&request.path, &provenance.to_string())?;
+        self.tell(Update::Exported(request.path.clone()));
         Ok(())
     }
 
@@ -191,7 +262,7 @@ impl Worker {
     fn end_training(&mut self, status: RunStatus) {
         if let Some(training) = self.training.take() {
             if let Some(session) = &mut self.session {
-                session.folder = training.trainer.folder().clone();
+                session.update_folder(training.trainer.folder());
             }
             self.slots.training.set(None);
             self.tell(Update::TrainingEnded(status));
@@ -292,20 +363,20 @@ impl Worker {
             Ok(Event::Evaluating) => {}
             Ok(Event::Epoch(row)) => {
                 if let Some(session) = &mut self.session {
-                    session.folder = training.trainer.folder().clone();
+                    session.update_folder(training.trainer.folder());
                 }
                 self.tell(Update::Epoch(row));
                 self.show_training();
             }
             Ok(Event::Solution(name, measured)) => {
                 if let Some(session) = &mut self.session {
-                    session.folder = training.trainer.folder().clone();
+                    session.update_folder(training.trainer.folder());
                 }
                 self.tell(Update::Solution(name, measured));
             }
             Ok(Event::Finished) => {
                 if let Some(session) = &mut self.session {
-                    session.folder = training.trainer.folder().clone();
+                    session.update_folder(training.trainer.folder());
                 }
                 self.training = None;
                 self.slots.training.set(None);
@@ -347,4 +418,23 @@ impl Worker {
         self.slots.training.set(status);
         (self.wake)();
     }
+}
+
+/// Looks into a checkpoint file.
+fn inspect(reference: Reference) -> Result<Inspection> {
+    let file = CheckpointFile::open(&reference.path)?;
+    let own = |key: &str| Some(file.provenance()?.get(key)?.as_str()?.to_owned());
+    let listings = file.listings(None)?;
+    if listings.is_empty() {
+        // The error says what a state dict is.
+        file.state_dict(None)?;
+    }
+    Ok(Inspection {
+        format: file.format(),
+        values: file.others().to_vec(),
+        data: own("data"),
+        model: own("model"),
+        listings,
+        reference,
+    })
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::files::whole_file;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::files::whole_file;
 use crate::landscape::direction::{self, DirectionKind};
 use crate::landscape::line::{Line, positions};
 use crate::landscape::sweep::{Sweep, SweepRequest};

@@ -8,8 +8,8 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
-use crate::files::whole_file;
 use crate::error::{Error, Result};
+use crate::files::whole_file;
 
 /// Pixels of a figure: wide enough for two columns in print and for a slide.
 pub const SIZE: (u32, u32) = (1600, 1000);

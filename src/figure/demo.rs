@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::chart::Scale;
 use super::{pictures, table};
-use crate::files::whole_file;
 use crate::data::Part;
 use crate::error::Result;
 use crate::experiment::demo::Findings;
+use crate::files::whole_file;
 use crate::landscape::LineRecord;
 
 /// Writes training curve, slices and interpolation, each as PNG, SVG and CSV, and a summary with the numbers.

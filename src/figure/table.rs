@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{Chart, pictures};
-use crate::files::whole_file;
 use crate::error::{Error, Result};
+use crate::files::whole_file;
 use crate::landscape::LineRecord;
 use crate::training::run::metrics_csv;
 use crate::training::{EpochMetrics, RunRecord};

@@ -117,13 +117,13 @@ impl SafetensorsFile {
         self.metadata.get(key).map(String::as_str)
     }
 
-    /// The bytes of a tensor, little-endian, into `buffer`, which has their number.
+    /// Bytes of a tensor from its `start`th on, little-endian, as many as `buffer` has room for.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read.
-    pub fn read_into(&self, tensor: &Described, buffer: &mut [u8]) -> Result<()> {
+    /// [`Error::File`] when they cannot be read.
+    pub fn read_part(&self, tensor: &Described, start: usize, buffer: &mut [u8]) -> Result<()> {
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.seek(SeekFrom::Start(tensor.offset))
+        file.seek(SeekFrom::Start(tensor.offset + start as u64))
             .and_then(|_| file.read_exact(buffer))
             .map_err(|error| Error::file(&self.path, "read this file", &error))
     }
@@ -134,7 +134,7 @@ impl SafetensorsFile {
     /// [`Error::File`] when it cannot be read.
     pub fn read(&self, tensor: &Described) -> Result<Vec<u8>> {
         let mut bytes = vec![0; tensor.bytes];
-        self.read_into(tensor, &mut bytes)?;
+        self.read_part(tensor, 0, &mut bytes)?;
         Ok(bytes)
     }
 }

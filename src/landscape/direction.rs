@@ -119,9 +119,8 @@ pub fn interpolation_and_random(graph: &Graph, from: &[f32], to: &[f32], seed: u
 /// When they are the same.
 pub fn between(from: &[f32], to: &[f32]) -> Result<Vec<f32>> {
     let difference = to.iter().zip(from).map(|(b, a)| b - a).collect();
-    normalised(difference).ok_or_else(|| {
-        Error::Request("the two solutions are the same point: there is no way between them".to_owned())
-    })
+    normalised(difference)
+        .ok_or_else(|| Error::Request("the two solutions are the same point: there is no way between them".to_owned()))
 }
 
 /// One of the two axes of the direction pad.

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{BatchNormPolicy, Objective, RunningStatistics, read, unbiased};
-use crate::data::Part;
+use crate::data::{Part, Progress};
 use crate::error::{Error, Result};
 use crate::network::forward::{self, Images, Leaves, Normaliser};
 
@@ -183,9 +183,13 @@ impl Evaluation {
     }
 
     /// Does the statistics pass alone and gives `[K, s]` flat.
-    pub(super) fn finish_statistics(&mut self, objective: &Objective) -> Result<Vec<f32>> {
+    pub(super) fn finish_statistics(&mut self, objective: &Objective, progress: Progress) -> Result<Vec<f32>> {
+        let total = self.statistics_batches.len().max(1) as f64;
         while let Some(range) = self.statistics_batches.front().cloned() {
             self.statistics_step(objective, range)?;
+            if !progress(1.0 - self.statistics_batches.len() as f64 / total) {
+                return Err(Error::Cancelled);
+            }
         }
         Ok(self.running.values())
     }

@@ -15,7 +15,7 @@ pub use device::{Compute, DeviceChoice};
 pub use evaluation::{Evaluation, Measurement, Quality};
 pub use policy::{BatchNormPolicy, RunningStatistics};
 
-use crate::data::{Dataset, Part};
+use crate::data::{Dataset, Part, Progress};
 use crate::error::{Error, Result};
 use crate::network::Graph;
 use crate::network::forward::{self, BatchStatistics, Images, Leaves, Normaliser};
@@ -141,6 +141,14 @@ impl Objective {
     /// # Errors
     /// [`Error::Device`] when the device fails.
     pub fn recompute_statistics(&self, parameters: &[f32]) -> Result<Vec<f32>> {
+        self.recompute_statistics_with(parameters, &mut |_| true)
+    }
+
+    /// The same, telling the share done after every batch; told to stop, it does.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails, [`Error::Cancelled`].
+    pub fn recompute_statistics_with(&self, parameters: &[f32], progress: Progress) -> Result<Vec<f32>> {
         let mut evaluation = Evaluation::new(
             self,
             parameters,
@@ -148,7 +156,7 @@ impl Objective {
             BatchNormPolicy::Recompute,
             usize::MAX,
         )?;
-        evaluation.finish_statistics(self)
+        evaluation.finish_statistics(self, progress)
     }
 
     /// Mean loss over a split and its gradient `[d]`. Under `running` and `recompute` the statistics are constants;

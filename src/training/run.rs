@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::options::TrainingOptions;
 use crate::checkpoint::{CheckpointFile, NamedTensors, Values};
-use crate::files::whole_file;
 use crate::error::{Error, Result};
+use crate::files::whole_file;
 use crate::network::Graph;
 use crate::objective::{Measurement, Solution};
 

@@ -20,11 +20,9 @@ pub fn json(name: &str) -> serde_json::Value {
 
 /// The hash's 64 bits for the first `count` indices.
 pub fn hashed_bits(name: &str, seed: u64, count: usize) -> impl Iterator<Item = u64> + use<> {
-    let fnv = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-        });
+    let fnv = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
     (1..=count as u64).map(move |i| {
         let mut z = fnv
             .wrapping_add(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))

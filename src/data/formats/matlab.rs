@@ -48,10 +48,13 @@ pub(super) fn read_array(path: &Path, name: &str, meter: &mut Meter) -> Result<A
         // A file of very many arrays is none of ours; do not collect their names for ever.
         others.truncate(20);
     }
-    let there = others.join("`, `");
+    let there = match others.as_slice() {
+        [] => "it is empty".to_owned(),
+        _ => format!("there are `{}`", others.join("`, `")),
+    };
     Err(Error::file_reason(
         path,
-        format!("it has no variable `{name}`; there are `{there}`"),
+        format!("it has no variable `{name}`; {there}"),
     ))
 }
 

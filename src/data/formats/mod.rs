@@ -15,14 +15,14 @@ mod tensor_values;
 pub(super) mod tensors;
 
 use std::fmt::Display;
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::data::Pixels;
+use crate::data::{Pixels, Progress};
 use crate::error::{Error, Result};
+use crate::files::whole_file::open;
 use crate::network::graph::Shape;
 
 /// One split, as read.
@@ -46,9 +46,6 @@ pub struct Raw {
     /// Test images.
     pub test: RawSplit,
 }
-
-/// Told the share that is done, from 0 to 1; answers false to cancel.
-pub type Progress<'a> = &'a mut dyn FnMut(f64) -> bool;
 
 /// Most bytes of memory for the images of a split.
 const MOST_BYTES: u64 = 8 << 30;
@@ -106,18 +103,6 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
         }
         _ => Error::file(path, "read this file", error),
     }
-}
-
-/// Opens a file and says how many bytes it has.
-fn open(path: &Path) -> Result<(File, u64)> {
-    let failed = |error| Error::file(path, "read this file", &error);
-    // Asked before it is opened: opening a pipe would wait for somebody to write into it.
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(Error::file_reason(path, "this is not a file"));
-    }
-    let file = File::open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    Ok((file, length))
 }
 
 /// The product of `factors`, the bytes of a split, if memory may be taken for it.

@@ -1,31 +1,33 @@
 //! The tensors of a data set in a safetensors file, read one by one straight into their place.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use safetensors::Dtype;
 
 use super::tensors::ENTRIES;
 use super::{CHUNK, MOST_SIDE, Meter, RawSplit};
 use crate::data::Pixels;
 use crate::error::{Error, Result};
+use crate::files::safetensors_file::{Described, SafetensorsFile};
 use crate::network::graph::Shape;
 
 /// A tensor of the header.
 pub(super) struct Entry<'a> {
     name: &'static str,
     /// Its type, its shape and its place.
-    pub(super) info: &'a TensorInfo,
+    pub(super) info: &'a Described,
 }
 
 impl<'a> Entry<'a> {
     /// The tensor called `name`, or an error with what is there instead.
-    pub(super) fn find(metadata: &'a Metadata, name: &'static str, path: &Path) -> Result<Self> {
-        let info = metadata.info(name).ok_or_else(|| {
-            let mut there = metadata.offset_keys();
-            there.truncate(20);
-            let there: Vec<String> = there.iter().map(|name| super::shortened(name)).collect();
+    pub(super) fn find(file: &'a SafetensorsFile, name: &'static str, path: &Path) -> Result<Self> {
+        let info = file.tensors().get(name).ok_or_else(|| {
+            let there: Vec<String> = file
+                .tensors()
+                .keys()
+                .take(20)
+                .map(|name| super::shortened(name))
+                .collect();
             let reason = format!(
                 "it has no tensor `{name}`; a data set has {}; there are {}",
                 ENTRIES.join(", "),
@@ -70,17 +72,16 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The file, where its tensors begin, and how many classes there may be.
+/// The file, and how many classes there may be.
 pub(super) struct Values<'a> {
-    pub(super) file: File,
-    pub(super) start: u64,
+    pub(super) file: &'a SafetensorsFile,
     pub(super) path: &'a Path,
     pub(super) most: usize,
 }
 
 impl Values<'_> {
     /// The images and labels of a split.
-    pub(super) fn split(&mut self, images: &Entry, labels: &Entry, shape: Shape, mut meter: Meter) -> Result<RawSplit> {
+    pub(super) fn split(&self, images: &Entry, labels: &Entry, shape: Shape, mut meter: Meter) -> Result<RawSplit> {
         let count = images.info.shape.first().copied().unwrap_or_default();
         if *labels.info.shape != [count] {
             let reason = format!(
@@ -94,43 +95,49 @@ impl Values<'_> {
         let [channels, height, width] = shape;
         let values = super::split_bytes(self.path, &[count, channels, height, width])?;
         let images = match images.info.dtype {
-            Dtype::U8 => {
-                self.seek(images)?;
-                Pixels::Bytes(super::read_exact_len(&mut self.file, values, self.path, &mut meter)?)
-            }
+            Dtype::U8 => Pixels::Bytes(self.bytes(images, values, &mut meter)?),
             _ => Pixels::Floats(self.floats(images, values, &mut meter)?),
         };
         Ok(RawSplit { images, labels })
     }
 
-    fn seek(&mut self, entry: &Entry) -> Result<()> {
-        let at = self.start.saturating_add(entry.info.data_offsets.0 as u64);
-        let moved = self.file.seek(SeekFrom::Start(at));
-        moved.map(drop).map_err(|error| super::failed(self.path, &error))
-    }
-
-    /// Bytes of the next `count` numbers of `width` bytes, piece by piece.
-    fn pieces(&mut self, count: usize, width: usize, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let mut left = super::split_bytes(self.path, &[count, width])?;
-        let mut piece = vec![0; CHUNK.min(left)];
-        while left > 0 {
-            piece.truncate(left);
-            self.file
-                .read_exact(&mut piece)
-                .map_err(|error| super::failed(self.path, &error))?;
+    /// The bytes of a tensor of `count` numbers of `width` bytes, piece by piece.
+    fn pieces(
+        &self,
+        entry: &Entry,
+        count: usize,
+        width: usize,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let total = super::split_bytes(self.path, &[count, width])?;
+        let mut piece = vec![0; CHUNK.min(total)];
+        let mut start = 0;
+        while start < total {
+            piece.truncate(total - start);
+            self.file.read_part(entry.info, start, &mut piece)?;
             each(&piece)?;
-            left -= piece.len();
+            start += piece.len();
         }
         Ok(())
     }
 
-    fn floats(&mut self, entry: &Entry, count: usize, meter: &mut Meter) -> Result<Vec<f32>> {
-        self.seek(entry)?;
+    fn bytes(&self, entry: &Entry, count: usize, meter: &mut Meter) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        super::reserve(self.path, &mut bytes, count)?;
+        self.pieces(entry, count, 1, |piece| {
+            meter.report(bytes.len(), count)?;
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    fn floats(&self, entry: &Entry, count: usize, meter: &mut Meter) -> Result<Vec<f32>> {
         let mut values: Vec<f32> = Vec::new();
         let path = self.path;
         super::split_bytes(path, &[count, size_of::<f32>()])?;
         super::reserve(path, &mut values, count)?;
-        self.pieces(count, size_of::<f32>(), |piece| {
+        self.pieces(entry, count, size_of::<f32>(), |piece| {
             meter.report(values.len(), count)?;
             let first = values.len();
             values.extend(piece.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)));
@@ -146,7 +153,7 @@ impl Values<'_> {
         Ok(values)
     }
 
-    fn labels(&mut self, entry: &Entry, count: usize) -> Result<Vec<u32>> {
+    fn labels(&self, entry: &Entry, count: usize) -> Result<Vec<u32>> {
         let (kind, path, most) = (entry.info.dtype, self.path, self.most);
         let is_signed = matches!(kind, Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64);
         if !is_signed && !matches!(kind, Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::U64) {
@@ -154,10 +161,9 @@ impl Values<'_> {
             return Err(Error::file_reason(path, reason));
         }
         let width = kind.bitsize() / 8;
-        self.seek(entry)?;
         let mut labels: Vec<u32> = Vec::new();
         super::reserve(path, &mut labels, count)?;
-        self.pieces(count, width, |piece| {
+        self.pieces(entry, count, width, |piece| {
             for bytes in piece.chunks_exact(width) {
                 let label = bytes
                     .iter()

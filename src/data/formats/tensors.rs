@@ -1,18 +1,12 @@
 //! A data set in a safetensors file: `train_images`, `train_labels`, `test_images` and `test_labels`.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
-
-use safetensors::tensor::Metadata;
 
 use super::tensor_values::{Entry, Values};
 use super::{MOST_CLASSES, Meter, Progress, Raw};
 use crate::error::{Error, Result};
+use crate::files::safetensors_file::SafetensorsFile;
 
-/// Longest header.
-const MOST_HEADER: u64 = 100_000_000;
-const LENGTH: u64 = 8;
 /// The tensors of a data set.
 pub(super) const ENTRIES: [&str; 4] = ["train_images", "train_labels", "test_images", "test_labels"];
 
@@ -23,10 +17,9 @@ pub(super) const ENTRIES: [&str; 4] = ["train_images", "train_labels", "test_ima
 /// [`Error::File`] with the tensor and what is wrong with it; [`Error::Cancelled`].
 pub(in crate::data) fn read(path: &Path, progress: Progress) -> Result<Raw> {
     let refuse = |reason: String| Err(Error::file_reason(path, reason));
-    let (mut file, length) = super::open(path)?;
-    let (metadata, start) = header(&mut file, length, path)?;
+    let file = SafetensorsFile::open(path)?;
     let mut meter = Meter::new(progress);
-    let [train_images, train_labels, test_images, test_labels] = ENTRIES.map(|name| Entry::find(&metadata, name, path));
+    let [train_images, train_labels, test_images, test_labels] = ENTRIES.map(|name| Entry::find(&file, name, path));
     let (train_images, train_labels) = (train_images?, train_labels?);
     let (test_images, test_labels) = (test_images?, test_labels?);
     let (shape, test_shape) = (train_images.shape(path)?, test_images.shape(path)?);
@@ -36,11 +29,10 @@ pub(in crate::data) fn read(path: &Path, progress: Progress) -> Result<Raw> {
             train_images.info.dtype, test_images.info.dtype
         ));
     }
-    let named = class_names(&metadata, path)?;
+    let named = class_names(&file, path)?;
     let most = named.as_ref().map_or(MOST_CLASSES, Vec::len);
-    let mut values = Values {
-        file,
-        start,
+    let values = Values {
+        file: &file,
         path,
         most,
     };
@@ -61,12 +53,8 @@ pub(in crate::data) fn read(path: &Path, progress: Progress) -> Result<Raw> {
 }
 
 /// The names under `classes` in the metadata.
-fn class_names(metadata: &Metadata, path: &Path) -> Result<Option<Vec<String>>> {
-    let named = metadata
-        .metadata()
-        .as_ref()
-        .and_then(|metadata| metadata.get("classes"));
-    let Some(list) = named else {
+fn class_names(file: &SafetensorsFile, path: &Path) -> Result<Option<Vec<String>>> {
+    let Some(list) = file.metadata("classes") else {
         return Ok(None);
     };
     let names: Option<Vec<String>> = serde_json::from_str(list).ok();
@@ -77,36 +65,6 @@ fn class_names(metadata: &Metadata, path: &Path) -> Result<Option<Vec<String>>> 
             Error::file_reason(path, reason)
         })?;
     Ok(Some(names))
-}
-
-/// The header, and where the tensors begin.
-fn header(file: &mut File, length: u64, path: &Path) -> Result<(Metadata, u64)> {
-    let damaged = |reason: &str| {
-        Error::file_reason(
-            path,
-            format!("{reason}; this is not a safetensors file, or a damaged one"),
-        )
-    };
-    let mut bytes = [0; LENGTH as usize];
-    file.read_exact(&mut bytes)
-        .map_err(|error| super::failed(path, &error))?;
-    let size = u64::from_le_bytes(bytes);
-    if size > MOST_HEADER || size > length.saturating_sub(LENGTH) {
-        return Err(damaged(&format!("its header would have {size} bytes")));
-    }
-    let header = super::read_exact_len(file, size as usize, path, &mut Meter::new(&mut |_| true))?;
-    // Only the header is in memory, so it is parsed by itself; this also checks offsets and shapes.
-    let metadata: Metadata =
-        serde_json::from_slice(&header).map_err(|error| damaged(&format!("its header cannot be read ({error})")))?;
-    let start = LENGTH + size;
-    if start.checked_add(metadata.data_len() as u64) != Some(length) {
-        let declared = metadata.data_len();
-        let there = length - start;
-        return Err(damaged(&format!(
-            "its header declares {declared} bytes of tensors, but there are {there}"
-        )));
-    }
-    Ok((metadata, start))
 }
 
 #[cfg(test)]
@@ -173,8 +131,8 @@ mod tests {
             )
             .contains("integers")
         );
-        assert!(reason(&header(""), &DATA[..10]).contains("declares 11 bytes of tensors, but there are 10"));
-        assert!(reason(&header("").replace("[0,4]", "[0,5]"), &DATA).contains("header cannot be read"));
+        assert!(reason(&header(""), &DATA[..10]).contains("not a whole safetensors file"));
+        assert!(reason(&header("").replace("[0,4]", "[0,5]"), &DATA).contains("not a whole safetensors file"));
     }
 
     #[test]

@@ -61,7 +61,12 @@ pub(super) fn build(name: &Name, size: &str, input: Shape, classes: usize) -> Re
             Some(("growth", value)) => growth = name.number("growth", value, 1..=WIDEST_GROWTH)?,
             Some(("final", "norm_final")) => last_norm = "norm_final",
             Some(("final", "norm5")) => last_norm = "norm5",
-            _ => return Err(name.unknown(option, "there are growth=N and final=norm_final|norm5 (the last norm's name)")),
+            _ => {
+                return Err(name.unknown(
+                    option,
+                    "there are growth=N and final=norm_final|norm5 (the last norm's name)",
+                ));
+            }
         }
     }
     let mut dense = Dense {

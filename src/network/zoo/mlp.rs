@@ -27,22 +27,28 @@ pub(super) fn build(name: &Name, input: Shape, classes: usize) -> Result<Graph> 
     if widths.len() > DEEPEST {
         return Err(wrong());
     }
-    Ok(assemble(name, &widths, |index| format!("fc{}", index + 1), input, classes))
+    Ok(assemble(
+        name,
+        &widths,
+        |index| format!("fc{}", index + 1),
+        input,
+        classes,
+    ))
 }
 
 /// The perceptron of *Dynamical stability*: 898,510 parameters on 28×28 images in ten classes.
 pub(super) fn build_fnn(name: &Name, input: Shape, classes: usize) -> Result<Graph> {
     name.no_options()?;
-    Ok(assemble(name, &[500; 3], |index| format!("net.{}", 2 * index), input, classes))
+    Ok(assemble(
+        name,
+        &[500; 3],
+        |index| format!("net.{}", 2 * index),
+        input,
+        classes,
+    ))
 }
 
-fn assemble(
-    name: &Name,
-    widths: &[usize],
-    layer: impl Fn(usize) -> String,
-    input: Shape,
-    classes: usize,
-) -> Graph {
+fn assemble(name: &Name, widths: &[usize], layer: impl Fn(usize) -> String, input: Shape, classes: usize) -> Graph {
     let mut builder = Builder::new(name.full, input);
     let mut node = builder.input();
     for (index, &width) in widths.iter().enumerate() {

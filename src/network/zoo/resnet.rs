@@ -96,7 +96,12 @@ pub(super) fn build(name: &Name, depth: &str, input: Shape, classes: usize) -> R
             Some(("shortcut", "projection")) => shortcut = Shortcut::Projection,
             Some(("shortcut", "padding")) => shortcut = Shortcut::Padding,
             Some(("shortcut", "none")) => shortcut = Shortcut::Absent,
-            _ => return Err(name.unknown(option, "there are width=N, bn=on|off and shortcut=projection|padding|none")),
+            _ => {
+                return Err(name.unknown(
+                    option,
+                    "there are width=N, bn=on|off and shortcut=projection|padding|none",
+                ));
+            }
         }
     }
     if shortcut == Shortcut::Padding && !width.is_multiple_of(2) {
