@@ -100,7 +100,7 @@ fn drag(folder: &std::path::Path) {
     let mut harness = open(
         folder,
         Start {
-            open: Some(run),
+            open: Some(run.display().to_string()),
             ..Start::default()
         },
     );

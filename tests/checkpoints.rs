@@ -206,32 +206,10 @@ fn what_we_save_pytorch_loads() {
     assert_eq!(file.provenance().unwrap()["model"], MODEL);
 }
 
-/// A safetensors data set of the hashed images, with labels in turn.
+/// A data set of the images that logits.json is about, with labels in turn.
 fn data_file(folder: &Path) -> String {
-    let images = common::hashed_images("train", IMAGES, SHAPE);
-    let labels: Vec<i64> = (0..IMAGES as i64).collect();
-    let images: &[u8] = bytemuck_cast(&images);
-    let labels: Vec<u8> = labels.iter().flat_map(|l| l.to_le_bytes()).collect();
-    let view = |dtype, shape: Vec<usize>, data| safetensors::tensor::TensorView::new(dtype, shape, data).unwrap();
-    let images = || view(safetensors::Dtype::F32, vec![IMAGES, 3, 16, 16], images);
-    let labels = || view(safetensors::Dtype::I64, vec![IMAGES], &labels);
-    let tensors = [
-        ("train_images", images()),
-        ("train_labels", labels()),
-        ("test_images", images()),
-        ("test_labels", labels()),
-    ];
-    let metadata = [(
-        "classes".to_owned(),
-        serde_json::json!(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]).to_string(),
-    )];
-    let bytes = safetensors::serialize(tensors, Some(metadata.into())).unwrap();
-    std::fs::write(folder.join("data.safetensors"), bytes).unwrap();
+    common::data_file(&folder.join("data.safetensors"), IMAGES, SHAPE);
     "safetensors:data.safetensors".to_owned()
-}
-
-fn bytemuck_cast(values: &[f32]) -> &[u8] {
-    bytemuck::cast_slice(values)
 }
 
 /// Mean cross-entropy of PyTorch's logits for the labels 0, 1, 2, ….
@@ -409,7 +387,7 @@ fn directions_come_from_files() {
     let write = |name: &str, values: &[f32]| {
         let path = folder.path().join(name);
         let view =
-            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![values.len()], bytemuck_cast(values))
+            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![values.len()], bytemuck::cast_slice(values))
                 .unwrap();
         std::fs::write(&path, safetensors::serialize([("direction", view)], None).unwrap()).unwrap();
         path

@@ -1,5 +1,7 @@
 //! The window, driven by its accessible names on the software adapter.
 
+mod common;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -8,9 +10,11 @@ use egui::{Key, Modifiers, Pos2, Rect, Vec2};
 use egui_kittest::kittest::Queryable;
 use egui_kittest::{Harness, SnapshotOptions};
 use valleyscope::app::{App, Picture, Start, State};
+use valleyscope::checkpoint::CheckpointFile;
 use valleyscope::data::Part;
 use valleyscope::engine::{Anchor, View};
 use valleyscope::experiment::demo;
+use valleyscope::network::zoo;
 use valleyscope::objective::{BatchNormPolicy, Compute};
 use valleyscope::training::RunFolder;
 use valleyscope::training::{Trainer, TrainingOptions};
@@ -41,7 +45,7 @@ fn adapter() -> bool {
 impl Window {
     fn open(runs: &Path, open: Option<&Path>) -> Self {
         let start = Start {
-            open: open.map(Path::to_owned),
+            open: open.map(|path| path.display().to_string()),
             train: false,
             runs: Some(runs.to_owned()),
         };
@@ -408,10 +412,10 @@ fn mistakes_become_notices_and_the_window_lives_on() {
         }
     };
     let open = |window: &mut Window, path: &Path| {
-        window.text("Run folder", &path.display().to_string());
+        window.text("Path to open", &path.display().to_string());
         window
             .harness
-            .get_by_role_and_label(Role::TextInput, "Run folder")
+            .get_by_role_and_label(Role::TextInput, "Path to open")
             .focus();
         window.harness.step();
         window.key(Modifiers::NONE, Key::Enter);
@@ -474,6 +478,89 @@ fn mistakes_become_notices_and_the_window_lives_on() {
 }
 
 /// A small finished run.
+#[test]
+fn a_checkpoint_of_pytorch_opens_and_its_point_is_saved() {
+    if !adapter() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.safetensors");
+    common::data_file(&data, 40, [3, 16, 16]);
+    let files = common::reference("files");
+    let mut window = Window::open(folder.path(), None);
+    let open = |window: &mut Window, path: &str| {
+        window.text("Path to open", path);
+        window.harness.get_by_role_and_label(Role::TextInput, "Path to open").focus();
+        window.harness.step();
+        window.key(Modifiers::NONE, Key::Enter);
+    };
+    open(&mut window, &files.join("papers.pt").display().to_string());
+    window.until("the file was looked into", |state| state.checkpoint.is_some());
+    // In the papers' layout the average is taken first, and only one network fits.
+    let form = window.state().checkpoint.clone().unwrap();
+    assert_eq!(form.model, "resnet8:width=4");
+    let request = form.request().unwrap();
+    assert_eq!((request.first.as_str(), request.second.as_deref()), ("swa_state_dict", Some("state_dict")));
+    window.snapshot("checkpoint_form");
+
+    // Data of another shape are refused in words, and the form stays.
+    window.text("On data", "two-gaussians");
+    window.click("Open");
+    window.until("a notice says how they differ", |state| {
+        state.notices.iter().any(|notice| notice.failed && notice.text.contains("instead of [4, 1, 3, 3]"))
+    });
+    assert!(window.state().checkpoint.is_some());
+    window.click("Dismiss");
+
+    window.text("On data", &format!("safetensors:{}", data.display()));
+    window.click("Open");
+    window.until("the slice is there", |state| state.slice.as_ref().is_some_and(|slice| slice.level.full));
+    assert_eq!(window.state().names(), ["SWA", "SGD"]);
+    let provenance = window.state().slice.as_ref().unwrap().lines[0].record.provenance.clone();
+    assert_eq!((provenance.model.as_str(), provenance.origin.as_str()), ("resnet8:width=4", "SWA"));
+    assert_eq!(provenance.seed, None);
+
+    window.click("SWA → SGD");
+    window.until("the interpolation is there", |state| {
+        state
+            .slice
+            .as_ref()
+            .is_some_and(|slice| slice.request.view == View::Interpolation && slice.level.full)
+    });
+    // Saved from the interpolation, t = 0 is the average, with statistics recomputed.
+    let target = folder.path().join("point.safetensors");
+    window.key(Modifiers::COMMAND, Key::S);
+    window.text("File", &target.display().to_string());
+    window.click("Write");
+    window.until("the point is written", |_| target.exists());
+    let graph = zoo::build("resnet8:width=4", [3, 16, 16], 10).unwrap();
+    let saved = CheckpointFile::open(&target).unwrap();
+    let saved = saved.state_dict(None).unwrap().solution(&graph).unwrap();
+    let swa = common::solution(&graph, 2);
+    assert_eq!(saved.parameters, swa.parameters);
+    assert_ne!(saved.statistics, swa.statistics);
+
+    // A file with a value that is not finite says which.
+    open(&mut window, &files.join("nan.pt").display().to_string());
+    window.until("the file was looked into", |state| state.checkpoint.is_some());
+    window.text("On data", &format!("safetensors:{}", data.display()));
+    window.click("Open");
+    window.until("a notice names the entry", |state| {
+        state
+            .notices
+            .iter()
+            .any(|notice| notice.failed && notice.text.contains("layer2.0.conv1.weight"))
+    });
+    window.click("Close");
+    assert!(window.state().checkpoint.is_none() && window.state().run.is_some());
+
+    // What we saved names its model and data, and opens at once.
+    open(&mut window, &target.display().to_string());
+    window.until("the saved point is open", |state| {
+        state.run.as_ref().is_some_and(|run| run.path == target) && state.slice.is_some()
+    });
+}
+
 fn finished_run(path: &Path) {
     use std::sync::Arc;
     use valleyscope::data::Dataset;

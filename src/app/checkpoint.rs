@@ -121,7 +121,7 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         let white = RichText::new("Open").strong().color(egui::Color32::WHITE);
         let button = Button::new(white)
             .fill(ui.visuals().selection.bg_fill)
-            .min_size(egui::vec2(96.0, 28.0));
+            .min_size(egui::vec2(72.0, 28.0));
         if ui
             .add_enabled(ready, button)
             .on_hover_text("read the data and look into the valleys of this network")
@@ -131,7 +131,14 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             commands.push(Command::OpenCheckpoint);
         }
         if ui
-            .add(Button::new("Close").min_size(egui::vec2(72.0, 28.0)))
+            .add(Button::new("Data folder…").min_size(egui::vec2(0.0, 28.0)))
+            .on_hover_text("choose the folder of a data set; its files tell which it is")
+            .clicked()
+        {
+            commands.push(Command::ChooseData);
+        }
+        if ui
+            .add(Button::new("Close").min_size(egui::vec2(0.0, 28.0)))
             .on_hover_text("leave this checkpoint aside")
             .clicked()
         {
@@ -159,7 +166,10 @@ fn entries(ui: &mut Ui, form: &mut CheckpointForm) {
     if listings.len() < 2 {
         return;
     }
-    ui.horizontal(|ui| {
+    if form.second == Some(form.first) {
+        form.second = (0..listings.len()).find(|&index| index != form.first);
+    }
+    egui::Grid::new("entries").num_columns(2).spacing([8.0, 4.0]).show(ui, |ui| {
         ui.label("Stand at");
         let combo = ComboBox::from_id_salt("first entry")
             .width(150.0)
@@ -172,19 +182,12 @@ fn entries(ui: &mut Ui, form: &mut CheckpointForm) {
             .response
             .on_hover_text("the solution at position 0");
         name(&combo, "First entry");
-    });
-    if form.second == Some(form.first) {
-        form.second = (0..listings.len()).find(|&index| index != form.first);
-    }
-    ui.horizontal(|ui| {
+        ui.end_row();
         ui.label("Go to");
+        let second = form.second.and_then(|index| listings.get(index));
         let combo = ComboBox::from_id_salt("second entry")
             .width(150.0)
-            .selected_text(
-                form.second
-                    .and_then(|index| listings.get(index))
-                    .map_or("none", entry_name),
-            )
+            .selected_text(second.map_or("none", entry_name))
             .show_ui(ui, |ui| {
                 ui.selectable_value(&mut form.second, None, "none");
                 for (index, listing) in listings.iter().enumerate().filter(|(index, _)| *index != form.first) {
@@ -194,6 +197,7 @@ fn entries(ui: &mut Ui, form: &mut CheckpointForm) {
             .response
             .on_hover_text("the solution at position 1 of the interpolation");
         name(&combo, "Second entry");
+        ui.end_row();
     });
 }
 

@@ -7,6 +7,7 @@ use egui::{Context, Key, Modifiers};
 
 use super::checkpoint::CheckpointForm;
 use super::state::{Picture, State};
+use crate::data::recognise;
 use crate::engine::{Anchor, Request, SaveRequest, TrainRequest, View};
 use crate::error::Result;
 use crate::figure::{pictures, table};
@@ -31,6 +32,10 @@ pub enum Command {
     OpenCheckpoint,
     /// Leave the checkpoint aside.
     CloseCheckpoint,
+    /// Choose the folder of a data set in a dialog.
+    ChooseData,
+    /// The data set that was chosen, where its files told which it is.
+    DataChosen(Option<String>),
     /// Go on with the open run.
     Continue,
     /// Space: pause or go on training; otherwise play or hold the trajectory; without a run, train.
@@ -177,6 +182,22 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
             }
         }
         Command::CloseCheckpoint => state.checkpoint = None,
+        Command::ChooseData => {
+            let chosen = rfd::AsyncFileDialog::new()
+                .set_title("The folder of the data set")
+                .pick_folder();
+            wait_for(dialogs, async move {
+                chosen.await.map(|folder| Command::DataChosen(recognise(folder.path())))
+            });
+        }
+        Command::DataChosen(Some(specification)) => match &mut state.checkpoint {
+            Some(form) => form.data = specification,
+            None => state.form.data = specification,
+        },
+        Command::DataChosen(None) => state.notice(
+            "no known data set lies in this folder; write the data as family:path, such as cifar10:/data/cifar10",
+            true,
+        ),
         Command::ChooseCheckpoint => {
             let chosen = rfd::AsyncFileDialog::new()
                 .set_title("Open a checkpoint")

@@ -128,6 +128,19 @@ fn empty(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             }
             return;
         }
+        if let Some(form) = &state.checkpoint {
+            let network = match form.model.as_str() {
+                "" => "Which network is it?",
+                model => model,
+            };
+            ui.label(RichText::new(network).heading());
+            ui.add_space(4.0);
+            ui.label(
+                RichText::new("Say on the left which data to measure this checkpoint on, and open it.")
+                    .color(palette.faint),
+            );
+            return;
+        }
         ui.label(RichText::new("No valley in sight yet").heading());
         ui.add_space(4.0);
         ui.label(

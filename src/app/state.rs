@@ -326,6 +326,7 @@ impl State {
             Update::Opened(summary) => self.opened(*summary),
             Update::Inspected(inspection) => {
                 self.pending = None;
+                self.form.open.clear();
                 // Data of the run that is open are a better guess than none, but the built-in ones fit nothing else.
                 let data = self.run.as_ref().map(|run| run.record.data.clone());
                 let data = data.filter(|data| !data.starts_with("builtin")).unwrap_or_default();
@@ -389,6 +390,7 @@ impl State {
 
     fn opened(&mut self, summary: RunSummary) {
         self.look = Look::default();
+        self.form.open.clear();
         if summary.checkpoint {
             self.checkpoint = None;
             self.look.anchor = Anchor::Swa;

@@ -5,14 +5,14 @@ use std::path::Path;
 use super::progress::Progress;
 use super::source::DataOptions;
 use crate::checkpoint::{CheckpointFile, Listing, Reference};
-use crate::data::{Dataset, Part, Pixels};
+use crate::data::{Dataset, Part, Pixels, recognise};
 use crate::error::Result;
 use crate::network::zoo;
 use crate::training::RunFolder;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Run folder, checkpoint (a PyTorch or safetensors file, with ::key an entry of it), or data such as cifar10:DIR
+    /// Run folder, checkpoint (a PyTorch or safetensors file, with ::key an entry of it), or data: cifar10:DIR, or its folder
     #[arg(value_name = "RUN|FILE[::KEY]|SPEC")]
     what: String,
     #[command(flatten)]
@@ -34,6 +34,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Ok(reference) => reference,
         Err(impossible) => match impossible {},
     };
+    if reference.path.is_dir()
+        && !reference.path.join("run.json").exists()
+        && let Some(found) = recognise(&reference.path)
+    {
+        return data_set(&arguments.options.specify(&found)?, arguments.json);
+    }
     if reference.path.is_dir() || reference.path.file_name().is_some_and(|name| name == "run.json") {
         folder(&reference.path, arguments.json)
     } else {

@@ -2,6 +2,7 @@
 
 pub mod augmentation;
 mod formats;
+mod recognise;
 mod selection;
 mod shapes;
 mod specification;
@@ -10,6 +11,7 @@ mod two_gaussians;
 use std::ops::Range;
 use std::path::Path;
 
+pub use recognise::recognise;
 pub use specification::{OPTIONS, Specification};
 
 use crate::error::Result;

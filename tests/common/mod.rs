@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use safetensors::tensor::{Dtype, TensorView};
 use valleyscope::network::graph::{Graph, Role, Shape};
 use valleyscope::objective::Solution;
 
@@ -69,4 +70,26 @@ pub fn solution(graph: &Graph, seed: u64) -> Solution {
         statistics.extend(variance.map(|u| (1.0 + 0.5 * u) as f32));
     }
     Solution { parameters, statistics }
+}
+
+/// Writes a safetensors data set of `count` hashed images, the same in both splits, labelled 0, 1, 2, … in ten classes.
+pub fn data_file(path: &std::path::Path, count: usize, shape: Shape) {
+    let [channels, height, width] = shape;
+    let images = hashed_images("train", count, shape);
+    let labels: Vec<u8> = (0..count as i64).flat_map(|label| (label % 10).to_le_bytes()).collect();
+    let view = |dtype, shape: Vec<usize>, data| TensorView::new(dtype, shape, data).unwrap();
+    let tensors = ["train", "test"].into_iter().flat_map(|part| {
+        let images = bytemuck::cast_slice(&images);
+        [
+            (
+                format!("{part}_images"),
+                view(Dtype::F32, vec![count, channels, height, width], images),
+            ),
+            (format!("{part}_labels"), view(Dtype::I64, vec![count], &labels)),
+        ]
+    });
+    let classes: Vec<String> = (0..10).map(|class| class.to_string()).collect();
+    let metadata = [("classes".to_owned(), serde_json::json!(classes).to_string())];
+    let bytes = safetensors::serialize(tensors, Some(metadata.into())).unwrap();
+    std::fs::write(path, bytes).unwrap();
 }
