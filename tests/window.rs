@@ -9,6 +9,7 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers, Pos2, Rect, Vec2};
 use egui_kittest::kittest::Queryable;
 use egui_kittest::{Harness, SnapshotOptions};
+use safetensors::tensor::{Dtype, TensorView};
 use valleyscope::app::{App, Picture, Start, State};
 use valleyscope::checkpoint::CheckpointFile;
 use valleyscope::data::Part;
@@ -539,6 +540,24 @@ fn a_checkpoint_of_pytorch_opens_and_its_point_is_saved() {
     let swa = common::solution(&graph, 2);
     assert_eq!(saved.parameters, swa.parameters);
     assert_ne!(saved.statistics, swa.statistics);
+
+    // A direction from a file becomes the pad's first axis; one entry of the list is the way and a random direction.
+    let direction = folder.path().join("direction.safetensors");
+    let values: Vec<f32> = swa.parameters.iter().map(|w| w * w).collect();
+    let view = TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(&values)).unwrap();
+    std::fs::write(&direction, safetensors::serialize([("direction", view)], None).unwrap()).unwrap();
+    let label = |state: &State| state.slice.as_ref().map(|slice| slice.lines[0].record.label.clone());
+    open(&mut window, &direction.display().to_string());
+    window.until("the slice is along the file's direction", |state| {
+        label(state).is_some_and(|label| label.starts_with("file ") && label.ends_with("direction.safetensors"))
+    });
+    window.harness.get_by_label("First direction").click();
+    window.harness.step();
+    window.harness.step();
+    window.click("SWA → SGD + random");
+    window.until("the slice is along the sum", |state| {
+        label(state).is_some_and(|label| label == "SWA → SGD + uniform (seed 1)")
+    });
 
     // A file with a value that is not finite says which.
     open(&mut window, &files.join("nan.pt").display().to_string());

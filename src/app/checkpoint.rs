@@ -101,7 +101,7 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         }
     }
     model(ui, form);
-    text_row(
+    let entered = text_row(
         ui,
         "On data",
         &mut form.data,
@@ -117,6 +117,9 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         },
     );
     let ready = state.pending.is_none() && !form.data.trim().is_empty();
+    if entered && ready {
+        commands.push(Command::OpenCheckpoint);
+    }
     ui.horizontal(|ui| {
         let white = RichText::new("Open").strong().color(egui::Color32::WHITE);
         let button = Button::new(white)

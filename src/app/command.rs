@@ -7,6 +7,7 @@ use egui::{Context, Key, Modifiers};
 
 use super::checkpoint::CheckpointForm;
 use super::state::{Picture, State};
+use crate::checkpoint::Reference;
 use crate::data::recognise;
 use crate::engine::{Anchor, Request, SaveRequest, TrainRequest, View};
 use crate::error::Result;
@@ -32,6 +33,10 @@ pub enum Command {
     OpenCheckpoint,
     /// Leave the checkpoint aside.
     CloseCheckpoint,
+    /// Choose the file of a direction in a dialog.
+    ChooseDirection,
+    /// Read a direction from a file, for the pad's first axis.
+    ReadDirection(PathBuf),
     /// Choose the folder of a data set in a dialog.
     ChooseData,
     /// The data set that was chosen, where its files told which it is.
@@ -182,6 +187,20 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
             }
         }
         Command::CloseCheckpoint => state.checkpoint = None,
+        Command::ChooseDirection => {
+            let chosen = rfd::AsyncFileDialog::new()
+                .set_title("A direction, in state-dict parameter order")
+                .add_filter("Direction", &["safetensors", "pt", "pth"])
+                .pick_file();
+            wait_for(dialogs, async move {
+                chosen
+                    .await
+                    .map(|file| Command::ReadDirection(file.path().to_owned()))
+            });
+        }
+        Command::ReadDirection(path) => {
+            return vec![Effect::Send(Request::Direction(Reference { path, key: None }))];
+        }
         Command::ChooseData => {
             let chosen = rfd::AsyncFileDialog::new()
                 .set_title("The folder of the data set")
@@ -382,11 +401,11 @@ fn export(state: &mut State) -> Vec<Effect> {
         };
         let records: Vec<LineRecord> = slice.lines.iter().map(|line| line.record.clone()).collect();
         let interpolation = slice.request.view == View::Interpolation;
-        let scale = state.scale;
+        let (scale, names) = (state.scale, state.names().map(str::to_owned));
         Box::new(move |path| {
             table::write_lines(path, &records, || {
                 if interpolation {
-                    return pictures::interpolation(&records[0], scale);
+                    return pictures::interpolation(&names, &records[0], scale);
                 }
                 let names: Vec<&str> = records.iter().map(|r| r.label.as_str()).collect();
                 let title = format!("Loss along {}", names.join(" and "));

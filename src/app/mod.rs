@@ -188,8 +188,10 @@ impl eframe::App for App {
         Panel::top("top")
             .frame(frame)
             .show(ui, |ui| source::top(ui, state, &mut commands));
+        // A checkpoint has no trajectory, only a line that says so.
+        let timeline = if state.is_checkpoint() { 34.0 } else { 196.0 };
         Panel::bottom("timeline")
-            .exact_size(196.0)
+            .exact_size(timeline)
             .frame(frame)
             .show(ui, |ui| timeline::show(ui, state, &mut commands));
         Panel::left("source")

@@ -25,9 +25,14 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     let turns = state.run.is_some() && state.look.picture != Picture::Interpolation;
     ui.add_enabled_ui(turns, |ui| {
         let (mut first, mut second) = (state.look.first, state.look.second);
-        let way = sgd.then(|| state.names().join(" → "));
-        basis_row(ui, "u₁", "First direction", &mut first, way.as_deref());
-        basis_row(ui, "u₂", "Second direction", &mut second, way.as_deref());
+        let offered = Offered {
+            way: sgd.then(|| state.names().join(" → ")),
+            files: &state.direction_files,
+        };
+        let read = basis_row(ui, "u₁", "First direction", &mut first, &offered);
+        if basis_row(ui, "u₂", "Second direction", &mut second, &offered) || read {
+            commands.push(Command::ChooseDirection);
+        }
         if (first, second) != (state.look.first, state.look.second) {
             state.look.settle();
             (state.look.first, state.look.second) = (first, second);
@@ -109,39 +114,69 @@ fn stand(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     }
 }
 
-fn basis_row(ui: &mut Ui, symbol: &str, name: &str, basis: &mut Basis, way: Option<&str>) {
+/// What a row may offer beside random directions.
+struct Offered<'a> {
+    /// Name of the way between the two solutions, where there are two.
+    way: Option<String>,
+    /// Names of the files that directions were read from.
+    files: &'a [String],
+}
+
+/// True when a direction is to be read from a file.
+fn basis_row(ui: &mut Ui, symbol: &str, name: &str, basis: &mut Basis, offered: &Offered) -> bool {
+    let mut read = false;
     ui.horizontal(|ui| {
         ui.label(RichText::new(symbol).strong());
-        let text = match basis {
+        let way = offered.way.as_deref().unwrap_or("SWA → SGD");
+        let sum = format!("{way} + random");
+        let file = |index: usize| offered.files.get(index).map_or("file", String::as_str);
+        let text = match *basis {
             Basis::Random(kind, _) => kind.name(),
-            Basis::SwaToSgd => way.unwrap_or("SWA → SGD"),
+            Basis::SwaToSgd => way,
+            Basis::SwaToSgdAndRandom(_) => &sum,
+            Basis::File(index) => file(index),
         };
         let seed = match basis {
-            Basis::Random(_, seed) => *seed,
-            Basis::SwaToSgd => 1,
+            Basis::Random(_, seed) | Basis::SwaToSgdAndRandom(seed) => *seed,
+            Basis::SwaToSgd | Basis::File(_) => 1,
         };
         let combo = ComboBox::from_id_salt(name)
             .width(96.0)
+            .truncate()
             .selected_text(text)
             .show_ui(ui, |ui| {
                 for kind in DirectionKind::ALL {
                     ui.selectable_value(basis, Basis::Random(kind, seed), kind.name())
                         .on_hover_text(kind.explanation());
                 }
-                ui.add_enabled_ui(way.is_some(), |ui| {
-                    ui.selectable_value(basis, Basis::SwaToSgd, way.unwrap_or("SWA → SGD"))
+                ui.add_enabled_ui(offered.way.is_some(), |ui| {
+                    ui.selectable_value(basis, Basis::SwaToSgd, way)
                         .on_hover_text("from the one solution to the other, scaled to unit length");
+                    ui.selectable_value(basis, Basis::SwaToSgdAndRandom(seed), &sum)
+                        .on_hover_text("u_inter + u_rand, both unit, then u ← u/‖u‖ (Asymmetric Valleys, Fig. 9)");
                 });
+                for index in 0..offered.files.len() {
+                    ui.selectable_value(basis, Basis::File(index), file(index));
+                }
+                read = ui
+                    .button("from a file…")
+                    .on_hover_text(
+                        "a tensor `direction` in state-dict parameter order, or one tensor a parameter name; a file \
+                         dropped on the window is read, too",
+                    )
+                    .clicked();
             })
-            .response;
+            .response
+            .on_hover_text(text);
         super::source::name(&combo, name);
-        if let Basis::Random(_, seed) = basis {
+        if let Basis::Random(_, seed) | Basis::SwaToSgdAndRandom(seed) = basis {
             let response = ui
                 .add(DragValue::new(seed).speed(0.1))
                 .on_hover_text("seed: another draw of the direction");
             super::source::name(&response, &format!("Seed of {}", name.to_lowercase()));
         }
     });
+    read
 }
 
 fn disc(ui: &mut Ui, state: &mut State) {
@@ -173,7 +208,8 @@ fn disc(ui: &mut Ui, state: &mut State) {
         response.on_hover_text(format!(
             "u = cos φ · u₁ + sin φ · u₂, ‖u‖ = 1, φ = {degrees:.0}°\n\
              u₁ (right): {}\nu₂ (up): {}\nBehind it: the train loss of w + r·u, dark is low. Shift snaps to 15°.",
-            state.look.first, state.look.second
+            state.look.first.name(state.names(), &state.direction_files),
+            state.look.second.name(state.names(), &state.direction_files)
         ))
     };
     let visuals = ui.style().interact(&response);

@@ -207,40 +207,40 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
 }
 
 fn open(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
-    theme::caption(ui, "OPEN");
     ui.horizontal(|ui| {
-        let edit = ui
-            .add(
-                TextEdit::singleline(&mut state.form.open)
-                    .desired_width(ui.available_width() - 8.0)
-                    .hint_text("checkpoint.pt, or a run folder"),
-            )
-            .on_hover_text(
-                "path of a PyTorch or safetensors file (with ::key an entry of it), or of a run folder; Enter opens it. \
-                 What is dropped on the window opens, too",
-            );
-        name(&edit, "Path to open");
-        let entered = edit.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-        if entered && !state.form.open.trim().is_empty() {
-            commands.push(Command::Open(state.form.open.trim().to_owned()));
-        }
+        theme::caption(ui, "OPEN");
+        right(ui, |ui| {
+            if ui
+                .button("Run…")
+                .on_hover_text("choose a run folder that was trained here")
+                .clicked()
+            {
+                commands.push(Command::ChooseRun);
+            }
+            if ui
+                .button("Checkpoint…")
+                .on_hover_text("choose a PyTorch or safetensors file (Ctrl+O)")
+                .clicked()
+            {
+                commands.push(Command::ChooseCheckpoint);
+            }
+        });
     });
-    ui.horizontal(|ui| {
-        if ui
-            .button("Checkpoint…")
-            .on_hover_text("choose a PyTorch or safetensors file (Ctrl+O)")
-            .clicked()
-        {
-            commands.push(Command::ChooseCheckpoint);
-        }
-        if ui
-            .button("Run folder…")
-            .on_hover_text("choose a run folder that was trained here")
-            .clicked()
-        {
-            commands.push(Command::ChooseRun);
-        }
-    });
+    let edit = ui
+        .add(
+            TextEdit::singleline(&mut state.form.open)
+                .desired_width(ui.available_width() - 8.0)
+                .hint_text("checkpoint.pt, or a run folder"),
+        )
+        .on_hover_text(
+            "path of a PyTorch or safetensors file (with ::key an entry of it), or of a run folder; Enter opens it. \
+             What is dropped on the window opens, too",
+        );
+    name(&edit, "Path to open");
+    let entered = edit.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+    if entered && !state.form.open.trim().is_empty() {
+        commands.push(Command::Open(state.form.open.trim().to_owned()));
+    }
 }
 
 fn run(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
@@ -326,9 +326,15 @@ fn right<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
         .inner
 }
 
-/// A text field with a name before it and a list of examples behind it.
-pub fn text_row(ui: &mut Ui, label: &str, text: &mut String, hint: &str, examples: impl FnOnce(&mut String, &mut Ui)) {
-    ui.horizontal(|ui| {
+/// A text field with a name before it and a list of examples behind it. True when it is left with Enter.
+pub fn text_row(
+    ui: &mut Ui,
+    label: &str,
+    text: &mut String,
+    hint: &str,
+    examples: impl FnOnce(&mut String, &mut Ui),
+) -> bool {
+    let edit = ui.horizontal(|ui| {
         let name = ui.label(label);
         right(ui, |ui| {
             let menu = ComboBox::from_id_salt(label)
@@ -340,9 +346,10 @@ pub fn text_row(ui: &mut Ui, label: &str, text: &mut String, hint: &str, example
             self::name(&menu, &format!("Examples of {}", label.to_lowercase()));
             ui.add(TextEdit::singleline(text).desired_width(ui.available_width() - 4.0))
                 .labelled_by(name.id)
-                .on_hover_text(hint);
-        });
+                .on_hover_text(hint)
+        })
     });
+    edit.inner.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter))
 }
 
 /// Hyper-parameters, two in a row.

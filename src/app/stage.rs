@@ -13,6 +13,7 @@ use super::theme::{self, Palette};
 use crate::data::Part;
 use crate::engine::{SliceView, View};
 use crate::figure::chart::{Scale, number};
+use crate::figure::pictures;
 use crate::landscape::Curve;
 use crate::landscape::curve::loss_range;
 use crate::objective::BatchNormPolicy;
@@ -175,10 +176,11 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
     let range = slice.request.range;
     let (bottom, top) = (height.of(low), height.of(high));
     let room = ((top - bottom) * 0.07).max(1e-3);
+    let names = state.names().map(str::to_owned);
     let x_label = if interpolation {
-        "position t of w_SWA + t·(w_SGD − w_SWA)"
+        pictures::interpolation_axis(&names)
     } else {
-        "position l of w + l·u"
+        "position l of w + l·u".to_owned()
     };
     let interactive = !matches!(slice.request.view, View::Comparison(..));
     let position = state.look.position;
@@ -226,7 +228,7 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
                 [range.1, top + room],
             ));
             if interpolation {
-                for (x, label) in [(0.0, "SWA"), (1.0, "SGD")] {
+                for (x, label) in [0.0, 1.0].into_iter().zip(&names) {
                     plot.vline(
                         VLine::new("", x)
                             .color(palette.reference)

@@ -167,6 +167,8 @@ pub struct State {
     pub playing: bool,
     /// A checkpoint file that was looked into and is not opened yet.
     pub checkpoint: Option<CheckpointForm>,
+    /// Names of the files that directions of the open run were read from.
+    pub direction_files: Vec<String>,
     /// Share of a data set that is read, while one is.
     pub reading: Option<f64>,
     /// The vertical axis.
@@ -217,6 +219,7 @@ impl State {
             look: Look::default(),
             playing: false,
             checkpoint: None,
+            direction_files: Vec::new(),
             reading: None,
             scale: Scale::default(),
             notices: VecDeque::new(),
@@ -375,6 +378,19 @@ impl State {
                     }
                 }
             }
+            Update::Direction(index, path) => {
+                self.pending = None;
+                self.form.open.clear();
+                let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+                self.direction_files.truncate(index);
+                self.direction_files.push(name.into_owned());
+                if self.look.picture == Picture::Interpolation {
+                    self.show_picture(Picture::Direction);
+                }
+                self.look.settle();
+                // At 0° the slice is along the first axis: the direction just read.
+                (self.look.first, self.look.angle) = (Basis::File(index), 0.0);
+            }
             Update::Device(name) => {
                 self.pending = None;
                 self.device = name;
@@ -391,6 +407,7 @@ impl State {
     fn opened(&mut self, summary: RunSummary) {
         self.look = Look::default();
         self.form.open.clear();
+        self.direction_files.clear();
         if summary.checkpoint {
             self.checkpoint = None;
             self.look.anchor = Anchor::Swa;

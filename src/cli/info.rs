@@ -7,7 +7,7 @@ use super::source::DataOptions;
 use crate::checkpoint::{CheckpointFile, Listing, Reference};
 use crate::data::{Dataset, Part, Pixels, recognise};
 use crate::error::Result;
-use crate::network::zoo;
+use crate::network::{cost, zoo};
 use crate::training::RunFolder;
 
 #[derive(Debug, clap::Args)]
@@ -179,7 +179,17 @@ fn entry(file: &CheckpointFile, listing: &Listing, reference: &Reference) -> Res
             true => format!("{channels}-channel images of any size"),
             false => format!("images of {channels}×{height}×{width}"),
         };
-        say!("  fits     {} ({images}, {} classes)", fit.model, fit.classes);
+        let cost = zoo::build(&fit.model, fit.input, fit.classes).map_or(0, |graph| cost::multiply_adds(&graph));
+        let at = match fit.any_size {
+            true => format!(" at {height}×{width}"),
+            false => String::new(),
+        };
+        say!(
+            "  fits     {} ({images}, {} classes; {:.1} million multiply-adds an image{at})",
+            fit.model,
+            fit.classes,
+            cost as f64 / 1e6
+        );
     }
     let state = file.state_dict((!listing.key.is_empty()).then_some(&listing.key))?;
     let all = reference.key.is_some() || state.tensors().len() <= MOST_LISTED + 1;

@@ -17,6 +17,8 @@ pub enum Request {
     Open(Reference),
     /// Open solutions of a checkpoint file.
     OpenCheckpoint(Box<CheckpointRequest>),
+    /// Read a direction from a file, for the pad's first axis.
+    Direction(Reference),
     /// Write the marked point of a slice as safetensors.
     Save(Box<SaveRequest>),
     /// Go on with the run that is open.
@@ -306,6 +308,8 @@ pub enum Update {
     Opened(Box<RunSummary>),
     /// A checkpoint file was looked into.
     Inspected(Box<Inspection>),
+    /// A direction was read: its number, and the file.
+    Direction(usize, PathBuf),
     /// Mean training loss since the last point, at a time in epochs.
     TrainPoint(f64, f64),
     /// An epoch is done.

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::request::{Anchor, CheckpointRequest, RunSummary, Step, TrainRequest, Turn, View};
-use crate::checkpoint::CheckpointFile;
+use crate::checkpoint::{CheckpointFile, Reference};
 use crate::data::{Dataset, Progress};
 use crate::error::{Error, Result};
 use crate::landscape::direction::{self, Basis};
-use crate::landscape::{Line, Memory};
+use crate::landscape::{Line, Memory, direction_file};
 use crate::network::zoo;
 use crate::objective::{Compute, EVALUATION_BATCH, Objective, Solution};
 use crate::training::{RunFolder, RunRecord, RunStatus, Trainer, TrainingOptions};
@@ -34,6 +34,8 @@ pub struct Session {
     origin: Origin,
     start: Arc<Solution>,
     directions: HashMap<Basis, Arc<Vec<f32>>>,
+    /// Directions read from files, with the files' names.
+    files: Vec<(String, Arc<Vec<f32>>)>,
     solutions: HashMap<&'static str, Arc<Solution>>,
 }
 
@@ -98,6 +100,7 @@ impl Session {
             objective: Arc::new(Objective::new(graph, data, compute.clone(), EVALUATION_BATCH)?),
             memory: Memory::default(),
             directions: HashMap::new(),
+            files: Vec::new(),
             solutions,
             origin: Origin::Checkpoint {
                 request: request.clone(),
@@ -120,6 +123,7 @@ impl Session {
             start: Arc::new(folder.snapshot(objective.graph(), 0)?),
             memory: Memory::default(),
             directions: HashMap::new(),
+            files: Vec::new(),
             solutions: HashMap::new(),
             objective,
             origin: Origin::Run(folder),
@@ -218,6 +222,19 @@ impl Session {
         }
         let direction = match basis {
             Basis::Random(kind, seed) => direction::random(self.objective.graph(), kind, seed)?,
+            Basis::SwaToSgdAndRandom(seed) => {
+                let (swa, sgd) = (self.named("swa")?, self.named("sgd")?);
+                let (graph, from, to) = (self.objective.graph(), &swa.parameters, &sgd.parameters);
+                let sum = direction::interpolation_and_random(graph, from, to, seed)?;
+                direction::normalised(sum)
+                    .ok_or_else(|| Error::Request("the two directions cancel; choose another seed".to_owned()))?
+            }
+            Basis::File(index) => {
+                let file = self.files.get(index);
+                return file.map(|(_, direction)| direction.clone()).ok_or_else(|| {
+                    Error::Request("this direction was read for another network; read it again".to_owned())
+                });
+            }
             Basis::SwaToSgd => {
                 let (swa, sgd) = (self.named("swa")?, self.named("sgd")?);
                 direction::between(&swa.parameters, &sgd.parameters)?
@@ -252,6 +269,36 @@ impl Session {
         let solution = Arc::new(folder.solution(self.objective.graph(), name)?);
         self.solutions.insert(name, solution.clone());
         Ok(solution)
+    }
+
+    /// Reads a direction and keeps it, scaled to unit length; gives its number.
+    pub fn add_direction(&mut self, reference: &Reference) -> Result<usize> {
+        let values = direction_file::read(reference, self.objective.graph())?;
+        let unit = direction::normalised(values).ok_or_else(|| {
+            Error::file_reason(&reference.path, "this direction has length 0: there is no way along it")
+        })?;
+        self.files.push((reference.to_string(), Arc::new(unit)));
+        Ok(self.files.len() - 1)
+    }
+
+    /// What a basis direction is called.
+    fn basis_name(&self, basis: Basis) -> String {
+        let names = self.names();
+        let files: Vec<&str> = self.files.iter().map(|(name, _)| name.as_str()).collect();
+        basis.name(names.each_ref().map(String::as_str), &files)
+    }
+
+    /// `uniform (seed 1)` at 0°, otherwise the angle with both, precise enough to repeat it.
+    fn turn_name(&self, turn: Turn) -> String {
+        let (first, second) = (self.basis_name(turn.first), self.basis_name(turn.second));
+        let degrees = turn.angle.to_degrees();
+        if degrees.abs() < 0.05 {
+            first
+        } else if (degrees - 90.0).abs() < 0.05 {
+            second
+        } else {
+            format!("{}° from {first} to {second}", (degrees * 1e4).round() / 1e4)
+        }
     }
 
     fn turned(&mut self, turn: Turn) -> Result<Arc<Vec<f32>>> {
@@ -292,7 +339,7 @@ impl Session {
         for step in walk {
             let direction = self.turned(step.turn)?;
             point = Arc::new(point.moved(&direction, step.position));
-            name += &format!(" {:+} along {}", step.position, turn_name(step.turn));
+            name += &format!(" {:+} along {}", step.position, self.turn_name(step.turn));
         }
         Ok((point, name))
     }
@@ -315,34 +362,17 @@ impl Session {
         Ok(match view {
             View::Direction(turn) => {
                 let direction = self.turned(turn)?;
-                vec![(ray(direction), turn_name(turn))]
+                vec![(ray(direction), self.turn_name(turn))]
             }
             View::Comparison(first, second) => vec![
-                (ray(self.basis(first)?), first.to_string()),
-                (ray(self.basis(second)?), second.to_string()),
+                (ray(self.basis(first)?), self.basis_name(first)),
+                (ray(self.basis(second)?), self.basis_name(second)),
             ],
             View::Interpolation => {
                 let (from, to) = (self.named("swa")?, self.named("sgd")?);
                 vec![(Line::Segment { from, to }, self.names().join(" → "))]
             }
         })
-    }
-}
-
-/// `uniform (seed 1)` at 0°, otherwise the angle with both, precise enough to repeat it.
-fn turn_name(turn: Turn) -> String {
-    let degrees = turn.angle.to_degrees();
-    if degrees.abs() < 0.05 {
-        turn.first.to_string()
-    } else if (degrees - 90.0).abs() < 0.05 {
-        turn.second.to_string()
-    } else {
-        format!(
-            "{}° from {} to {}",
-            (degrees * 1e4).round() / 1e4,
-            turn.first,
-            turn.second
-        )
     }
 }
 

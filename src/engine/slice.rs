@@ -11,12 +11,20 @@ use crate::landscape::direction::dot;
 use crate::landscape::line::{Line, positions};
 use crate::landscape::sweep::{Sweep, SweepRequest};
 use crate::landscape::{Curve, LineRecord, Provenance};
+use crate::network::cost;
 use crate::objective::{BatchNormPolicy, Objective};
 use crate::training::Trainer;
 
 /// Points and images of each pass. The first is what answers a drag: 9 points on 48 images of each split take some
 /// 80 ms for the demo's network on two cores. Each grid holds the one before it.
 const LEVELS: [(usize, usize); 4] = [(9, 48), (17, 256), (33, 1000), (33, usize::MAX)];
+
+/// Multiply-adds that the first pass may take, on two splits: a larger network gets a pass on fewer images before it.
+const FIRST_PASS: u64 = 1_600_000_000;
+/// Fewest images of a pass.
+const FEWEST_IMAGES: u64 = 8;
+/// Seconds after which the points of a slow first pass are shown as they come.
+const PATIENCE: f64 = 0.5;
 
 /// A slice being refined.
 pub struct SliceJob {
@@ -180,14 +188,24 @@ impl SliceJob {
             }
             return Ok(true);
         }
-        // The first pass is shown whole: half of it would look like another curve.
-        Ok(gained && self.shown_level.is_some())
+        // A quick first pass is shown whole: half of it would look like another curve. Nobody waits for a slow one.
+        Ok(gained && (self.shown_level.is_some() || self.is_slow()))
+    }
+
+    /// Whether the first pass takes so long that its points are shown one by one.
+    fn is_slow(&self) -> bool {
+        self.shown_level.is_none() && self.spent > PATIENCE
     }
 
     fn show(&mut self, objective: &Objective) {
         let level = self.level_of(objective, self.level);
-        self.shown = self
-            .sweeps
+        self.shown = self.records(level);
+        self.shown_level = Some(level);
+    }
+
+    /// What this pass has measured so far.
+    fn records(&self, level: Level) -> Vec<LineRecord> {
+        self.sweeps
             .iter()
             .zip(&self.lines)
             .map(|(sweep, (_, provenance, label))| LineRecord {
@@ -199,15 +217,18 @@ impl SliceJob {
                 },
                 curve: sweep.curve().clone(),
             })
-            .collect();
-        self.shown_level = Some(level);
+            .collect()
     }
 
-    /// What is known now; nothing before the first pass is done.
+    /// What is known now; nothing before the first pass is done, unless it is slow.
     pub fn view(&self, objective: &Objective) -> Option<SliceView> {
+        let first = self.is_slow().then(|| self.level_of(objective, self.level));
+        let level = self.shown_level.or(first)?;
+        let partial = first.map_or_else(Vec::new, |level| self.records(level));
         let lines = self
             .shown
             .iter()
+            .chain(&partial)
             .enumerate()
             .map(|(index, record)| LineView {
                 record: record.clone(),
@@ -231,7 +252,7 @@ impl SliceJob {
         Some(SliceView {
             request: self.request.clone(),
             lines,
-            level: self.shown_level?,
+            level,
             refining,
             distance: self.distance,
             basis_cosine: self.basis_cosine,
@@ -276,12 +297,18 @@ fn all_images(objective: &Objective) -> usize {
 
 /// The passes that differ for this data: small data sets have fewer.
 fn levels(objective: &Objective, moving: bool) -> Vec<(usize, usize)> {
-    let mut levels: Vec<(usize, usize)> = LEVELS
+    let (points, usual) = LEVELS[0];
+    let per_image = 2 * points as u64 * cost::multiply_adds(objective.graph()).max(1);
+    let affordable = (FIRST_PASS / per_image).max(FEWEST_IMAGES) as usize;
+    let mut levels: Vec<(usize, usize)> = [(points, affordable.min(usual))]
         .iter()
+        .chain(&LEVELS)
         .map(|&(points, samples)| (points, samples.min(all_images(objective))))
         .collect();
     levels.dedup();
-    levels.truncate(if moving { 1 } else { LEVELS.len() });
+    if moving {
+        levels.truncate(1);
+    }
     levels
 }
 

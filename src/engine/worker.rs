@@ -14,6 +14,7 @@ use super::{Slots, Waker};
 use crate::checkpoint::{CheckpointFile, NamedTensors, Reference};
 use crate::data::Progress;
 use crate::error::{Error, Result};
+use crate::landscape::direction_file;
 use crate::objective::{BatchNormPolicy, Compute, Solution};
 use crate::training::{Event, RunStatus, Trainer};
 
@@ -132,6 +133,8 @@ impl Worker {
                 if is_run || (!reference.path.exists() && reference.key.is_none()) {
                     let session = self.read(|compute, progress| Session::open(&reference.path, compute, progress))?;
                     self.enter(session)?;
+                } else if reference.key.is_none() && direction_file::is_direction(&reference.path) {
+                    self.read_direction(reference)?;
                 } else {
                     self.tell(Update::Inspected(Box::new(inspect(reference)?)));
                 }
@@ -140,6 +143,7 @@ impl Worker {
                 let session = self.read(|compute, progress| Session::open_checkpoint(&request, compute, progress))?;
                 self.enter(session)?;
             }
+            Request::Direction(reference) => self.read_direction(reference)?,
             Request::Save(request) => self.save(&request)?,
             Request::Device(choice) => {
                 let compute = Compute::open(choice)?;
@@ -190,6 +194,18 @@ impl Worker {
         });
         slots.reading.set(None);
         result
+    }
+
+    fn read_direction(&mut self, reference: Reference) -> Result<()> {
+        let session = self.session.as_mut().ok_or_else(|| {
+            Error::file_reason(
+                &reference.path,
+                "this is a direction; open the checkpoint or run it belongs to first",
+            )
+        })?;
+        let index = session.add_direction(&reference)?;
+        self.tell(Update::Direction(index, reference.path));
+        Ok(())
     }
 
     /// Writes the marked point of a slice. Under `recompute` its statistics are found first; under the other policies it

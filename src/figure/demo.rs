@@ -41,7 +41,7 @@ pub fn write(findings: &Findings, out: &Path) -> Result<()> {
         }
         let interpolation = &findings.interpolation;
         table::write_lines(&file("interpolation"), std::slice::from_ref(interpolation), || {
-            pictures::interpolation(interpolation, Scale::Automatic)
+            pictures::interpolation(&["SWA", "SGD"].map(str::to_owned), interpolation, Scale::Automatic)
         })?;
     }
     Ok(())

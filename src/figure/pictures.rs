@@ -108,10 +108,19 @@ pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
     }
 }
 
-/// The way from SWA to SGD.
-pub fn interpolation(record: &LineRecord, scale: Scale) -> Chart {
-    let axis = "position t of w_SWA + t·(w_SGD − w_SWA)";
-    segment("From SWA to SGD", axis, ["SWA", "SGD"], record, scale)
+/// The horizontal axis of the way between two solutions.
+pub fn interpolation_axis([first, second]: &[String; 2]) -> String {
+    match (first.as_str(), second.as_str()) {
+        ("SWA", "SGD") => "position t of w_SWA + t·(w_SGD − w_SWA)".to_owned(),
+        _ => format!("position t of w + t·(w′ − w), w = {first}, w′ = {second}"),
+    }
+}
+
+/// The way from one solution to another by their names, SWA and SGD if they are those.
+pub fn interpolation(names: &[String; 2], record: &LineRecord, scale: Scale) -> Chart {
+    let [first, second] = names;
+    let title = format!("From {first} to {second}");
+    segment(&title, &interpolation_axis(names), [first, second], record, scale)
 }
 
 /// A line from one solution (position 0) to another (position 1), with its two ends marked by name.

@@ -104,7 +104,7 @@ pub fn random(graph: &Graph, kind: DirectionKind, seed: u64) -> Result<Vec<f32>>
 }
 
 /// u_inter + u_rand: the way from one solution to another and a uniform random direction, both of unit length
-/// (*Asymmetric Valleys*, Fig. 9). The sum has its own length, near √2.
+/// (*Asymmetric Valleys*, Fig. 9). The sum has its own length, near √2 as the two are nearly orthogonal.
 ///
 /// # Errors
 /// When the two solutions are the same point.
@@ -129,15 +129,23 @@ pub fn between(from: &[f32], to: &[f32]) -> Result<Vec<f32>> {
 pub enum Basis {
     /// A random direction with its seed.
     Random(DirectionKind, u64),
-    /// From the average to the end of SGD started there, scaled to unit length.
+    /// From the average to the end of SGD started there, scaled to unit length; of a checkpoint, from its first solution
+    /// to the other.
     SwaToSgd,
+    /// That way and a uniform random direction with its seed, added up and scaled to unit length (Fig. 9).
+    SwaToSgdAndRandom(u64),
+    /// The direction read from a file, by its number in the order of reading.
+    File(usize),
 }
 
-impl fmt::Display for Basis {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+impl Basis {
+    /// What it is called, given the names of the two solutions and of the files that directions were read from.
+    pub fn name<T: AsRef<str>>(self, [first, second]: [&str; 2], files: &[T]) -> String {
         match self {
-            Self::Random(kind, seed) => write!(formatter, "{kind} (seed {seed})"),
-            Self::SwaToSgd => formatter.write_str("SWA → SGD"),
+            Self::Random(kind, seed) => format!("{kind} (seed {seed})"),
+            Self::SwaToSgd => format!("{first} → {second}"),
+            Self::SwaToSgdAndRandom(seed) => format!("{first} → {second} + uniform (seed {seed})"),
+            Self::File(index) => format!("file {}", files.get(index).map_or("", AsRef::as_ref)),
         }
     }
 }

@@ -1,12 +1,19 @@
 //! A direction read from a file: one flat tensor `direction` in state-dict parameter order, or one tensor a parameter
 //! under its name. A person can make it in PyTorch or numpy: an eigenvector, a difference, a gradient.
 
+use std::path::Path;
+
 use crate::checkpoint::{CheckpointFile, Reference};
 use crate::error::{Error, Result};
 use crate::network::Graph;
 
 /// Name of the flat tensor.
 const FLAT: &str = "direction";
+
+/// Whether the file holds a flat direction, and so is no checkpoint.
+pub fn is_direction(path: &Path) -> bool {
+    CheckpointFile::open(path).is_ok_and(|file| file.tensors().contains_key(FLAT))
+}
 
 /// The direction `[d]` as it is in the file, of any length.
 ///

@@ -1,6 +1,7 @@
 //! A neural network as data: its graph and parameter tables, the families that build one, and the interpreter that
 //! runs it for many parameter vectors at once.
 
+pub mod cost;
 pub mod forward;
 pub mod graph;
 pub mod initialisation;
