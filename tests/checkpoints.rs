@@ -386,9 +386,12 @@ fn directions_come_from_files() {
     };
     let write = |name: &str, values: &[f32]| {
         let path = folder.path().join(name);
-        let view =
-            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![values.len()], bytemuck::cast_slice(values))
-                .unwrap();
+        let view = safetensors::tensor::TensorView::new(
+            safetensors::Dtype::F32,
+            vec![values.len()],
+            bytemuck::cast_slice(values),
+        )
+        .unwrap();
         std::fs::write(&path, safetensors::serialize([("direction", view)], None).unwrap()).unwrap();
         path
     };

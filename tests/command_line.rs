@@ -225,6 +225,29 @@ fn an_interrupted_run_is_resumed_and_a_finished_one_is_left_alone() {
 }
 
 #[test]
+fn a_data_set_is_described_with_its_normalisation() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = format!("{}/tests/reference/files/cifar10-binary", env!("CARGO_MANIFEST_DIR"));
+    // By its specification, and by its folder alone.
+    for what in [format!("cifar10:{path}"), path.clone()] {
+        let described = json(&succeed(&["info", &what, "--mean", "0.5", "--json"], folder.path()));
+        assert_eq!(described["data"], format!("cifar10:{path}:mean=0.5"));
+        assert_eq!(described["shape"], serde_json::json!([3, 32, 32]));
+        assert_eq!(
+            (described["train_images"].as_u64(), described["test_images"].as_u64()),
+            (Some(10), Some(3))
+        );
+        assert_eq!(described["normalisation"]["mean"], serde_json::json!([0.5, 0.5, 0.5]));
+        assert_eq!(described["classes"][3], "cat");
+    }
+    let text = succeed(&["info", &path], folder.path());
+    assert!(
+        text.contains("mean [0.4914, 0.4822, 0.4465], std [0.2023, 0.1994, 0.201]"),
+        "{text}"
+    );
+}
+
+#[test]
 fn bad_usage_is_told_in_a_sentence_and_ends_with_2() {
     let folder = tempfile::tempdir().unwrap();
     let cases: [(&[&str], &str); 7] = [
@@ -298,8 +321,11 @@ fn failures_are_told_in_one_line_and_end_with_1() {
     )
     .unwrap();
     copy("no-snapshots");
-    let cases: [(&[&str], &str); 15] = [
-        (&["info", "nowhere"], "no such folder"),
+    let cases: [(&[&str], &str); 18] = [
+        (&["info", "nowhere"], "no such file or folder"),
+        (&["info", "cifar11:nowhere"], "no such data set"),
+        (&["info", "cifar10:nowhere"], "no such file or folder"),
+        (&["info", "run/swa.safetensors::ema"], "no entry `ema`"),
         (&["info", "."], "no run.json"),
         (&["info", "half-record"], "not whole JSON"),
         (&["info", "newer"], "newer version"),

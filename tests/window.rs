@@ -491,7 +491,10 @@ fn a_checkpoint_of_pytorch_opens_and_its_point_is_saved() {
     let mut window = Window::open(folder.path(), None);
     let open = |window: &mut Window, path: &str| {
         window.text("Path to open", path);
-        window.harness.get_by_role_and_label(Role::TextInput, "Path to open").focus();
+        window
+            .harness
+            .get_by_role_and_label(Role::TextInput, "Path to open")
+            .focus();
         window.harness.step();
         window.key(Modifiers::NONE, Key::Enter);
     };
@@ -501,24 +504,38 @@ fn a_checkpoint_of_pytorch_opens_and_its_point_is_saved() {
     let form = window.state().checkpoint.clone().unwrap();
     assert_eq!(form.model, "resnet8:width=4");
     let request = form.request().unwrap();
-    assert_eq!((request.first.as_str(), request.second.as_deref()), ("swa_state_dict", Some("state_dict")));
+    assert_eq!(
+        (request.first.as_str(), request.second.as_deref()),
+        ("swa_state_dict", Some("state_dict"))
+    );
     window.snapshot("checkpoint_form");
 
     // Data of another shape are refused in words, and the form stays.
     window.text("On data", "two-gaussians");
     window.click("Open");
     window.until("a notice says how they differ", |state| {
-        state.notices.iter().any(|notice| notice.failed && notice.text.contains("instead of [4, 1, 3, 3]"))
+        state
+            .notices
+            .iter()
+            .any(|notice| notice.failed && notice.text.contains("instead of [4, 1, 3, 3]"))
     });
     assert!(window.state().checkpoint.is_some());
     window.click("Dismiss");
 
     window.text("On data", &format!("safetensors:{}", data.display()));
     window.click("Open");
-    window.until("the slice is there", |state| state.slice.as_ref().is_some_and(|slice| slice.level.full));
+    window.until("the slice is there", |state| {
+        state.slice.as_ref().is_some_and(|slice| slice.level.full)
+    });
     assert_eq!(window.state().names(), ["SWA", "SGD"]);
-    let provenance = window.state().slice.as_ref().unwrap().lines[0].record.provenance.clone();
-    assert_eq!((provenance.model.as_str(), provenance.origin.as_str()), ("resnet8:width=4", "SWA"));
+    let provenance = window.state().slice.as_ref().unwrap().lines[0]
+        .record
+        .provenance
+        .clone();
+    assert_eq!(
+        (provenance.model.as_str(), provenance.origin.as_str()),
+        ("resnet8:width=4", "SWA")
+    );
     assert_eq!(provenance.seed, None);
 
     window.click("SWA → SGD");

@@ -105,8 +105,11 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         ui,
         "On data",
         &mut form.data,
-        "the data to measure it on, such as cifar10:/data/cifar10; options follow with colons: :subset=1000, \
-         :test-subset=1000, :classes=0,1, :mean=…, :std=…",
+        [
+            "cifar10:DIR",
+            "the data to measure it on, such as cifar10:/data/cifar10; options follow with colons: :subset=1000, \
+             :test-subset=1000, :classes=0,1, :mean=…, :std=…",
+        ],
         |text, ui| {
             for (name, explanation) in data::FAMILIES {
                 if ui.button(*name).on_hover_text(*explanation).clicked() {
@@ -172,36 +175,39 @@ fn entries(ui: &mut Ui, form: &mut CheckpointForm) {
     if form.second == Some(form.first) {
         form.second = (0..listings.len()).find(|&index| index != form.first);
     }
-    egui::Grid::new("entries").num_columns(2).spacing([8.0, 4.0]).show(ui, |ui| {
-        ui.label("Stand at");
-        let combo = ComboBox::from_id_salt("first entry")
-            .width(150.0)
-            .selected_text(listings.get(form.first).map_or("", entry_name))
-            .show_ui(ui, |ui| {
-                for (index, listing) in listings.iter().enumerate() {
-                    ui.selectable_value(&mut form.first, index, entry_name(listing));
-                }
-            })
-            .response
-            .on_hover_text("the solution at position 0");
-        name(&combo, "First entry");
-        ui.end_row();
-        ui.label("Go to");
-        let second = form.second.and_then(|index| listings.get(index));
-        let combo = ComboBox::from_id_salt("second entry")
-            .width(150.0)
-            .selected_text(second.map_or("none", entry_name))
-            .show_ui(ui, |ui| {
-                ui.selectable_value(&mut form.second, None, "none");
-                for (index, listing) in listings.iter().enumerate().filter(|(index, _)| *index != form.first) {
-                    ui.selectable_value(&mut form.second, Some(index), entry_name(listing));
-                }
-            })
-            .response
-            .on_hover_text("the solution at position 1 of the interpolation");
-        name(&combo, "Second entry");
-        ui.end_row();
-    });
+    egui::Grid::new("entries")
+        .num_columns(2)
+        .spacing([8.0, 4.0])
+        .show(ui, |ui| {
+            ui.label("Stand at");
+            let combo = ComboBox::from_id_salt("first entry")
+                .width(150.0)
+                .selected_text(listings.get(form.first).map_or("", entry_name))
+                .show_ui(ui, |ui| {
+                    for (index, listing) in listings.iter().enumerate() {
+                        ui.selectable_value(&mut form.first, index, entry_name(listing));
+                    }
+                })
+                .response
+                .on_hover_text("the solution at position 0");
+            name(&combo, "First entry");
+            ui.end_row();
+            ui.label("Go to");
+            let second = form.second.and_then(|index| listings.get(index));
+            let combo = ComboBox::from_id_salt("second entry")
+                .width(150.0)
+                .selected_text(second.map_or("none", entry_name))
+                .show_ui(ui, |ui| {
+                    ui.selectable_value(&mut form.second, None, "none");
+                    for (index, listing) in listings.iter().enumerate().filter(|(index, _)| *index != form.first) {
+                        ui.selectable_value(&mut form.second, Some(index), entry_name(listing));
+                    }
+                })
+                .response
+                .on_hover_text("the solution at position 1 of the interpolation");
+            name(&combo, "Second entry");
+            ui.end_row();
+        });
 }
 
 /// Which network: told by the file where only one fits.
@@ -212,7 +218,10 @@ fn model(ui: &mut Ui, form: &mut CheckpointForm) {
         ui,
         "Network",
         &mut form.model,
-        "the network of the zoo that these entries are; the list beside it has those that fit",
+        [
+            "choose one",
+            "the network of the zoo that these entries are; the list beside it has those that fit",
+        ],
         |text, ui| {
             for fit in &fits {
                 if ui.button(&fit.model).clicked() {

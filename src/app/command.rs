@@ -193,9 +193,7 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
                 .add_filter("Direction", &["safetensors", "pt", "pth"])
                 .pick_file();
             wait_for(dialogs, async move {
-                chosen
-                    .await
-                    .map(|file| Command::ReadDirection(file.path().to_owned()))
+                chosen.await.map(|file| Command::ReadDirection(file.path().to_owned()))
             });
         }
         Command::ReadDirection(path) => {

@@ -121,7 +121,10 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             ui,
             "Model",
             &mut state.form.model,
-            "resnet8:width=8, resnet20, mlp:100x100, …; examples are beside it",
+            [
+                "resnet20",
+                "resnet8:width=8, resnet20, mlp:100x100, …; examples are beside it",
+            ],
             |text, ui| {
                 for (name, explanation) in zoo::EXAMPLES {
                     if ui.button(*name).on_hover_text(*explanation).clicked() {
@@ -135,8 +138,11 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             ui,
             "Data",
             &mut state.form.data,
-            "builtin: 16×16 images of ten shapes; cifar10:DIR and other sets from disk; options follow with colons: \
-             :subset=1000, :classes=0,1, :random-labels=200",
+            [
+                "builtin",
+                "builtin: 16×16 images of ten shapes; cifar10:DIR and other sets from disk; options follow with colons: \
+                 :subset=1000, :classes=0,1, :random-labels=200",
+            ],
             |text, ui| {
                 for (name, explanation) in data::FAMILIES {
                     if ui.button(*name).on_hover_text(*explanation).clicked() {
@@ -265,6 +271,7 @@ fn run(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     }
     let results = state.results();
     if results.last.is_some() {
+        ui.spacing_mut().interact_size.y = 17.0;
         egui::Grid::new("results")
             .num_columns(4)
             .spacing([12.0, 3.0])
@@ -331,7 +338,7 @@ pub fn text_row(
     ui: &mut Ui,
     label: &str,
     text: &mut String,
-    hint: &str,
+    [placeholder, hint]: [&str; 2],
     examples: impl FnOnce(&mut String, &mut Ui),
 ) -> bool {
     let edit = ui.horizontal(|ui| {
@@ -344,9 +351,12 @@ pub fn text_row(
                 .response
                 .on_hover_text("examples");
             self::name(&menu, &format!("Examples of {}", label.to_lowercase()));
-            ui.add(TextEdit::singleline(text).desired_width(ui.available_width() - 4.0))
-                .labelled_by(name.id)
-                .on_hover_text(hint)
+            // Named, so that the keyboard stays with this field when others come and go around it.
+            let edit = TextEdit::singleline(text)
+                .id_salt(("text", label))
+                .hint_text(placeholder)
+                .desired_width(ui.available_width() - 4.0);
+            ui.add(edit).labelled_by(name.id).on_hover_text(hint)
         })
     });
     edit.inner.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter))

@@ -266,7 +266,7 @@ impl CheckpointFile {
     /// [`Error::File`] when it is missing or of another length.
     pub fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>> {
         match self.tensors.get(name) {
-            Some(tensor) if tensor.element == ElementType::Float32 && tensor.len() == length => tensor.floats(),
+            Some(tensor) if tensor.element == ElementType::Float32 && tensor.count() == length => tensor.floats(),
             _ => Err(self.lacks(name, length, "32")),
         }
     }
@@ -277,7 +277,7 @@ impl CheckpointFile {
     /// [`Error::File`] when it is missing or of another length.
     pub fn double_vector(&self, name: &str, length: usize) -> Result<Vec<f64>> {
         match self.tensors.get(name) {
-            Some(tensor) if tensor.element == ElementType::Float64 && tensor.len() == length => tensor.doubles(),
+            Some(tensor) if tensor.element == ElementType::Float64 && tensor.count() == length => tensor.doubles(),
             _ => Err(self.lacks(name, length, "64")),
         }
     }

@@ -33,7 +33,7 @@ impl<'a> StateDict<'a> {
         let is_counter = |name: &str| name.rsplit('.').next().is_some_and(|last| COUNTERS.contains(&last));
         let mut tensors: BTreeMap<String, &StoredTensor> = tensors
             .into_iter()
-            .filter(|(name, tensor)| !(is_counter(name) && !tensor.is_float()))
+            .filter(|(name, tensor)| !is_counter(name) || tensor.is_float())
             .map(|(name, tensor)| (name.to_owned(), tensor))
             .collect();
         let mut prefix = String::new();
@@ -78,7 +78,7 @@ impl<'a> StateDict<'a> {
         self.tensors
             .iter()
             .filter(|(name, _)| !name.ends_with("running_mean") && !name.ends_with("running_var"))
-            .map(|(_, tensor)| tensor.len())
+            .map(|(_, tensor)| tensor.count())
             .sum()
     }
 

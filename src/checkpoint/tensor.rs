@@ -69,7 +69,7 @@ impl StoredTensor {
     }
 
     /// Number of elements.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
 

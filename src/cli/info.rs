@@ -24,11 +24,13 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let path = Path::new(&arguments.what);
-    if !path.exists()
-        && !arguments.what.contains("::")
-        && let Ok(specification) = arguments.options.specify(&arguments.what)
-    {
-        return data_set(&specification, arguments.json);
+    if !path.exists() && !arguments.what.contains("::") {
+        match arguments.options.specify(&arguments.what) {
+            Ok(specification) => return data_set(&specification, arguments.json),
+            // With a colon it was meant as data; otherwise it is a path that does not exist.
+            Err(error) if arguments.what.contains(':') => return Err(error),
+            Err(_) => {}
+        }
     }
     let reference: Reference = match arguments.what.parse() {
         Ok(reference) => reference,

@@ -25,13 +25,13 @@ pub fn read(reference: &Reference, graph: &Graph) -> Result<Vec<f32>> {
         return file.state_dict(reference.key.as_deref())?.parameters(graph);
     };
     let count = graph.parameter_count();
-    if !flat.is_float() || flat.len() != count {
+    if !flat.is_float() || flat.count() != count {
         return Err(Error::file_reason(
             &reference.path,
             format!(
                 "`{FLAT}` has {} entries of {}, and {} has {count} parameters; write one float a parameter, in \
                  state-dict order",
-                flat.len(),
+                flat.count(),
                 flat.element.name(),
                 graph.name
             ),

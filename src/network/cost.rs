@@ -28,7 +28,10 @@ mod tests {
     fn published_counts() {
         // He et al. (2016) give no table for CIFAR; ResNet-20's 41 million and VGG-16's 313 million on 32×32 images are
         // what the usual counters print.
-        for (model, millions) in [("resnet20:shortcut=padding", 40.55), ("vgg16-bn:classifier=linear", 313.2)] {
+        for (model, millions) in [
+            ("resnet20:shortcut=padding", 40.55),
+            ("vgg16-bn:classifier=linear", 313.2),
+        ] {
             let graph = zoo::build(model, [3, 32, 32], 10).unwrap();
             let count = multiply_adds(&graph) as f64 / 1e6;
             assert!((count - millions).abs() < 0.1, "{model}: {count}");

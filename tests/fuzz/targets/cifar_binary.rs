@@ -1,9 +1,3 @@
-//! CIFAR-100, binary version.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use valleyscope_fuzz::data_set;
-
-fuzz_target!(|data: &[u8]| {
-    data_set("cifar100", &[("train.bin", data), ("test.bin", data)]);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| valleyscope_fuzz::cifar_binary(data));

@@ -1,9 +1,3 @@
-//! CIFAR-100, Python version: a pickle.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use valleyscope_fuzz::data_set;
-
-fuzz_target!(|data: &[u8]| {
-    data_set("cifar100", &[("train", data), ("test", data)]);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| valleyscope_fuzz::cifar_python(data));

@@ -1,9 +1,3 @@
-//! A checkpoint in a safetensors file.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use valleyscope_fuzz::checkpoint;
-
-fuzz_target!(|data: &[u8]| {
-    checkpoint("checkpoint.safetensors", data);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| valleyscope_fuzz::safetensors(data));

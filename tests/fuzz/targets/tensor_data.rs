@@ -1,9 +1,3 @@
-//! A data set in a safetensors file.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use valleyscope_fuzz::data_file;
-
-fuzz_target!(|data: &[u8]| {
-    data_file("safetensors", "data.safetensors", data);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| valleyscope_fuzz::tensor_data(data));
