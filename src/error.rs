@@ -90,7 +90,7 @@ impl Error {
     pub fn file_reason(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::File {
             path: path.as_ref().to_owned(),
-            reason: reason.into(),
+            reason: one_line(&reason.into()),
         }
     }
 
@@ -101,5 +101,33 @@ impl Error {
             value: value.to_string(),
             reason: reason.into(),
         }
+    }
+}
+
+/// Longest reason, in letters: a name out of a file can be longer than the rest of the screen.
+const LONGEST_REASON: usize = 2000;
+
+/// The text in one line, whatever names out of a file are in it.
+fn one_line(text: &str) -> String {
+    let mut line: String = text
+        .chars()
+        .take(LONGEST_REASON)
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
+    if line.len() < text.len() {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_line_of_bounded_length() {
+        let long = format!("name\n{}", "x".repeat(10_000));
+        let text = Error::file_reason("file", long).to_string();
+        assert!(text.starts_with("file: name x") && text.ends_with('…') && text.chars().count() < 2100, "{text}");
     }
 }

@@ -87,6 +87,30 @@ fn sixteen_bit_floats_are_converted_with_a_note() {
 }
 
 #[test]
+fn a_prefix_of_somebodys_own_is_taken_off_where_a_network_fits_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let describe = |model: &str, shape: Shape, prefix: &str| {
+        let graph = zoo::build(model, shape, 10).unwrap();
+        let zeros = vec![0_u8; 4 * graph.parameter_count()];
+        let tensors = graph.state_dict().into_iter().map(|entry| {
+            let bytes = &zeros[..4 * entry.shape.iter().product::<usize>()];
+            let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, entry.shape, bytes).unwrap();
+            (format!("{prefix}{}", entry.name), view)
+        });
+        let path = folder.path().join("file.safetensors");
+        std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+        let listing = CheckpointFile::open(&path).unwrap().listings(None).unwrap().remove(0);
+        (listing.fits[0].model.clone(), listing.notes)
+    };
+    let note = |prefix: &str| vec![format!("prefix `{prefix}` taken off")];
+    assert_eq!(describe(MODEL, SHAPE, "model."), (MODEL.to_owned(), note("model.")));
+    assert_eq!(describe(MODEL, SHAPE, "module.net."), (MODEL.to_owned(), note("module.net.")));
+    // The names of this one all begin alike, and are right as they are.
+    assert_eq!(describe("fnn", [1, 28, 28], ""), ("fnn".to_owned(), vec![]));
+    assert_eq!(describe("fnn", [1, 28, 28], "net."), ("fnn".to_owned(), note("net.")));
+}
+
+#[test]
 fn a_file_is_described() {
     let file = CheckpointFile::open(&files("papers.pt")).unwrap();
     assert_eq!(file.keys(), ["state_dict", "swa_state_dict"]);

@@ -10,7 +10,7 @@ use crate::network::graph::{Place, Shape, StateEntry};
 use crate::network::zoo::{Fit, Shapes, fitting, fitting_as};
 use crate::objective::Solution;
 
-/// Prefixes that wrappers put before every name: `nn.DataParallel` and `AveragedModel`, and `torch.compile`.
+/// Prefixes that PyTorch's wrappers put before every name: `nn.DataParallel` and `AveragedModel`, and `torch.compile`.
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 /// Counters that are no part of a solution: batches seen by a batch-norm layer, models seen by an average.
 const COUNTERS: [&str; 2] = ["num_batches_tracked", "n_averaged"];
@@ -18,7 +18,7 @@ const COUNTERS: [&str; 2] = ["num_batches_tracked", "n_averaged"];
 const PROBLEMS_SHOWN: usize = 3;
 
 /// A state dict of a file, its names without wrappers' prefixes and its counters left out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StateDict<'a> {
     path: &'a Path,
     entries: usize,
@@ -31,28 +31,47 @@ impl<'a> StateDict<'a> {
     pub(super) fn new(path: &'a Path, tensors: BTreeMap<&str, &'a StoredTensor>) -> Self {
         let entries = tensors.len();
         let is_counter = |name: &str| name.rsplit('.').next().is_some_and(|last| COUNTERS.contains(&last));
-        let mut tensors: BTreeMap<String, &StoredTensor> = tensors
+        let tensors = tensors
             .into_iter()
             .filter(|(name, tensor)| !is_counter(name) || tensor.is_float())
             .map(|(name, tensor)| (name.to_owned(), tensor))
             .collect();
-        let mut prefix = String::new();
-        while let Some(wrapper) = WRAPPERS
-            .into_iter()
-            .find(|wrapper| !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(wrapper)))
-        {
-            prefix += wrapper;
-            tensors = tensors
-                .into_iter()
-                .map(|(name, tensor)| (name[wrapper.len()..].to_owned(), tensor))
-                .collect();
-        }
-        Self {
+        let mut state = Self {
             path,
             entries,
             tensors,
-            prefix,
+            prefix: String::new(),
+        };
+        while let Some(wrapper) = WRAPPERS.into_iter().find(|wrapper| state.all_start_with(wrapper)) {
+            state = state.without(wrapper);
         }
+        // Others wrap a model in a class of their own. What they call it is taken off where a network fits without it.
+        if let Some(first) = state.tensors.keys().next().and_then(|name| name.split_once('.'))
+            && let wrapper = format!("{}.", first.0)
+            && state.all_start_with(&wrapper)
+            && fitting(&state.shapes(), None).is_empty()
+        {
+            let unwrapped = state.clone().without(&wrapper);
+            if !fitting(&unwrapped.shapes(), None).is_empty() {
+                return unwrapped;
+            }
+        }
+        state
+    }
+
+    fn all_start_with(&self, prefix: &str) -> bool {
+        !self.tensors.is_empty() && self.tensors.keys().all(|name| name.starts_with(prefix))
+    }
+
+    /// Takes a prefix that all names have off them.
+    fn without(mut self, prefix: &str) -> Self {
+        self.prefix += prefix;
+        self.tensors = self
+            .tensors
+            .into_iter()
+            .map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor))
+            .collect();
+        self
     }
 
     /// Number of entries in the file, counters included.

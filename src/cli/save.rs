@@ -35,6 +35,9 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         ));
     }
     arguments.source.check(arguments.position.is_some())?;
+    if arguments.position.is_none() && arguments.source.has_line() {
+        return Err(Error::option("--position", "", "say which point of the line to save"));
+    }
     if arguments.position.is_some_and(|position| !position.is_finite()) {
         return Err(Error::option("--position", f64::NAN, "it must be a number"));
     }

@@ -163,6 +163,11 @@ impl Arguments {
         self.direction.is_none()
     }
 
+    /// Whether a line is named.
+    pub fn has_line(&self) -> bool {
+        self.to.is_some() || self.direction.is_some()
+    }
+
     /// Checks what can be checked before anything is read.
     pub fn check(&self, needs_line: bool) -> Result<()> {
         match (&self.to, &self.direction) {
