@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An option outside its allowed range.
-    #[error("{option} = {value} is not allowed: {reason}")]
+    #[error("{option}{} {reason}", if value.is_empty() { ":".to_owned() } else { format!(" = {value} is not allowed:") })]
     Option {
         /// The option's name as the user typed it, such as `--lr`.
         option: String,
@@ -128,6 +128,9 @@ mod tests {
     fn a_reason_is_one_line_of_bounded_length() {
         let long = format!("name\n{}", "x".repeat(10_000));
         let text = Error::file_reason("file", long).to_string();
-        assert!(text.starts_with("file: name x") && text.ends_with('…') && text.chars().count() < 2100, "{text}");
+        assert!(
+            text.starts_with("file: name x") && text.ends_with('…') && text.chars().count() < 2100,
+            "{text}"
+        );
     }
 }

@@ -25,6 +25,8 @@ pub enum Purpose {
     Subset = 7,
     /// Labels that are drawn instead of read.
     RandomLabels = 8,
+    /// Order of images that lie class by class on disk.
+    Order = 9,
 }
 
 /// A stream of random numbers.

@@ -99,12 +99,15 @@ fn a_prefix_of_somebodys_own_is_taken_off_where_a_network_fits_without_it() {
         });
         let path = folder.path().join("file.safetensors");
         std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
-        let listing = CheckpointFile::open(&path).unwrap().listings(None).unwrap().remove(0);
+        let listing = CheckpointFile::open(&path).unwrap().listings().unwrap().remove(0);
         (listing.fits[0].model.clone(), listing.notes)
     };
     let note = |prefix: &str| vec![format!("prefix `{prefix}` taken off")];
     assert_eq!(describe(MODEL, SHAPE, "model."), (MODEL.to_owned(), note("model.")));
-    assert_eq!(describe(MODEL, SHAPE, "module.net."), (MODEL.to_owned(), note("module.net.")));
+    assert_eq!(
+        describe(MODEL, SHAPE, "module.net."),
+        (MODEL.to_owned(), note("module.net."))
+    );
     // The names of this one all begin alike, and are right as they are.
     assert_eq!(describe("fnn", [1, 28, 28], ""), ("fnn".to_owned(), vec![]));
     assert_eq!(describe("fnn", [1, 28, 28], "net."), ("fnn".to_owned(), note("net.")));
@@ -116,7 +119,7 @@ fn a_file_is_described() {
     assert_eq!(file.keys(), ["state_dict", "swa_state_dict"]);
     let others: Vec<&str> = file.others().iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(others, ["epoch", "swa_n"]);
-    for listing in file.listings(None).unwrap() {
+    for listing in file.listings().unwrap() {
         assert_eq!((listing.entries, listing.parameters), (56, 5214));
         assert_eq!(listing.types, ["float32"]);
         assert_eq!(listing.fits.len(), 1);
@@ -125,7 +128,7 @@ fn a_file_is_described() {
     for name in ["parallel.pt", "averaged.pt"] {
         let file = CheckpointFile::open(&files(name)).unwrap();
         assert_eq!(file.state_dict(None).unwrap().notes(), ["prefix `module.` taken off"]);
-        assert_eq!(file.listings(Some(SHAPE)).unwrap()[0].fits[0].model, MODEL);
+        assert_eq!(file.listings().unwrap()[0].fits[0].model, MODEL);
     }
 }
 
@@ -484,15 +487,54 @@ fn directions_of_the_command_line() {
     // Two unit vectors that are nearly orthogonal.
     assert!((length - 2.0_f64.sqrt()).abs() < 0.2, "{label}");
     assert_ne!(unit, sum);
+    // As drawn, the numbers are in [0, 1): for so many the length is near √(d/3).
+    let (_, label) = value(&["--direction", "uniform", "--normalize", "none"]);
+    let length: f64 = label.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((length - (5214.0_f64 / 3.0).sqrt()).abs() < 1.0, "{label}");
     let (_, label) = value(&["--direction", &file]);
     assert!(label.starts_with("file "), "{label}");
     for (more, part) in [
         (vec!["--direction", "inter+random"], "name it with --to"),
         (vec!["--direction", "uniform", "--to", sgd.as_str()], "not both"),
         (vec!["--direction", "sideways"], "inter+random and file:"),
+        (vec!["--to", sgd.as_str(), "--seed", "3"], "nothing random is asked for"),
         (vec!["--direction", "file:nowhere.safetensors"], "no such file"),
     ] {
         let (done, _, errors) = line(&more);
         assert!(!done && errors.contains(part), "{more:?}: {errors}");
     }
+}
+
+#[test]
+fn options_that_could_do_nothing_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = files("plain.safetensors").display().to_string();
+    let to = format!("{}::swa_state_dict", files("papers.pt").display());
+    let save = |more: &[&str]| {
+        let mut arguments = vec!["save", "--checkpoint", &path, "--out", "x.safetensors"];
+        arguments.extend(more);
+        run(&arguments, folder.path())
+    };
+    for (more, part) in [
+        (vec!["--to", to.as_str()], "say which point"),
+        (vec!["--position", "0.5"], "give --direction KIND or --to FILE"),
+        (vec!["--to", to.as_str(), "--position", "inf"], "--position = inf"),
+        (vec!["--subset", "3"], "--subset = 3"),
+        (vec!["--recompute"], "give --data"),
+        (vec!["--batch-size", "3"], "--recompute"),
+    ] {
+        let (done, _, errors) = save(&more);
+        assert!(!done && errors.contains(part), "{more:?}: {errors}");
+    }
+    // What is saved without a pass over data says whose statistics it has.
+    let (done, said, errors) = save(&["--to", &to, "--position", "0.5"]);
+    assert!(done && said.contains("--recompute"), "{said}{errors}");
+    let file = CheckpointFile::open(&folder.path().join("x.safetensors")).unwrap();
+    assert_eq!(file.own("statistics").unwrap(), format!("those of {path}"));
+    // The file names its model and, were there data, those; a copy of it needs neither flag nor data.
+    let (done, _, errors) = run(
+        &["save", "--checkpoint", "x.safetensors", "--out", "y.safetensors"],
+        folder.path(),
+    );
+    assert!(done, "{errors}");
 }

@@ -432,7 +432,7 @@ fn mistakes_become_notices_and_the_window_lives_on() {
         window.number(label, good);
     }
     open(&mut window, &folder.path().join("nowhere"));
-    complains(&mut window, "no such folder");
+    complains(&mut window, "no such file or folder");
     std::fs::write(folder.path().join("file"), "in the way").unwrap();
     window.train_small(&folder.path().join("file/run"));
     complains(&mut window, "file");

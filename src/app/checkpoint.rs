@@ -34,21 +34,29 @@ impl CheckpointForm {
         let asked = inspection.reference.key.as_deref().and_then(find);
         let average = keys.iter().position(|key| key.starts_with("swa"));
         let first = asked.or(average).unwrap_or(0);
-        let second = (0..keys.len()).find(|&index| index != first && asked.is_none());
-        let fits = inspection.listings.get(first).map_or(&[][..], |listing| &listing.fits);
-        let model = match (&inspection.model, fits) {
-            (Some(model), _) => model.clone(),
-            (None, [only]) => only.model.clone(),
-            (None, _) => String::new(),
-        };
+        let fits = |index: usize| inspection.listings.get(index).map(|listing| &listing.fits);
+        let second = (0..keys.len()).find(|&index| index != first && asked.is_none() && fits(index) == fits(first));
+        let model = inspection.model.clone().unwrap_or_default();
         let data = inspection.data.clone().unwrap_or_else(|| data.to_owned());
-        Self {
+        let mut form = Self {
             first,
             second,
             model,
             data,
             inspection,
+        };
+        if form.model.is_empty() {
+            form.choose_model();
         }
+        form
+    }
+
+    /// The only model that fits the entry to stand at; none where there are several.
+    fn choose_model(&mut self) {
+        self.model = match self.listing().map(|listing| listing.fits.as_slice()) {
+            Some([only]) => only.model.clone(),
+            _ => String::new(),
+        };
     }
 
     fn listing(&self) -> Option<&Listing> {
@@ -131,7 +139,7 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         if ui
             .add_enabled(ready, button)
             .on_hover_text("read the data and look into the valleys of this network")
-            .on_disabled_hover_text("name the data first")
+            .on_disabled_hover_text(state.pending.unwrap_or("name the data first"))
             .clicked()
         {
             commands.push(Command::OpenCheckpoint);
@@ -168,6 +176,7 @@ fn entry_name(listing: &Listing) -> &str {
 
 /// Which state dicts: one to stand at, and another to go to.
 fn entries(ui: &mut Ui, form: &mut CheckpointForm) {
+    let before = form.first;
     let listings = &form.inspection.listings;
     if listings.len() < 2 {
         return;
@@ -208,6 +217,9 @@ fn entries(ui: &mut Ui, form: &mut CheckpointForm) {
             name(&combo, "Second entry");
             ui.end_row();
         });
+    if form.first != before {
+        form.choose_model();
+    }
 }
 
 /// Which network: told by the file where only one fits.

@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use egui::{Context, Key, Modifiers};
 
 use super::checkpoint::CheckpointForm;
-use super::state::{Picture, State};
+use super::state::{Picture, State, WRITING};
 use crate::checkpoint::Reference;
 use crate::data::recognise;
 use crate::engine::{Anchor, Request, SaveRequest, TrainRequest, View};
@@ -333,12 +333,16 @@ pub fn turn_to(state: &mut State, angle: f64) {
 }
 
 fn go_to(state: &mut State, epoch: usize) {
-    if state.run.is_some() {
+    // A checkpoint has no trajectory.
+    if state.run.is_some() && !state.is_checkpoint() {
         state.stand_at(Anchor::Epoch(epoch));
     }
 }
 
 fn play_or_hold(state: &mut State) {
+    if state.is_checkpoint() {
+        return;
+    }
     state.playing = !state.playing;
     if state.playing {
         let at_end = state.epoch() as usize >= state.last_epoch();
@@ -363,13 +367,15 @@ fn wait_for(dialogs: &Sender<Command>, answer: impl Future<Output = Option<Comma
 
 /// Asks the worker, which has the vectors, to write the marked point.
 fn save_point(state: &mut State, path: PathBuf) -> Vec<Effect> {
-    let Some(slice) = &state.slice else {
+    // What is looked at, not what is on the stage: a slice on its way there is of another point.
+    let Some(slice) = state.looked_at() else {
         state.notice("there is no point yet: train or open a run", true);
         return Vec::new();
     };
     state.export.open = false;
+    state.pending = Some(WRITING);
     let request = SaveRequest {
-        slice: slice.request.clone(),
+        slice,
         position: state.look.position,
         path,
     };
@@ -379,7 +385,14 @@ fn save_point(state: &mut State, path: PathBuf) -> Vec<Effect> {
 fn export(state: &mut State) -> Vec<Effect> {
     let path = PathBuf::from(state.export.path.trim());
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_owned();
-    if ending == "safetensors" && !state.export.training_curve {
+    if ending == "safetensors" {
+        if state.export.training_curve {
+            state.notice(
+                "a point is written as .safetensors, the training curves as .png, .svg or .csv",
+                true,
+            );
+            return Vec::new();
+        }
         return save_point(state, path);
     }
     if !["png", "svg", "csv"].contains(&ending.as_str()) {

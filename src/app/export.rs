@@ -16,7 +16,12 @@ pub fn show(context: &Context, state: &mut State, commands: &mut Vec<Command>) {
         let before = state.export.training_curve;
         ui.horizontal(|ui| {
             ui.selectable_value(&mut state.export.training_curve, false, "The stage");
-            ui.selectable_value(&mut state.export.training_curve, true, "The training curves");
+            // A checkpoint brings none.
+            let trained = !state.is_checkpoint();
+            state.export.training_curve &= trained;
+            ui.add_enabled_ui(trained, |ui| {
+                ui.selectable_value(&mut state.export.training_curve, true, "The training curves");
+            });
         });
         if state.export.training_curve != before {
             state.export.path = state.export_path("png").display().to_string();

@@ -59,7 +59,8 @@ fn point(ui: &mut Ui, state: &State, slice: &SliceView) {
         let rough = slice.level.is_rough();
         let number = |v: Option<f64>| match v {
             None => "–".to_owned(),
-            Some(v) if rough => format!("≈ {v:.1}"),
+            Some(v) if rough && v.abs() >= 1.0 => format!("≈ {v:.1}"),
+            Some(v) if rough => format!("≈ {v:.*}", if v.abs() >= 0.1 { 2 } else { 3 }),
             Some(v) => format!("{v:.4}"),
         };
         let percent = |v: Option<f64>| match v {

@@ -19,6 +19,17 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             ui.label(RichText::new(run.path.display().to_string()).color(palette.faint))
                 .on_hover_text("the run folder or checkpoint that is open");
         }
+        // Over a slice there is no room for it on the stage.
+        if state.slice.is_some()
+            && let Some(pending) = state.pending
+        {
+            ui.spinner();
+            ui.label(RichText::new(pending).color(palette.faint));
+            if let Some(done) = state.reading {
+                ui.add(ProgressBar::new(done as f32).desired_width(120.0).desired_height(6.0));
+                ui.label(RichText::new("Escape stops it").small().color(palette.faint));
+            }
+        }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             let dark = ui.ctx().theme() == egui::Theme::Dark;
             if ui
@@ -98,17 +109,21 @@ pub fn notices(context: &egui::Context, state: &State, commands: &mut Vec<Comman
 pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     ScrollArea::vertical().show(ui, |ui| {
         checkpoint::show(ui, state, commands);
-        if !state.is_checkpoint() && state.checkpoint.is_none() {
+        let choosing = state.checkpoint.is_some() && state.training.is_none();
+        if !state.is_checkpoint() && !choosing {
             train(ui, state, commands);
             ui.add_space(6.0);
             ui.separator();
         }
         open(ui, state, commands);
         run(ui, state, commands);
-        if state.is_checkpoint() && state.checkpoint.is_none() {
+        if state.is_checkpoint() && !choosing {
             ui.add_space(6.0);
             ui.separator();
-            train(ui, state, commands);
+            let open = state.training.is_some();
+            egui::CollapsingHeader::new("Train a network")
+                .open(open.then_some(true))
+                .show(ui, |ui| train(ui, state, commands));
         }
     });
 }
@@ -351,11 +366,15 @@ pub fn text_row(
                 .response
                 .on_hover_text("examples");
             self::name(&menu, &format!("Examples of {}", label.to_lowercase()));
+            // A long path is not seen whole in the field.
+            let edit_is_long = text.len() > 16;
+            let long_hint = format!("{text}\n\n{hint}");
             // Named, so that the keyboard stays with this field when others come and go around it.
             let edit = TextEdit::singleline(text)
                 .id_salt(("text", label))
                 .hint_text(placeholder)
                 .desired_width(ui.available_width() - 4.0);
+            let hint = if edit_is_long { &long_hint } else { hint };
             ui.add(edit).labelled_by(name.id).on_hover_text(hint)
         })
     });

@@ -23,6 +23,8 @@ const UNDO_STEPS: usize = 200;
 const PLAY_INTERVAL: Duration = Duration::from_millis(220);
 /// Time a notice of something done is shown.
 const NOTICE_TIME: Duration = Duration::from_secs(8);
+/// What is said while a point is written.
+pub const WRITING: &str = "writing the point …";
 /// Range of positions along the interpolation: SWA is 0, SGD is 1.
 pub const INTERPOLATION_RANGE: (f64, f64) = (-2.0, 3.0);
 
@@ -382,8 +384,11 @@ impl State {
                 self.pending = None;
                 self.form.open.clear();
                 let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-                self.direction_files.truncate(index);
-                self.direction_files.push(name.into_owned());
+                let count = self.direction_files.len().max(index + 1);
+                self.direction_files.resize(count, String::new());
+                self.direction_files[index] = name.into_owned();
+                // A file that is read again may hold another direction.
+                self.requested = None;
                 if self.look.picture == Picture::Interpolation {
                     self.show_picture(Picture::Direction);
                 }
@@ -400,12 +405,19 @@ impl State {
                 self.playing = false;
                 self.notice(text, true);
             }
-            Update::Exported(path) => self.notice(format!("written: {}", path.display()), false),
+            Update::Exported(path) => {
+                if self.pending == Some(WRITING) {
+                    self.pending = None;
+                }
+                self.notice(format!("written: {}", path.display()), false);
+            }
         }
     }
 
     fn opened(&mut self, summary: RunSummary) {
         self.look = Look::default();
+        // What went wrong before is mended.
+        self.notices.retain(|notice| !notice.failed);
         self.form.open.clear();
         self.direction_files.clear();
         if summary.checkpoint {
@@ -525,9 +537,8 @@ impl State {
         (!self.undo.is_empty(), !self.redo.is_empty())
     }
 
-    /// The slice to ask for, where it is another than the one asked for last. The marked position alone asks for
-    /// nothing while it moves; where it stops, it is measured.
-    pub fn slice_request(&mut self) -> Option<SliceRequest> {
+    /// The slice that is looked at, which may not be the one on the stage yet.
+    pub fn looked_at(&self) -> Option<SliceRequest> {
         let run = self.run.as_ref()?;
         let look = &self.look;
         let view = match look.picture {
@@ -536,20 +547,25 @@ impl State {
             Picture::Interpolation if run.swa && run.sgd => View::Interpolation,
             Picture::Interpolation => return None,
         };
-        let marked = match (&self.requested, self.holding) {
-            (Some(before), true) => before.marked,
-            _ => look.position,
-        };
-        let request = SliceRequest {
+        Some(SliceRequest {
             session: run.session,
             anchor: look.anchor,
             walk: look.walk.clone(),
             view,
             policy: look.policy,
             range: look.range(),
-            marked,
+            marked: look.position,
             compass: (look.picture == Picture::Direction).then_some((look.first, look.second)),
-        };
+        })
+    }
+
+    /// The slice to ask for, where it is another than the one asked for last. The marked position alone asks for
+    /// nothing while it moves; where it stops, it is measured.
+    pub fn slice_request(&mut self) -> Option<SliceRequest> {
+        let mut request = self.looked_at()?;
+        if let (Some(before), true) = (&self.requested, self.holding) {
+            request.marked = before.marked;
+        }
         (self.requested.as_ref() != Some(&request)).then(|| {
             self.requested = Some(request.clone());
             self.stopped = false;

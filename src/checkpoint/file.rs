@@ -43,7 +43,7 @@ pub struct Listing {
     pub entries: usize,
     /// Numbers in its weights, statistics aside.
     pub parameters: usize,
-    /// Element types of its floats, as PyTorch names them.
+    /// Element types of its entries, counters aside, as PyTorch names them.
     pub types: Vec<&'static str>,
     /// What was done to its names and values.
     pub notes: Vec<String>,
@@ -106,7 +106,7 @@ impl CheckpointFile {
     fn open_pytorch(path: &Path) -> Result<Self> {
         let broken = |error: PytorchError| {
             let reason = match error {
-                PytorchError::Io(error) => {
+                error @ (PytorchError::Io(_) | PytorchError::Zip(_)) => {
                     return Error::file_reason(
                         path,
                         format!("this is not a whole checkpoint ({error}); it may be cut short: copy or save it again"),
@@ -183,16 +183,21 @@ impl CheckpointFile {
         self.provenance.as_ref()
     }
 
+    /// An entry of how it was made, such as `model` or `data`, where it is one of ours.
+    pub fn own(&self, key: &str) -> Option<String> {
+        Some(self.provenance.as_ref()?.get(key)?.as_str()?.to_owned())
+    }
+
     /// Names and tensors of everything in it.
     pub fn tensors(&self) -> &BTreeMap<String, StoredTensor> {
         &self.tensors
     }
 
-    /// Describes every state dict; where the images are known, only networks that take them are said to fit.
+    /// Describes every state dict; a file without one gives an empty list.
     ///
     /// # Errors
-    /// None for a file that holds no state dict: the list is then empty.
-    pub fn listings(&self, input: Option<crate::network::graph::Shape>) -> Result<Vec<Listing>> {
+    /// As [`CheckpointFile::state_dict`].
+    pub fn listings(&self) -> Result<Vec<Listing>> {
         let describe = |key: &String| {
             let state = self.state_dict((!key.is_empty()).then_some(key))?;
             Ok(Listing {
@@ -201,7 +206,7 @@ impl CheckpointFile {
                 parameters: state.parameter_count(),
                 types: state.types().iter().map(|element| element.name()).collect(),
                 notes: state.notes(),
-                fits: zoo::fitting(&state.shapes(), input),
+                fits: zoo::fitting(&state.shapes(), None),
             })
         };
         self.keys.iter().map(describe).collect()

@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::source::DataOptions;
 use crate::checkpoint::{CheckpointFile, Listing, Reference};
 use crate::data::{Dataset, Part, Pixels, recognise};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::{cost, zoo};
 use crate::training::RunFolder;
 
@@ -24,24 +24,30 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let path = Path::new(&arguments.what);
+    let options = &arguments.options;
     if !path.exists() && !arguments.what.contains("::") {
-        match arguments.options.specify(&arguments.what) {
+        match options.specify(&arguments.what) {
             Ok(specification) => return data_set(&specification, arguments.json),
             // With a colon it was meant as data; otherwise it is a path that does not exist.
             Err(error) if arguments.what.contains(':') => return Err(error),
             Err(_) => {}
         }
     }
+    if path.is_dir() && !path.join("run.json").exists() {
+        let found = recognise(path).ok_or_else(|| {
+            Error::file_reason(
+                path,
+                "neither a run folder (it has no run.json) nor a known data set; write data as family:path, such as \
+                 cifar10:DIR",
+            )
+        })?;
+        return data_set(&options.specify(&found)?, arguments.json);
+    }
+    options.refuse()?;
     let reference: Reference = match arguments.what.parse() {
         Ok(reference) => reference,
         Err(impossible) => match impossible {},
     };
-    if reference.path.is_dir()
-        && !reference.path.join("run.json").exists()
-        && let Some(found) = recognise(&reference.path)
-    {
-        return data_set(&arguments.options.specify(&found)?, arguments.json);
-    }
     if reference.path.is_dir() || reference.path.file_name().is_some_and(|name| name == "run.json") {
         folder(&reference.path, arguments.json)
     } else {
@@ -112,7 +118,7 @@ const MOST_LISTED: usize = 12;
 
 fn file(reference: &Reference, json: bool) -> Result<()> {
     let file = CheckpointFile::open(&reference.path)?;
-    let mut listings = file.listings(None)?;
+    let mut listings = file.listings()?;
     if let Some(key) = &reference.key {
         // Checks that there is such an entry, and says which there are where not.
         let state = file.state_dict(Some(key))?;
@@ -131,9 +137,14 @@ fn file(reference: &Reference, json: bool) -> Result<()> {
         }
     }
     if json {
+        let tensors: std::collections::BTreeMap<&String, String> = file
+            .tensors()
+            .iter()
+            .map(|(name, tensor)| (name, format!("{} {:?}", tensor.element.name(), tensor.shape)))
+            .collect();
         return super::print_json(&serde_json::json!({
             "file": reference.to_string(), "format": file.format(), "provenance": file.provenance(),
-            "entries": listings, "values": file.others().iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "entries": listings, "tensors": tensors, "values": file.others().iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         }));
     }
     say!("file       {} ({})", reference.path.display(), file.format());
@@ -150,6 +161,15 @@ fn file(reference: &Reference, json: bool) -> Result<()> {
     }
     if listings.is_empty() {
         say!("holds      no weights: a state dict has tensors named like conv1.weight");
+        for (name, tensor) in file.tensors().iter().take(MOST_LISTED) {
+            say!("  {name:40} {:?} {}", tensor.shape, tensor.element.name());
+        }
+        if file.tensors().contains_key("train_images") {
+            say!(
+                "it is a data set: valleyscope info safetensors:{}",
+                reference.path.display()
+            );
+        }
     }
     for listing in &listings {
         entry(&file, listing, reference)?;
@@ -194,13 +214,19 @@ fn entry(file: &CheckpointFile, listing: &Listing, reference: &Reference) -> Res
         );
     }
     let state = file.state_dict((!listing.key.is_empty()).then_some(&listing.key))?;
-    let all = reference.key.is_some() || state.tensors().len() <= MOST_LISTED + 1;
-    let listed = if all { usize::MAX } else { MOST_LISTED };
+    // Of several entries a few names each; the rest is asked for by key.
+    let most = if file.keys().len() > 1 {
+        MOST_LISTED / 3
+    } else {
+        MOST_LISTED
+    };
+    let all = reference.key.is_some() || state.tensors().len() <= most + 1;
+    let listed = if all { usize::MAX } else { most };
     for (name, tensor) in state.tensors().iter().take(listed) {
         say!("  {name:40} {:?} {}", tensor.shape, tensor.element.name());
     }
     if !all {
-        let more = state.tensors().len() - MOST_LISTED;
+        let more = state.tensors().len() - most;
         match listing.key.as_str() {
             "" => say!("  … and {more} more (--json lists all)"),
             key => say!(
@@ -229,7 +255,7 @@ fn data_set(specification: &str, json: bool) -> Result<()> {
         return super::print_json(&serde_json::json!({
             "data": data.name, "shape": data.shape, "classes": data.classes, "train_images": data.train.len(),
             "test_images": data.test.len(), "train_images_of_class": train, "test_images_of_class": test,
-            "normalisation": bytes.then_some(&data.normalisation), "shift": data.shift, "flip": data.flip,
+            "mixed": data.mixed, "normalisation": bytes.then_some(&data.normalisation), "shift": data.shift, "flip": data.flip,
         }));
     }
     let [channels, height, width] = data.shape;
@@ -252,6 +278,9 @@ fn data_set(specification: &str, json: bool) -> Result<()> {
         data.shift,
         if data.flip { ", left-right flips" } else { "" }
     );
+    if data.mixed {
+        say!("order      sorted by class on disk; read in a random order that is always the same");
+    }
     say!("classes    {}", data.classes.len());
     for (index, name) in data.classes.iter().enumerate() {
         say!("  {index:3} {name:20} {:6} train {:6} test", train[index], test[index]);

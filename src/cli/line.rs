@@ -11,7 +11,7 @@ use crate::files::whole_file;
 use crate::landscape::line::positions;
 use crate::landscape::sweep::{Sweep, SweepRequest};
 use crate::landscape::{LineRecord, Provenance};
-use crate::objective::{BatchNormPolicy, Compute, DeviceChoice, EVALUATION_BATCH, Objective};
+use crate::objective::{BatchNormPolicy, Compute, DeviceChoice, Objective, usual_batch};
 
 /// More points than any plot has pixels; a larger number is a slip of the keyboard.
 const MOST_POINTS: usize = 100_000;
@@ -26,12 +26,12 @@ pub struct Arguments {
     /// Number of points
     #[arg(long, value_name = "N", default_value_t = 41)]
     points: usize,
-    /// What happens to batch-norm statistics
-    #[arg(long, value_enum, default_value_t)]
-    bn: BatchNormPolicy,
-    /// Images an evaluation batch
-    #[arg(long, value_name = "B", default_value_t = EVALUATION_BATCH)]
-    batch_size: usize,
+    /// What happens to batch-norm statistics [default: recompute with --to, as in the papers, otherwise running]
+    #[arg(long, value_enum)]
+    bn: Option<BatchNormPolicy>,
+    /// Images an evaluation batch [default: 128, or fewer where a large network leaves no memory for them]
+    #[arg(long, value_name = "B")]
+    batch_size: Option<usize>,
     /// File to write: .csv (with .json beside it), .png or .svg; may be given more than once
     #[arg(long, value_name = "FILE", required_unless_present = "json")]
     out: Vec<PathBuf>,
@@ -73,7 +73,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     }
     arguments.source.check(true)?;
     let mut progress = Progress::new();
-    let source = arguments.source.open(&mut progress)?;
+    let source = arguments.source.open(true, &mut progress)?;
     let (line, label) = arguments.source.line(&source)?;
     let data = source.data.ok_or_else(|| {
         Error::Request(format!(
@@ -81,12 +81,24 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
             source.name
         ))
     })?;
-    let objective = Objective::new(source.graph, data, Compute::open(device)?, arguments.batch_size)?;
+    let batch_size = arguments.batch_size.unwrap_or_else(|| usual_batch(&source.graph));
+    let policy = arguments.bn.unwrap_or(match arguments.source.is_segment() {
+        true => BatchNormPolicy::Recompute,
+        false => BatchNormPolicy::Running,
+    });
+    let has_statistics = source.graph.statistics_count() > 0;
+    if arguments.source.is_segment() && policy == BatchNormPolicy::Running && has_statistics {
+        eprintln!(
+            "note: under bn running the first solution's statistics hold all along the line, so its end is not the \
+             other's own loss; --bn recompute finds each point's"
+        );
+    }
+    let objective = Objective::new(source.graph, data, Compute::open(device)?, batch_size)?;
     let (start, end) = arguments.range;
     let request = SweepRequest {
         line,
         positions: positions(start, end, arguments.points),
-        policy: arguments.bn,
+        policy,
         samples: usize::MAX,
     };
     let curve = Sweep::new(&objective, request).run(&objective, |done, total| {
@@ -94,7 +106,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     })?;
     drop(progress);
     let record = LineRecord {
-        provenance: Provenance::new(&objective, &source.name, &label, arguments.bn, usize::MAX, None),
+        provenance: Provenance::new(&objective, &source.name, &label, policy, usize::MAX, None),
         label,
         curve,
     };
@@ -116,17 +128,10 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
 fn write(arguments: &Arguments, path: &Path, record: &LineRecord) -> Result<()> {
     let records = std::slice::from_ref(record);
     table::write_lines(path, records, || {
-        if !arguments.source.is_segment() {
+        let Some(names) = arguments.source.ends() else {
             let title = format!("Loss along {}", record.label);
             return pictures::lines(&title, pictures::RAY_AXIS, records, Scale::Automatic);
-        }
-        let axis = "position t of w + t·(w_to − w)";
-        pictures::segment(
-            "Loss from one solution to another",
-            axis,
-            ["from", "to"],
-            record,
-            Scale::Automatic,
-        )
+        };
+        pictures::interpolation(&names, record, Scale::Automatic)
     })
 }

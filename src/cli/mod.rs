@@ -101,6 +101,11 @@ fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn window(device: DeviceChoice, open: Option<String>, idle: bool) -> Result<()> {
+    if !has_display() && open.is_some() {
+        return Err(Error::Display(
+            "there is no display to show it on; `line`, `save` and `info` work without".to_owned(),
+        ));
+    }
     if !has_display() {
         eprintln!(
             "valleyscope: there is no display, so the built-in example runs without a window (as `valleyscope demo`)"

@@ -8,7 +8,7 @@ use super::source;
 use crate::checkpoint::NamedTensors;
 use crate::error::{Error, Result};
 use crate::files::whole_file;
-use crate::objective::{Compute, DeviceChoice, EVALUATION_BATCH, Objective, Solution};
+use crate::objective::{Compute, DeviceChoice, Objective, Solution, usual_batch};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -21,6 +21,9 @@ pub struct Arguments {
     /// checkpoint's
     #[arg(long)]
     recompute: bool,
+    /// Images a batch of that pass [default: 128, or fewer where a large network leaves no memory for them]
+    #[arg(long, value_name = "B", requires = "recompute")]
+    batch_size: Option<usize>,
     /// File to write (.safetensors); in PyTorch, load_state_dict(safetensors.torch.load_file(FILE)) reads it
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -39,11 +42,15 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         return Err(Error::option("--position", "", "say which point of the line to save"));
     }
     if arguments.position.is_some_and(|position| !position.is_finite()) {
-        return Err(Error::option("--position", f64::NAN, "it must be a number"));
+        return Err(Error::option(
+            "--position",
+            arguments.position.unwrap_or_default(),
+            "it must be finite",
+        ));
     }
     whole_file::check_writable(&arguments.out)?;
     let mut progress = Progress::new();
-    let source = arguments.source.open(&mut progress)?;
+    let source = arguments.source.open(arguments.recompute, &mut progress)?;
     let (mut solution, what) = match arguments.position {
         None => ((*source.origin).clone(), source.name.clone()),
         Some(position) => {
@@ -56,18 +63,19 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         }
     };
     let mut data_name = source.data.as_ref().map(|data| data.name.clone());
-    let mut statistics = "the checkpoint's".to_owned();
+    let mut statistics = format!("those of {}", source.name);
     if arguments.recompute {
         let data = source.data.clone().ok_or_else(|| {
             Error::Request("--recompute makes a pass over the training images; give --data".to_owned())
         })?;
         data_name = Some(data.name.clone());
         let graph = Arc::clone(&source.graph);
-        let objective = Objective::new(graph, data, Compute::open(device)?, EVALUATION_BATCH)?;
+        let batch_size = arguments.batch_size.unwrap_or_else(|| usual_batch(&graph));
+        let objective = Objective::new(graph, data, Compute::open(device)?, batch_size)?;
         solution.statistics = objective.recompute_statistics_with(&solution.parameters, &mut |done| {
             progress.report("recomputing the statistics", done)
         })?;
-        statistics = format!("recomputed in batches of {EVALUATION_BATCH}");
+        statistics = format!("recomputed in batches of {batch_size}");
     }
     drop(progress);
     let provenance = serde_json::json!({
@@ -75,5 +83,10 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         "version": env!("CARGO_PKG_VERSION"),
     });
     NamedTensors::of_solution(&source.graph, &solution).write(&arguments.out, &provenance.to_string())?;
-    super::print(&format!("written: {} ({what})", arguments.out.display()))
+    say!("written: {} ({what})", arguments.out.display());
+    let has_statistics = !solution.statistics.is_empty();
+    if arguments.position.is_some() && has_statistics && !arguments.recompute {
+        say!("its batch-norm statistics are {statistics}; --recompute --data SPEC finds the point's own");
+    }
+    Ok(())
 }

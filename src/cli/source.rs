@@ -1,6 +1,5 @@
 //! What `line` and `save` start from: a checkpoint, the network and the data it belongs to, and a line through it.
 
-use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -43,8 +42,18 @@ pub struct DataOptions {
 impl DataOptions {
     /// The specification with these options behind it.
     pub fn specify(&self, text: &str) -> Result<String> {
+        let mut specification = Specification::parse(text)?;
+        for (name, value) in self.given() {
+            if let Some(value) = value {
+                specification = specification.with(name, &value)?;
+            }
+        }
+        Ok(specification.to_string())
+    }
+
+    fn given(&self) -> [(&'static str, Option<String>); 7] {
         let number = |value: Option<usize>| value.map(|value| value.to_string());
-        let options = [
+        [
             ("classes", self.classes.clone()),
             ("subset", number(self.subset)),
             ("test-subset", number(self.test_subset)),
@@ -52,14 +61,19 @@ impl DataOptions {
             ("data-seed", self.data_seed.map(|seed| seed.to_string())),
             ("mean", self.mean.clone()),
             ("std", self.std.clone()),
-        ];
-        let mut specification = Specification::parse(text)?;
-        for (name, value) in options {
-            if let Some(value) = value {
-                specification = specification.with(name, &value)?;
-            }
+        ]
+    }
+
+    /// Refuses options where there are no data that they could choose from.
+    pub fn refuse(&self) -> Result<()> {
+        match self.given().into_iter().find(|(_, value)| value.is_some()) {
+            Some((name, Some(value))) => Err(Error::option(
+                &format!("--{name}"),
+                value,
+                "there are no data here that it could apply to; name them",
+            )),
+            _ => Ok(()),
         }
-        Ok(specification.to_string())
     }
 
     /// Opens the data set, showing how far reading is.
@@ -112,7 +126,7 @@ pub enum Normalize {
     /// ‖u‖ = 1
     #[default]
     Unit,
-    /// As it is: a file's own length; for inter+random the sum of two unit vectors
+    /// As it is: the random numbers as drawn, a file's own length, for inter+random the sum of two unit vectors
     None,
 }
 
@@ -140,9 +154,9 @@ pub struct Arguments {
     /// What is done to the direction's length
     #[arg(long, value_enum, default_value_t, requires = "direction")]
     normalize: Normalize,
-    /// Seed of the direction
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    seed: u64,
+    /// Seed of a random direction [default: 1]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
 }
 
 /// A checkpoint with its network and data.
@@ -163,6 +177,20 @@ impl Arguments {
         self.direction.is_none()
     }
 
+    /// Short names of the two ends, where the line leads from one solution to another.
+    pub fn ends(&self) -> Option<[String; 2]> {
+        let to = self.to.as_ref().filter(|_| self.is_segment())?;
+        let [first, second] = [&self.checkpoint, to].map(|reference| {
+            let file = reference.path.file_stem().unwrap_or_default().to_string_lossy();
+            (file.into_owned(), reference.key.clone())
+        });
+        // Two entries of a file are told apart by their keys, two files by their names.
+        Some(match (first.1, second.1) {
+            (Some(a), Some(b)) if first.0 == second.0 => [a, b],
+            _ => [first.0, second.0],
+        })
+    }
+
     /// Whether a line is named.
     pub fn has_line(&self) -> bool {
         self.to.is_some() || self.direction.is_some()
@@ -181,21 +209,36 @@ impl Arguments {
                 self.to.as_ref().map_or(String::new(), Reference::to_string),
                 "give --to or --direction, not both (but for --direction inter+random)",
             )),
+            _ if self.seed.is_some() && !self.is_random() => Err(Error::option(
+                "--seed",
+                self.seed.unwrap_or_default(),
+                "nothing random is asked for; it belongs to a random --direction",
+            )),
             (None, None) if needs_line => Err(Error::option("--direction", "", "give --direction KIND or --to FILE")),
             _ => Ok(()),
         }
     }
 
-    /// Opens checkpoint, data and network.
-    pub fn open(&self, progress: &mut Progress) -> Result<Source> {
+    fn is_random(&self) -> bool {
+        matches!(
+            self.direction,
+            Some(DirectionSource::Random(_) | DirectionSource::InterpolationAndRandom)
+        )
+    }
+
+    /// Opens checkpoint and network, and the data where they are named or needed.
+    pub fn open(&self, needs_data: bool, progress: &mut Progress) -> Result<Source> {
         let file = CheckpointFile::open(&self.checkpoint.path)?;
         let state = file.state_dict(self.checkpoint.key.as_deref())?;
-        let own = |key: &str| Some(file.provenance()?.get(key)?.as_str()?.to_owned());
-        let data = match self.data.clone().or_else(|| own("data")) {
+        let data = self.data.clone().or_else(|| file.own("data").filter(|_| needs_data));
+        let data = match data {
             Some(text) => Some(self.options.open(&text, progress)?),
-            None => None,
+            None => {
+                self.options.refuse()?;
+                None
+            }
         };
-        let graph = Arc::new(self.network(&state, own("model"), data.as_deref())?);
+        let graph = Arc::new(self.network(&state, file.own("model"), data.as_deref())?);
         let origin = Arc::new(state.solution(&graph)?);
         Ok(Source {
             graph,
@@ -231,21 +274,21 @@ impl Arguments {
             }
             None => None,
         };
+        let seed = self.seed.unwrap_or(1);
         let (vector, label) = match (&self.direction, to) {
             (None, Some((to, name))) => {
                 let from = source.origin.clone();
                 return Ok((Line::Segment { from, to }, format!("to {name}")));
             }
-            (Some(DirectionSource::Random(kind)), _) => (
-                direction::random(graph, *kind, self.seed)?,
-                format!("{kind} (seed {})", self.seed),
-            ),
+            (Some(DirectionSource::Random(kind)), _) => {
+                (direction::draw(graph, *kind, seed)?, format!("{kind} (seed {seed})"))
+            }
             (Some(DirectionSource::File(reference)), _) => {
                 (direction_file::read(reference, graph)?, format!("file {reference}"))
             }
             (Some(DirectionSource::InterpolationAndRandom), Some((to, name))) => (
-                direction::interpolation_and_random(graph, &source.origin.parameters, &to.parameters, self.seed)?,
-                format!("inter+random to {name} (seed {})", self.seed),
+                direction::interpolation_and_random(graph, &source.origin.parameters, &to.parameters, seed)?,
+                format!("inter+random to {name} (seed {seed})"),
             ),
             (Some(DirectionSource::InterpolationAndRandom) | None, None) => {
                 return Err(Error::option("--direction", "", "give --direction KIND or --to FILE"));
@@ -278,15 +321,5 @@ fn named(reference: &Reference, state: &StateDict) -> String {
         reference.to_string()
     } else {
         format!("{reference} ({})", notes.join(", "))
-    }
-}
-
-impl fmt::Display for DirectionSource {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Random(kind) => kind.fmt(formatter),
-            Self::File(reference) => write!(formatter, "file:{reference}"),
-            Self::InterpolationAndRandom => formatter.write_str("inter+random"),
-        }
     }
 }

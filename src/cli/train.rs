@@ -8,7 +8,7 @@ use super::source::DataOptions;
 use crate::error::{Error, Result};
 use crate::experiment::demo;
 use crate::network::zoo;
-use crate::objective::{Compute, DeviceChoice, EVALUATION_BATCH, Objective};
+use crate::objective::{Compute, DeviceChoice, Objective};
 use crate::training::RunFolder;
 use crate::training::{Trainer, TrainingOptions};
 
@@ -54,22 +54,25 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         .map(|path| RunFolder::open(path))
         .transpose()?;
     let mut progress = Progress::new();
+    let mut options = arguments.options.clone();
     let (model, data) = match &folder {
         Some(folder) => {
             let record = folder.record();
             (&record.model, DataOptions::default().open(&record.data, &mut progress)?)
         }
         None => {
-            arguments.options.check()?;
+            options.fit_epochs();
+            options.check()?;
             let data = arguments.data_options.open(&arguments.data, &mut progress)?;
+            options.fit_images(data.train.len());
             (&arguments.model, data)
         }
     };
     let graph = Arc::new(zoo::build(model, data.shape, data.classes.len())?);
-    let objective = Arc::new(Objective::new(graph, data, Compute::open(device)?, EVALUATION_BATCH)?);
+    let objective = Arc::new(Objective::usual(graph, data, Compute::open(device)?)?);
     let mut trainer = match (folder, &arguments.out) {
         (Some(folder), _) => Trainer::resume(objective, folder)?,
-        (None, Some(path)) => Trainer::start(objective, &arguments.options, path)?,
+        (None, Some(path)) => Trainer::start(objective, &options, path)?,
         (None, None) => {
             return Err(Error::option("--out", "", "name a folder for the run"));
         }

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::path::Path;
 
 pub use recognise::recognise;
-pub use specification::{OPTIONS, Specification};
+pub use specification::Specification;
 
 use crate::error::Result;
 use crate::network::graph::Shape;
@@ -71,7 +71,7 @@ impl Part {
 }
 
 /// Bytes become (v/255 − mean)/deviation, channel by channel, as torchvision's `ToTensor` and `Normalize` do.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Normalisation {
     /// Mean, `[C]`.
     pub mean: Vec<f32>,
@@ -122,6 +122,8 @@ pub struct Dataset {
     pub flip: bool,
     /// Value of the pixels that a shift brings in, `[C]`: black, normalised.
     pub padding: Vec<f32>,
+    /// Whether a split lay class by class on disk and was put in a random order that is always the same.
+    pub mixed: bool,
 }
 
 /// Told the share of reading that is done, 0..1; says whether to go on.
@@ -248,7 +250,7 @@ fn from_files(specification: &Specification, progress: Progress) -> Result<Datas
         true => (0..channels).map(|channel| normalisation.table(channel)[0]).collect(),
         false => vec![0.0; channels],
     };
-    Ok(Dataset {
+    let mut data = Dataset {
         name: specification.to_string(),
         shape,
         classes,
@@ -264,7 +266,14 @@ fn from_files(specification: &Specification, progress: Progress) -> Result<Datas
         shift,
         flip,
         padding,
-    })
+        mixed: false,
+    };
+    // The others come mixed from their makers, and keep their order.
+    if matches!(specification.family(), "folder" | "safetensors") {
+        let mixed = Part::BOTH.map(|part| selection::mix_sorted(&mut data, part));
+        data.mixed = mixed.contains(&true);
+    }
+    Ok(data)
 }
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];

@@ -17,6 +17,8 @@ const SIGNS: &[(&str, &[&str])] = &[
         "cifar100",
         &[
             "fine_label_names.txt",
+            "meta",
+            "train.bin",
             "cifar-100-binary/train.bin",
             "cifar-100-python/train",
         ],
@@ -41,20 +43,22 @@ const SIGNS: &[(&str, &[&str])] = &[
             "MNIST/raw/train-images-idx3-ubyte.gz",
         ],
     ),
-    ("folder", &["train"]),
 ];
 
-/// The specification of the data set at `path`, where its files tell. MNIST and FashionMNIST have files of the same
-/// names; there the path decides.
+/// The specification of the data set at `path`, where its files tell just one. MNIST and FashionMNIST have files of the
+/// same names; there the path decides.
 pub fn recognise(path: &Path) -> Option<String> {
+    let has = |(_, files): &&(&'static str, &[&str])| files.iter().any(|file| path.join(file).is_file());
     let family = if path.is_file() {
         path.extension().filter(|ending| *ending == "safetensors")?;
         "safetensors"
     } else {
-        let has = |(_, files): &&(&str, &[&str])| files.iter().any(|file| path.join(file).exists());
-        match SIGNS.iter().find(has)?.0 {
-            "mnist" if path.to_string_lossy().to_lowercase().contains("fashion") => "fashion-mnist",
-            family => family,
+        let families: Vec<&str> = SIGNS.iter().filter(has).map(|(family, _)| *family).collect();
+        match families.as_slice() {
+            ["mnist"] if path.to_string_lossy().to_lowercase().contains("fashion") => "fashion-mnist",
+            [only] => only,
+            [] if path.join("train").is_dir() => "folder",
+            _ => return None,
         }
     };
     Some(format!("{family}:{}", path.display()))

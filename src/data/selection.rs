@@ -17,10 +17,7 @@ pub(super) fn apply(data: &mut Dataset, specification: &Specification) -> Result
     let seed = specification.seed("data-seed")?;
     for (name, part) in [("subset", Part::Train), ("test-subset", Part::Test)] {
         let total = data.split(part).len();
-        let count = specification.number(name, total, 1..=usize::MAX)?;
-        if count > total {
-            return Err(specification.error(format!("{name}={count}, but there are {total} {} images", part.name())));
-        }
+        let count = specification.number(name, total, 1..=total)?;
         if count < total {
             let index = u32::from(part == Part::Test);
             let mut chosen = Random::new(seed, Purpose::Subset, index).permutation(total);
@@ -39,6 +36,35 @@ pub(super) fn apply(data: &mut Dataset, specification: &Specification) -> Result
     Ok(())
 }
 
+/// Puts a split that lies class by class into a random order that is always the same: any first few images, and any
+/// batch, then hold all classes. True when it was so.
+pub(super) fn mix_sorted(data: &mut Dataset, part: Part) -> bool {
+    let labels = &data.split(part).labels;
+    let repeats = labels.windows(2).any(|pair| pair[0] == pair[1]);
+    if !labels.is_sorted() || !repeats || labels.first() == labels.last() {
+        return false;
+    }
+    let size: usize = data.shape.iter().product();
+    let split = split_mut(data, part);
+    let mut random = Random::new(0, Purpose::Order, u32::from(part == Part::Test));
+    for index in (1..split.len()).rev() {
+        let other = random.below(index + 1);
+        split.labels.swap(index, other);
+        match &mut split.images {
+            Pixels::Floats(values) => swap_images(values, index, other, size),
+            Pixels::Bytes(values) => swap_images(values, index, other, size),
+        }
+    }
+    true
+}
+
+fn swap_images<T>(values: &mut [T], later: usize, earlier: usize, size: usize) {
+    if later != earlier {
+        let (head, tail) = values.split_at_mut(later * size);
+        head[earlier * size..(earlier + 1) * size].swap_with_slice(&mut tail[..size]);
+    }
+}
+
 fn choose_classes(data: &mut Dataset, classes: &str, specification: &Specification) -> Result<()> {
     let mut chosen: Vec<usize> = Vec::new();
     for class in classes.split(',').map(str::trim) {
@@ -49,7 +75,7 @@ fn choose_classes(data: &mut Dataset, classes: &str, specification: &Specificati
             .or_else(|| class.parse().ok().filter(|index| *index < data.classes.len()));
         let Some(index) = index.filter(|index| !chosen.contains(index)) else {
             return Err(specification.error(format!(
-                "`{class}` is not another class; there are 0 to {}: {}",
+                "`{class}` is not a class, or named twice; there are 0 to {}: {}",
                 data.classes.len() - 1,
                 data.classes.iter().take(20).cloned().collect::<Vec<_>>().join(", ")
             )));
@@ -130,9 +156,9 @@ mod tests {
         assert_eq!(two.train.labels[..2], [1, 0]);
         for (options, part) in [
             (":classes=4", "at least two"),
-            (":classes=4,4", "not another class"),
-            (":classes=4,10", "not another class"),
-            (":subset=201", "there are 200 train images"),
+            (":classes=4,4", "named twice"),
+            (":classes=4,10", "is not a class"),
+            (":subset=201", "from 1 to 200"),
             (":random-labels=201", "from 0 to 200"),
         ] {
             let error = Dataset::open(&format!("builtin:train=200:test=100{options}"))
@@ -154,6 +180,27 @@ mod tests {
             .map(|pixel| all.iter().position(|p| p == pixel).unwrap())
             .collect();
         assert!(places.is_sorted(), "{places:?}");
+    }
+
+    #[test]
+    fn what_lies_class_by_class_is_mixed_with_its_labels() {
+        let mut data = open(":classes=0,1,2");
+        // Every pixel of an image says which image it was; classes one after another.
+        data.train.labels.sort_unstable();
+        let labels = data.train.labels.clone();
+        let count = labels.len();
+        data.shape = [1, 1, 2];
+        data.train.images = Pixels::Bytes((0..count).flat_map(|i| [i as u8, i as u8]).collect());
+        assert!(mix_sorted(&mut data, Part::Train));
+        assert!(!mix_sorted(&mut data, Part::Train));
+        let Pixels::Bytes(values) = &data.train.images else {
+            panic!("they are bytes")
+        };
+        for (pair, label) in values.chunks(2).zip(&data.train.labels) {
+            assert_eq!((pair[0], *label), (pair[1], labels[usize::from(pair[0])]));
+        }
+        let first: std::collections::BTreeSet<u32> = data.train.labels[..10].iter().copied().collect();
+        assert_eq!(first.len(), 3, "all classes are among the first ten");
     }
 
     #[test]

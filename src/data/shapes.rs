@@ -42,6 +42,7 @@ pub(super) fn dataset(name: &str, train: usize, test: usize) -> Dataset {
         shift: 2,
         flip: true,
         padding: vec![(0.0 - MEAN) / DEVIATION; CHANNELS],
+        mixed: false,
     }
 }
 

@@ -3,12 +3,13 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
-use super::FAMILIES;
+use super::{FAMILIES, recognise};
 use crate::error::{Error, Result};
 
 /// Options of every data set, with one line each.
-pub const OPTIONS: &[(&str, &str)] = &[
+const OPTIONS: &[(&str, &str)] = &[
     (
         "subset",
         "use N training images, drawn at random with a fixed seed and kept in order",
@@ -76,7 +77,9 @@ impl Specification {
             options,
         };
         if !FAMILIES.iter().any(|(name, _)| name.split(':').next() == Some(family)) {
-            return Err(parsed.unknown_family());
+            // A path alone will do where its files tell what they are.
+            let found = recognise(Path::new(text)).filter(|found| found != text);
+            return found.map_or_else(|| Err(parsed.unknown_family()), |found| Self::parse(&found));
         }
         for (index, (name, _)) in parsed.options.iter().enumerate() {
             parsed.check_option(name)?;

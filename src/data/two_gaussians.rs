@@ -18,6 +18,7 @@ pub(super) fn dataset(name: &str, seed: u64) -> Dataset {
         shift: 0,
         flip: false,
         padding: vec![0.0],
+        mixed: false,
     }
 }
 

@@ -11,6 +11,8 @@ use crate::objective::{BatchNormPolicy, Evaluation, Objective, Solution};
 
 /// Angles (over the half circle), radii and training images of the pad's map: about two seconds of evaluation.
 const COMPASS: (usize, usize, usize) = (12, 7, 64);
+/// Images that the map takes over all its points.
+pub const MAP_EVALUATIONS: usize = (2 * COMPASS.0 * COMPASS.1 + 1) * COMPASS.2;
 
 /// The training loss on a polar grid in the plane of the pad.
 pub struct Compass {

@@ -142,6 +142,7 @@ impl Drop for Engine {
     /// Ends the worker at its next batch. On a device that is still tuning its kernels a batch can take minutes; then
     /// the window closes without it. Files are written whole either way.
     fn drop(&mut self) {
+        self.stop_reading();
         self.inbox.push(Request::Quit);
         let Some(worker) = self.worker.take() else { return };
         let start = Instant::now();

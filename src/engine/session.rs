@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::landscape::direction::{self, Basis};
 use crate::landscape::{Line, Memory, direction_file};
 use crate::network::zoo;
-use crate::objective::{Compute, EVALUATION_BATCH, Objective, Solution};
+use crate::objective::{Compute, Objective, Solution};
 use crate::training::{RunFolder, RunRecord, RunStatus, Trainer, TrainingOptions};
 
 /// Directions kept; another draw of one costs a millisecond for a small network.
@@ -43,12 +43,7 @@ pub struct Session {
 fn objective(model: &str, data: &str, compute: &Compute, progress: Progress) -> Result<Arc<Objective>> {
     let data = Arc::new(Dataset::open_with(data, progress)?);
     let graph = Arc::new(zoo::build(model, data.shape, data.classes.len())?);
-    Ok(Arc::new(Objective::new(
-        graph,
-        data,
-        compute.clone(),
-        EVALUATION_BATCH,
-    )?))
+    Ok(Arc::new(Objective::usual(graph, data, compute.clone())?))
 }
 
 impl Session {
@@ -97,7 +92,7 @@ impl Session {
         };
         Ok(Self {
             start: solutions["swa"].clone(),
-            objective: Arc::new(Objective::new(graph, data, compute.clone(), EVALUATION_BATCH)?),
+            objective: Arc::new(Objective::usual(graph, data, compute.clone())?),
             memory: Memory::default(),
             directions: HashMap::new(),
             files: Vec::new(),
@@ -277,8 +272,17 @@ impl Session {
         let unit = direction::normalised(values).ok_or_else(|| {
             Error::file_reason(&reference.path, "this direction has length 0: there is no way along it")
         })?;
-        self.files.push((reference.to_string(), Arc::new(unit)));
-        Ok(self.files.len() - 1)
+        let (name, unit) = (reference.to_string(), Arc::new(unit));
+        // A file that is read again may have changed.
+        let index = match self.files.iter().position(|(known, _)| *known == name) {
+            Some(index) => index,
+            None => {
+                self.files.push((name.clone(), unit.clone()));
+                self.files.len() - 1
+            }
+        };
+        self.files[index] = (name, unit);
+        Ok(index)
     }
 
     /// What a basis direction is called.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::compass::Compass;
+use super::compass::{Compass, MAP_EVALUATIONS};
 use super::request::{CompassView, Distance, Level, LineView, Refining, SliceRequest, SliceView, View};
 use super::session::Session;
 use crate::data::Part;
@@ -122,13 +122,13 @@ impl SliceJob {
         let (points, samples) = self.levels[self.level];
         let mut grid = positions(self.request.range.0, self.request.range.1, points);
         let marked = self.request.marked;
-        let inside = marked >= self.request.range.0 && marked <= self.request.range.1;
+        let inside = |position: f64| (self.request.range.0..=self.request.range.1).contains(&position);
         let mut extra = vec![marked];
         if matches!(self.request.view, View::Interpolation) {
             extra.extend([0.0, 1.0]);
         }
         for position in extra {
-            if inside && self.level > 0 && !grid.iter().any(|p| (p - position).abs() < 1e-9) {
+            if inside(position) && self.level > 0 && !grid.iter().any(|p| (p - position).abs() < 1e-9) {
                 grid.push(position);
             }
         }
@@ -163,8 +163,9 @@ impl SliceJob {
     /// Does one batch. True when there is something new to show.
     pub fn step(&mut self, session: &mut Session) -> Result<bool> {
         let objective = session.objective.clone();
-        // The pad's map comes after the second pass: by then the curve is good enough to look at.
-        let map_first = self.level >= 2;
+        // The pad's map comes once the next pass would take longer than it.
+        let (points, samples) = self.levels.get(self.level).copied().unwrap_or((usize::MAX, usize::MAX));
+        let map_first = points.saturating_mul(2 * samples) > MAP_EVALUATIONS || self.level >= self.levels.len();
         if let Some(compass) = self.compass.as_mut().filter(|c| map_first && !c.is_finished()) {
             return compass.step(&objective);
         }

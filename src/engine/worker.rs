@@ -94,6 +94,7 @@ impl Worker {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.tell(Update::Failed(error.to_string())),
             Err(_) => {
+                self.slots.reading.set(None);
                 self.job = None;
                 self.live = None;
                 if self.training.take().is_some() {
@@ -130,7 +131,7 @@ impl Worker {
             }
             Request::Open(reference) => {
                 let is_run = reference.path.is_dir() || reference.path.ends_with("run.json");
-                if is_run || (!reference.path.exists() && reference.key.is_none()) {
+                if is_run {
                     let session = self.read(|compute, progress| Session::open(&reference.path, compute, progress))?;
                     self.enter(session)?;
                 } else if reference.key.is_none() && direction_file::is_direction(&reference.path) {
@@ -211,11 +212,13 @@ impl Worker {
     /// Writes the marked point of a slice. Under `recompute` its statistics are found first; under the other policies it
     /// keeps those of the point it started from.
     fn save(&mut self, request: &SaveRequest) -> Result<()> {
-        let Some(session) = &mut self.session else {
-            return Ok(());
+        let slice = &request.slice;
+        let Some(session) = self.session.as_mut().filter(|_| slice.session == self.sessions) else {
+            return Err(Error::Request(
+                "another run was opened before the point could be written; mark it again".to_owned(),
+            ));
         };
         let trainer = self.training.as_ref().map(|training| &training.trainer);
-        let slice = &request.slice;
         let (origin, name) = session.point(slice.anchor, &slice.walk, trainer)?;
         let lines = session.lines(slice.view, &origin)?;
         let Some((line, label)) = lines.first() else {
@@ -234,13 +237,17 @@ impl Worker {
             let parameters = &solution.parameters;
             solution.statistics = self.read(|_, progress| objective.recompute_statistics_with(parameters, progress))?;
         }
+        let statistics = match slice.policy {
+            BatchNormPolicy::Recompute => format!("recomputed in batches of {}", objective.batch_size()),
+            _ => "those of the point the line starts from".to_owned(),
+        };
         let what = match slice.view {
             View::Interpolation => format!("{label} at t = {}", request.position),
             _ => format!("{name} {:+} along {label}", request.position),
         };
         let provenance = serde_json::json!({
             "what": what, "model": objective.graph().name, "data": objective.data().name,
-            "source": path, "statistics": slice.policy.name(), "seed": seed, "device": objective.compute().name(), "version": env!("CARGO_PKG_VERSION"),
+            "source": path, "statistics": statistics, "seed": seed, "device": objective.compute().name(), "version": env!("CARGO_PKG_VERSION"),
         });
         NamedTensors::of_solution(objective.graph(), &solution).write(&request.path, &provenance.to_string())?;
         self.tell(Update::Exported(request.path.clone()));
@@ -439,8 +446,7 @@ impl Worker {
 /// Looks into a checkpoint file.
 fn inspect(reference: Reference) -> Result<Inspection> {
     let file = CheckpointFile::open(&reference.path)?;
-    let own = |key: &str| Some(file.provenance()?.get(key)?.as_str()?.to_owned());
-    let listings = file.listings(None)?;
+    let listings = file.listings()?;
     if listings.is_empty() {
         // The error says what a state dict is.
         file.state_dict(None)?;
@@ -448,8 +454,8 @@ fn inspect(reference: Reference) -> Result<Inspection> {
     Ok(Inspection {
         format: file.format(),
         values: file.others().to_vec(),
-        data: own("data"),
-        model: own("model"),
+        data: file.own("data"),
+        model: file.own("model"),
         listings,
         reference,
     })

@@ -216,6 +216,7 @@ impl Plot<'_> {
         let unit = self.unit;
         let text = |size: f64| ("sans-serif", size * unit).into_font();
         let grey = RGBColor(60, 60, 60);
+        let x_span = context.x_range().end - context.x_range().start;
         context
             .configure_mesh()
             .x_desc(&self.chart.x_label)
@@ -223,7 +224,8 @@ impl Plot<'_> {
             .axis_desc_style(text(28.0).color(&grey))
             .label_style(text(24.0).color(&grey))
             .y_label_formatter(&|y| number(*y))
-            .x_label_formatter(&|x| number(*x))
+            // A tick that rounding puts beside 0 is 0.
+            .x_label_formatter(&|x| number(if x.abs() < 1e-9 * x_span { 0.0 } else { *x }))
             .light_line_style(TRANSPARENT)
             .bold_line_style(RGBColor(228, 228, 228).stroke_width(unit.ceil() as u32))
             .axis_style(RGBColor(150, 150, 150).stroke_width((1.5 * unit).ceil() as u32))

@@ -124,7 +124,7 @@ pub fn interpolation(names: &[String; 2], record: &LineRecord, scale: Scale) -> 
 }
 
 /// A line from one solution (position 0) to another (position 1), with its two ends marked by name.
-pub fn segment(title: &str, x_label: &str, ends: [&str; 2], record: &LineRecord, scale: Scale) -> Chart {
+fn segment(title: &str, x_label: &str, ends: [&str; 2], record: &LineRecord, scale: Scale) -> Chart {
     let mut chart = lines(title, x_label, std::slice::from_ref(record), scale);
     chart.marks = [0.0, 1.0]
         .into_iter()

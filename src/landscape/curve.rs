@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Part;
+use crate::data::{Normalisation, Part, Pixels};
 use crate::objective::{BatchNormPolicy, Measurement, Objective, Quality};
 
 /// Values along a line. A position not measured yet has none.
@@ -130,6 +130,9 @@ pub struct Provenance {
     pub batch_norm: BatchNormPolicy,
     /// Images an evaluation batch.
     pub batch_size: usize,
+    /// How bytes became numbers; nothing where the images are numbers on disk.
+    #[serde(default)]
+    pub normalisation: Option<Normalisation>,
     /// Images of the training split used, from its start.
     pub train_images: usize,
     /// Images of the test split used, from its start.
@@ -161,6 +164,7 @@ impl Provenance {
             line: line.to_owned(),
             batch_norm: policy,
             batch_size: objective.batch_size(),
+            normalisation: matches!(data.train.images, Pixels::Bytes(_)).then(|| data.normalisation.clone()),
             train_images: data.train.len().min(samples),
             test_images: data.test.len().min(samples),
             seed,

@@ -76,6 +76,15 @@ impl fmt::Display for DirectionKind {
 /// # Errors
 /// When the model has no parameters of the kind asked for.
 pub fn random(graph: &Graph, kind: DirectionKind, seed: u64) -> Result<Vec<f32>> {
+    normalised(draw(graph, kind, seed)?)
+        .ok_or_else(|| Error::Request(format!("the direction `{kind}` has length 0; choose another seed")))
+}
+
+/// The same as it is drawn, of any length.
+///
+/// # Errors
+/// As [`random`].
+pub fn draw(graph: &Graph, kind: DirectionKind, seed: u64) -> Result<Vec<f32>> {
     let mut random = Random::new(seed, Purpose::Direction, 0);
     let mut values = vec![0.0; graph.parameter_count()];
     for parameter in &graph.parameters {
@@ -95,12 +104,13 @@ pub fn random(graph: &Graph, kind: DirectionKind, seed: u64) -> Result<Vec<f32>>
             };
         }
     }
-    normalised(values).ok_or_else(|| {
-        Error::Request(format!(
+    if values.iter().all(|&value| value == 0.0) {
+        return Err(Error::Request(format!(
             "the model {} has no parameters for the direction `{kind}`; choose another direction",
             graph.name
-        ))
-    })
+        )));
+    }
+    Ok(values)
 }
 
 /// u_inter + u_rand: the way from one solution to another and a uniform random direction, both of unit length

@@ -103,6 +103,15 @@ impl Objective {
         })
     }
 
+    /// The same with the usual number of images a batch ([`usual_batch`]).
+    ///
+    /// # Errors
+    /// As [`Objective::new`].
+    pub fn usual(graph: Arc<Graph>, data: Arc<Dataset>, compute: Compute) -> Result<Self> {
+        let batch_size = usual_batch(&graph);
+        Self::new(graph, data, compute, batch_size)
+    }
+
     /// The network.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.graph
@@ -268,6 +277,16 @@ impl Objective {
 
 /// Activations of one batch at most; a larger batch is a slip of the keyboard.
 const MOST_BATCH_BYTES: usize = 8 << 30;
+
+/// Images an evaluation batch where nobody says how many: [`EVALUATION_BATCH`], or for a network on large images the
+/// largest power of two that memory allows.
+pub fn usual_batch(graph: &Graph) -> usize {
+    let mut size = EVALUATION_BATCH;
+    while size > 1 && check_memory(graph, size).is_err() {
+        size /= 2;
+    }
+    size
+}
 
 /// Refuses a batch whose activations would not fit in memory, before any is taken.
 ///

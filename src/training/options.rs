@@ -127,6 +127,21 @@ impl TrainingOptions {
         }
         Ok(())
     }
+
+    /// Averaging as usual would start after the last of so few epochs: it then starts at the same share of them.
+    pub fn fit_epochs(&mut self) {
+        let usual = Self::default();
+        if self.swa_start == usual.swa_start && self.swa_start > self.epochs {
+            self.swa_start = (self.epochs * usual.swa_start).div_ceil(usual.epochs).max(1);
+        }
+    }
+
+    /// The usual batch would be larger than the training split: it is then the whole split.
+    pub fn fit_images(&mut self, images: usize) {
+        if self.batch_size == Self::default().batch_size {
+            self.batch_size = self.batch_size.min(images);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,15 +4,16 @@
 
 use std::path::Path;
 
-use valleyscope::checkpoint::CheckpointFile;
+use valleyscope::checkpoint::{CheckpointFile, Reference};
 use valleyscope::data::{Dataset, Specification};
+use valleyscope::landscape::direction_file;
 use valleyscope::network::zoo;
 
 /// Reads what was found, as its kind of file.
 pub type Reader = fn(&[u8]);
 
 /// The readers by the names of their targets.
-pub const READERS: [(&str, Reader); 11] = [
+pub const READERS: [(&str, Reader); 12] = [
     ("pytorch", pytorch),
     ("safetensors", safetensors),
     ("tensor_data", tensor_data),
@@ -23,6 +24,7 @@ pub const READERS: [(&str, Reader); 11] = [
     ("matlab", matlab),
     ("stl10", stl10),
     ("image_folder", image_folder),
+    ("direction", direction),
     ("specification", specification),
 ];
 
@@ -37,6 +39,17 @@ pub fn pytorch(data: &[u8]) {
 /// A checkpoint in a safetensors file.
 pub fn safetensors(data: &[u8]) {
     checkpoint("checkpoint.safetensors", data);
+}
+
+/// A direction in a safetensors file.
+pub fn direction(data: &[u8]) {
+    let graph = zoo::build("logistic", [1, 1, 1], 2).expect("the network exists");
+    in_folder(&[("direction.safetensors", data)], |folder| {
+        let path = folder.join("direction.safetensors");
+        if let Err(error) = direction_file::read(&Reference { path, key: None }, &graph) {
+            one_line(&error.to_string());
+        }
+    });
 }
 
 /// A data set in a safetensors file.
@@ -129,7 +142,7 @@ fn checkpoint(name: &str, bytes: &[u8]) {
             Ok(file) => file,
             Err(error) => return one_line(&error.to_string()),
         };
-        if let Err(error) = file.listings(None) {
+        if let Err(error) = file.listings() {
             one_line(&error.to_string());
         }
         for key in file.keys() {

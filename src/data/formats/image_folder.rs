@@ -224,7 +224,7 @@ fn decode(path: &Path, shape: Shape, resize: bool, place: &mut [u8]) -> Result<(
     if !same && !resize {
         let reason = format!(
             "this image is {own_width} × {own_height} pixels, but the first is {width} × {height}; \
-             ask for a size that all are resized to"
+             add :size=64, say, to scale all to 64 × 64"
         );
         return Err(Error::file_reason(path, reason));
     }

@@ -81,8 +81,12 @@ impl Residual {
 }
 
 pub(super) fn build(name: &Name, depth: &str, input: Shape, classes: usize) -> Result<Graph> {
-    let wrong_depth =
-        || name.error("the depth of a CIFAR residual network is 6n+2: 8, 14, 20, 32, 44, 56, 110, up to 1202");
+    let wrong_depth = || {
+        name.error(format!(
+            "`{depth}` is no depth of a CIFAR residual network: they are 6n+2, such as resnet8, resnet20, resnet56 \
+                 and resnet110; residual networks for ImageNet are not in the zoo"
+        ))
+    };
     let depth: usize = depth.parse().map_err(|_| wrong_depth())?;
     if !(8..=DEEPEST).contains(&depth) || depth % 6 != 2 {
         return Err(wrong_depth());
