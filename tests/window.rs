@@ -545,6 +545,14 @@ fn a_checkpoint_of_pytorch_opens_and_its_point_is_saved() {
             .as_ref()
             .is_some_and(|slice| slice.request.view == View::Interpolation && slice.level.full)
     });
+    // Keys of the trajectory, which a checkpoint has not, leave the picture alone.
+    let look = window.state().look.clone();
+    for key in [Key::ArrowLeft, Key::ArrowRight, Key::Space] {
+        window.key(Modifiers::NONE, key);
+    }
+    assert_eq!(window.state().look, look);
+    assert!(!window.state().playing);
+
     // Saved from the interpolation, t = 0 is the average, with statistics recomputed.
     let target = folder.path().join("point.safetensors");
     window.key(Modifiers::COMMAND, Key::S);

@@ -8,6 +8,6 @@ mod state_dict;
 pub mod tensor;
 
 pub use file::{CheckpointFile, Listing};
-pub use reference::Reference;
+pub use reference::{Reference, entry_names};
 pub use solution::{NamedTensors, Values};
 pub use state_dict::StateDict;

@@ -13,6 +13,16 @@ pub struct Reference {
     pub key: Option<String>,
 }
 
+/// What two entries of a file are called. In the papers' layout the SGD iterate lies beside its average.
+pub fn entry_names(first: &str, second: &str) -> [String; 2] {
+    match (first, second) {
+        ("swa_state_dict", "state_dict") => ["SWA", "SGD"],
+        ("state_dict", "swa_state_dict") => ["SGD", "SWA"],
+        names => [names.0, names.1],
+    }
+    .map(str::to_owned)
+}
+
 impl FromStr for Reference {
     type Err = std::convert::Infallible;
 

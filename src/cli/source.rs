@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::progress::Progress;
-use crate::checkpoint::{CheckpointFile, Reference, StateDict};
+use crate::checkpoint::{CheckpointFile, Reference, StateDict, entry_names};
 use crate::data::{Dataset, Specification};
 use crate::error::{Error, Result};
 use crate::landscape::Line;
@@ -186,7 +186,7 @@ impl Arguments {
         });
         // Two entries of a file are told apart by their keys, two files by their names.
         Some(match (first.1, second.1) {
-            (Some(a), Some(b)) if first.0 == second.0 => [a, b],
+            (Some(a), Some(b)) if first.0 == second.0 => entry_names(&a, &b),
             _ => [first.0, second.0],
         })
     }

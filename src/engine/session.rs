@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::request::{Anchor, CheckpointRequest, RunSummary, Step, TrainRequest, Turn, View};
-use crate::checkpoint::{CheckpointFile, Reference};
+use crate::checkpoint::{CheckpointFile, Reference, entry_names};
 use crate::data::{Dataset, Progress};
 use crate::error::{Error, Result};
 use crate::landscape::direction::{self, Basis};
@@ -158,10 +158,9 @@ impl Session {
             Origin::Checkpoint { request, .. } => (request.first.as_str(), request.second.as_deref()),
         };
         match (first, second) {
-            // In the papers' layout the SGD iterate lies beside its average.
             ("", None) if self.folder().is_none() => ["checkpoint".to_owned(), String::new()],
-            ("", None) | ("swa_state_dict", Some("state_dict")) => ["SWA".to_owned(), "SGD".to_owned()],
-            (first, second) => [first.to_owned(), second.unwrap_or_default().to_owned()],
+            ("", None) => ["SWA", "SGD"].map(str::to_owned),
+            (first, second) => entry_names(first, second.unwrap_or_default()),
         }
     }
 

@@ -112,7 +112,7 @@ pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
 pub fn interpolation_axis([first, second]: &[String; 2]) -> String {
     match (first.as_str(), second.as_str()) {
         ("SWA", "SGD") => "position t of w_SWA + t·(w_SGD − w_SWA)".to_owned(),
-        _ => format!("position t of w + t·(w′ − w), w = {first}, w′ = {second}"),
+        _ => format!("position t: {first} at 0, {second} at 1"),
     }
 }
 
