@@ -408,7 +408,7 @@ fn directions_come_from_files() {
     let folder = tempfile::tempdir().unwrap();
     let graph = graph();
     let read = |path: &Path| {
-        let reference: Reference = path.display().to_string().parse().unwrap();
+        let reference = Reference::from(path.display().to_string().as_str());
         direction_file::read(&reference, &graph)
     };
     let write = |name: &str, values: &[f32]| {

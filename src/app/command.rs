@@ -174,11 +174,7 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::Open(text) => {
             state.playing = false;
             state.pending = Some("opening …");
-            let reference = match text.parse() {
-                Ok(reference) => reference,
-                Err(impossible) => match impossible {},
-            };
-            return vec![Effect::Send(Request::Open(reference))];
+            return vec![Effect::Send(Request::Open(text.as_str().into()))];
         }
         Command::OpenCheckpoint => {
             if let Some(request) = state.checkpoint.as_ref().and_then(CheckpointForm::request) {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 /// `FILE` or `FILE::key`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,19 +22,17 @@ pub fn entry_names(first: &str, second: &str) -> [String; 2] {
     .map(str::to_owned)
 }
 
-impl FromStr for Reference {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+impl From<&str> for Reference {
+    fn from(text: &str) -> Self {
         // A file of that very name comes first: `::` may stand in file names.
         let whole = PathBuf::from(text);
-        Ok(match text.rsplit_once("::") {
+        match text.rsplit_once("::") {
             Some((path, key)) if !key.is_empty() && !whole.exists() => Self {
                 path: path.into(),
                 key: Some(key.to_owned()),
             },
             _ => Self { path: whole, key: None },
-        })
+        }
     }
 }
 

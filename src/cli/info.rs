@@ -44,10 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return data_set(&options.specify(&found)?, arguments.json);
     }
     options.refuse()?;
-    let reference: Reference = match arguments.what.parse() {
-        Ok(reference) => reference,
-        Err(impossible) => match impossible {},
-    };
+    let reference = Reference::from(arguments.what.as_str());
     if reference.path.is_dir() || reference.path.file_name().is_some_and(|name| name == "run.json") {
         folder(&reference.path, arguments.json)
     } else {

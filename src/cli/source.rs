@@ -100,10 +100,7 @@ impl FromStr for DirectionSource {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         if let Some(path) = text.strip_prefix("file:") {
-            return match path.parse() {
-                Ok(reference) => Ok(Self::File(reference)),
-                Err(impossible) => match impossible {},
-            };
+            return Ok(Self::File(path.into()));
         }
         if text == "inter+random" {
             return Ok(Self::InterpolationAndRandom);
