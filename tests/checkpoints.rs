@@ -6,16 +6,19 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use burn::tensor::{DType, Tensor, TensorData};
 use valleyscope::checkpoint::{CheckpointFile, Reference};
 use valleyscope::data::{Dataset, Part, Pixels, Split};
+use valleyscope::engine::{Anchor, CheckpointRequest, Engine, Request, SaveRequest, SliceRequest, Turn, Update, View};
 use valleyscope::error::Error;
+use valleyscope::landscape::direction::{self, Basis, DirectionKind};
 use valleyscope::landscape::direction_file;
 use valleyscope::network::forward::{self, Images, Leaves, Normaliser};
 use valleyscope::network::zoo;
 use valleyscope::network::{Graph, graph::Shape};
-use valleyscope::objective::{Compute, Objective, Solution};
+use valleyscope::objective::{BatchNormPolicy, Compute, DeviceChoice, Objective, Solution};
 
 const MODEL: &str = "resnet8:width=4";
 const SHAPE: Shape = [3, 16, 16];
@@ -537,4 +540,79 @@ fn options_that_could_do_nothing_are_refused() {
         folder.path(),
     );
     assert!(done, "{errors}");
+}
+
+#[test]
+fn the_worker_keeps_a_checkpoint_through_a_change_of_device_and_writes_nothing_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.safetensors");
+    common::data_file(&data, IMAGES, SHAPE);
+    let engine = Engine::start(Compute::flex(), Arc::new(|| {})).unwrap();
+    let next = |what: &str| {
+        let start = Instant::now();
+        loop {
+            if let Some(update) = engine.updates().into_iter().find(|u| !matches!(u, Update::Device(_))) {
+                return update;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
+    let opened = |update: Update| match update {
+        Update::Opened(summary) => summary,
+        other => panic!("{other:?}"),
+    };
+    engine.send(Request::OpenCheckpoint(Box::new(CheckpointRequest {
+        path: files("papers.pt"),
+        first: "swa_state_dict".to_owned(),
+        second: Some("state_dict".to_owned()),
+        model: None,
+        data: format!("safetensors:{}", data.display()),
+    })));
+    let first = opened(next("the checkpoint"));
+    assert!(first.checkpoint && first.sgd);
+    assert_eq!(first.names, ["SWA", "SGD"]);
+    engine.send(Request::Device(DeviceChoice::Flex));
+    let second = opened(next("the same on the device"));
+    assert_eq!((second.session, second.checkpoint), (first.session + 1, true));
+    // A point of the session before is not written from this one.
+    let save = |session: u64, name: &str| {
+        let turn = Turn {
+            first: Basis::SwaToSgd,
+            second: Basis::Random(DirectionKind::Uniform, 1),
+            angle: 0.0,
+        };
+        engine.send(Request::Save(Box::new(SaveRequest {
+            slice: SliceRequest {
+                session,
+                anchor: Anchor::Swa,
+                walk: Vec::new(),
+                view: View::Direction(turn),
+                policy: BatchNormPolicy::Running,
+                range: (-1.0, 1.0),
+                marked: 0.5,
+                compass: None,
+            },
+            position: 0.5,
+            path: folder.path().join(name),
+        })));
+        next("an answer")
+    };
+    assert!(matches!(save(first.session, "old.safetensors"), Update::Failed(text) if text.contains("another run")));
+    assert!(!folder.path().join("old.safetensors").exists());
+    assert!(matches!(save(second.session, "new.safetensors"), Update::Exported(_)));
+    let file = CheckpointFile::open(&folder.path().join("new.safetensors")).unwrap();
+    assert_eq!(file.own("what").unwrap(), "SWA +0.5 along SWA → SGD");
+    let (saved, swa) = (
+        file.state_dict(None).unwrap().solution(&graph()).unwrap(),
+        common::solution(&graph(), 2),
+    );
+    let way: Vec<f32> = saved
+        .parameters
+        .iter()
+        .zip(&swa.parameters)
+        .map(|(a, b)| a - b)
+        .collect();
+    assert!((direction::dot(&way, &way).sqrt() - 0.5).abs() < 1e-4);
+    assert_eq!(saved.statistics, swa.statistics);
 }
