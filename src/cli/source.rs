@@ -17,25 +17,30 @@ use crate::objective::Solution;
 #[derive(Debug, Default, clap::Args)]
 pub struct DataOptions {
     /// Use N training images, drawn at random with a fixed seed (--data-seed) and kept in order
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = "Choosing from the data", value_name = "N")]
     subset: Option<usize>,
     /// The same for the test images
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = "Choosing from the data", value_name = "N")]
     test_subset: Option<usize>,
     /// Give N of the training images used a random label
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = "Choosing from the data", value_name = "N")]
     random_labels: Option<usize>,
     /// Use images of these classes only, by number or name, such as 0,1
-    #[arg(long, value_name = "CLASSES")]
+    #[arg(long, help_heading = "Choosing from the data", value_name = "CLASSES")]
     classes: Option<String>,
     /// Seed of these draws [default: 0]
-    #[arg(long, value_name = "S")]
+    #[arg(long, help_heading = "Choosing from the data", value_name = "S")]
     data_seed: Option<u64>,
     /// Mean to subtract after scaling to 0..1: one number, or one a channel [default: the data set's]
-    #[arg(long, value_name = "MEAN", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        help_heading = "Choosing from the data",
+        value_name = "MEAN",
+        allow_hyphen_values = true
+    )]
     mean: Option<String>,
     /// Standard deviation to divide by
-    #[arg(long, value_name = "STD")]
+    #[arg(long, help_heading = "Choosing from the data", value_name = "STD")]
     std: Option<String>,
 }
 
@@ -130,14 +135,6 @@ pub enum Normalize {
 /// Where the origin and the line come from.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Model name with options; may be left out where the checkpoint names its own or only one fits
-    #[arg(long)]
-    model: Option<String>,
-    /// Data, such as cifar10:DIR; may be left out where the checkpoint names its own
-    #[arg(long, value_name = "SPEC")]
-    data: Option<String>,
-    #[command(flatten)]
-    options: DataOptions,
     /// Solution at position 0: a PyTorch or safetensors file, with ::key an entry of it
     #[arg(long, value_name = "FILE[::KEY]")]
     checkpoint: Reference,
@@ -154,6 +151,14 @@ pub struct Arguments {
     /// Seed of a random direction [default: 1]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Model name with options; may be left out where the checkpoint names its own or only one fits
+    #[arg(long)]
+    model: Option<String>,
+    /// Data, such as cifar10:DIR; may be left out where the checkpoint names its own
+    #[arg(long, value_name = "SPEC")]
+    data: Option<String>,
+    #[command(flatten)]
+    options: DataOptions,
 }
 
 /// A checkpoint with its network and data.
