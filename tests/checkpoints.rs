@@ -4,17 +4,15 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{DType, Tensor, TensorData};
-use valleyscope::checkpoint::{CheckpointFile, Reference};
+use valleyscope::checkpoint::CheckpointFile;
 use valleyscope::data::{Dataset, Part, Pixels, Split};
 use valleyscope::engine::{Anchor, CheckpointRequest, Engine, Request, SaveRequest, SliceRequest, Turn, Update, View};
 use valleyscope::error::Error;
 use valleyscope::landscape::direction::{self, Basis, DirectionKind};
-use valleyscope::landscape::direction_file;
 use valleyscope::network::forward::{self, Images, Leaves, Normaliser};
 use valleyscope::network::zoo;
 use valleyscope::network::{Graph, graph::Shape};
@@ -185,16 +183,6 @@ fn what_pytorch_saved_computes_what_pytorch_computes() {
     }
 }
 
-fn run(arguments: &[&str], folder: &Path) -> (bool, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_valleyscope"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.success(), text(&output.stdout), text(&output.stderr))
-}
-
 /// The midpoint of the two solutions of papers.pt, saved by the program.
 fn saved(folder: &Path) -> PathBuf {
     let path = |key: &str| format!("{}::{key}", files("papers.pt").display());
@@ -209,7 +197,7 @@ fn saved(folder: &Path) -> PathBuf {
         "--out",
         "midpoint.safetensors",
     ];
-    let (done, _, errors) = run(&arguments, folder);
+    let (done, _, errors) = common::run(&arguments, folder);
     assert!(done, "{errors}");
     folder.join("midpoint.safetensors")
 }
@@ -271,7 +259,7 @@ fn a_line_between_the_papers_two_solutions_has_pytorchs_losses() {
         "running",
         "--json",
     ];
-    let (done, text, errors) = run(&arguments, folder.path());
+    let (done, text, errors) = common::run(&arguments, folder.path());
     assert!(done, "{errors}");
     let record: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(record["provenance"]["model"], MODEL);
@@ -296,7 +284,7 @@ fn a_line_between_the_papers_two_solutions_has_pytorchs_losses() {
         "1",
         "--json",
     ];
-    let (_, text, _) = run(&own, folder.path());
+    let (_, text, _) = common::run(&own, folder.path());
     let record: serde_json::Value = serde_json::from_str(&text).unwrap();
     let loss_there = record["curve"]["values"][0]["train"]["loss"].as_f64().unwrap();
     assert!((loss_there - loss(&expected["state_dict"])).abs() < 1e-6);
@@ -407,108 +395,6 @@ fn what_is_no_checkpoint_is_refused_in_one_sentence() {
 }
 
 #[test]
-fn directions_come_from_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let graph = graph();
-    let read = |path: &Path| {
-        let reference = Reference::from(path.display().to_string().as_str());
-        direction_file::read(&reference, &graph)
-    };
-    let write = |name: &str, values: &[f32]| {
-        let path = folder.path().join(name);
-        let view = safetensors::tensor::TensorView::new(
-            safetensors::Dtype::F32,
-            vec![values.len()],
-            bytemuck::cast_slice(values),
-        )
-        .unwrap();
-        std::fs::write(&path, safetensors::serialize([("direction", view)], None).unwrap()).unwrap();
-        path
-    };
-    let flat: Vec<f32> = (0..graph.parameter_count()).map(|i| i as f32).collect();
-    assert_eq!(read(&write("flat.safetensors", &flat)).unwrap(), flat);
-    // One tensor a parameter: any checkpoint of the network will do, its statistics are left aside.
-    let by_name = read(&files("plain.safetensors")).unwrap();
-    assert_eq!(by_name, common::solution(&graph, 1).parameters);
-    let short = read(&write("short.safetensors", &flat[1..])).unwrap_err().to_string();
-    assert!(
-        short.contains("5213 entries") && short.contains("5214 parameters"),
-        "{short}"
-    );
-    let mut lost = flat;
-    lost[7] = f32::INFINITY;
-    let lost = read(&write("lost.safetensors", &lost)).unwrap_err().to_string();
-    assert!(lost.contains("entry 7 of `direction` is inf"), "{lost}");
-}
-
-#[test]
-fn directions_of_the_command_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = data_file(folder.path());
-    let path = |key: &str| format!("{}::{key}", files("papers.pt").display());
-    let (swa, sgd) = (path("swa_state_dict"), path("state_dict"));
-    let file = format!("file:{}", files("plain.safetensors").display());
-    let line = |more: &[&str]| {
-        let mut arguments = vec![
-            "line",
-            "--checkpoint",
-            &swa,
-            "--data",
-            &data,
-            "--range",
-            "1..1",
-            "--points",
-            "1",
-            "--json",
-        ];
-        arguments.extend(more);
-        run(&arguments, folder.path())
-    };
-    let value = |more: &[&str]| -> (f64, String) {
-        let (done, text, errors) = line(more);
-        assert!(done, "{errors}");
-        let record: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let label = record["label"].as_str().unwrap().to_owned();
-        (record["curve"]["values"][0]["train"]["loss"].as_f64().unwrap(), label)
-    };
-    let (unit, label) = value(&["--direction", "inter+random", "--to", &sgd, "--seed", "3"]);
-    assert!(
-        label.starts_with("inter+random to") && label.ends_with("(seed 3)"),
-        "{label}"
-    );
-    let (sum, label) = value(&[
-        "--direction",
-        "inter+random",
-        "--to",
-        &sgd,
-        "--seed",
-        "3",
-        "--normalize",
-        "none",
-    ]);
-    let length: f64 = label.rsplit(' ').next().unwrap().parse().unwrap();
-    // Two unit vectors that are nearly orthogonal.
-    assert!((length - 2.0_f64.sqrt()).abs() < 0.2, "{label}");
-    assert_ne!(unit, sum);
-    // As drawn, the numbers are in [0, 1): for so many the length is near √(d/3).
-    let (_, label) = value(&["--direction", "uniform", "--normalize", "none"]);
-    let length: f64 = label.rsplit(' ').next().unwrap().parse().unwrap();
-    assert!((length - (5214.0_f64 / 3.0).sqrt()).abs() < 1.0, "{label}");
-    let (_, label) = value(&["--direction", &file]);
-    assert!(label.starts_with("file "), "{label}");
-    for (more, part) in [
-        (vec!["--direction", "inter+random"], "name it with --to"),
-        (vec!["--direction", "uniform", "--to", sgd.as_str()], "not both"),
-        (vec!["--direction", "sideways"], "inter+random and file:"),
-        (vec!["--to", sgd.as_str(), "--seed", "3"], "nothing random is asked for"),
-        (vec!["--direction", "file:nowhere.safetensors"], "no such file"),
-    ] {
-        let (done, _, errors) = line(&more);
-        assert!(!done && errors.contains(part), "{more:?}: {errors}");
-    }
-}
-
-#[test]
 fn options_that_could_do_nothing_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = files("plain.safetensors").display().to_string();
@@ -516,7 +402,7 @@ fn options_that_could_do_nothing_are_refused() {
     let save = |more: &[&str]| {
         let mut arguments = vec!["save", "--checkpoint", &path, "--out", "x.safetensors"];
         arguments.extend(more);
-        run(&arguments, folder.path())
+        common::run(&arguments, folder.path())
     };
     for (more, part) in [
         (vec!["--to", to.as_str()], "say which point"),
@@ -535,7 +421,7 @@ fn options_that_could_do_nothing_are_refused() {
     let file = CheckpointFile::open(&folder.path().join("x.safetensors")).unwrap();
     assert_eq!(file.own("statistics").unwrap(), format!("those of {path}"));
     // The file names its model and, were there data, those; a copy of it needs neither flag nor data.
-    let (done, _, errors) = run(
+    let (done, _, errors) = common::run(
         &["save", "--checkpoint", "x.safetensors", "--out", "y.safetensors"],
         folder.path(),
     );

@@ -104,6 +104,16 @@ impl Window {
         self.harness.step();
     }
 
+    #[track_caller]
+    fn open_path(&mut self, path: &Path) {
+        self.text("Path to open", &path.display().to_string());
+        self.harness
+            .get_by_role_and_label(Role::TextInput, "Path to open")
+            .focus();
+        self.harness.step();
+        self.key(Modifiers::NONE, Key::Enter);
+    }
+
     fn rect(&self, label: &str) -> Rect {
         self.harness.get_by_label(label).rect()
     }
@@ -412,15 +422,6 @@ fn mistakes_become_notices_and_the_window_lives_on() {
             window.harness.step();
         }
     };
-    let open = |window: &mut Window, path: &Path| {
-        window.text("Path to open", &path.display().to_string());
-        window
-            .harness
-            .get_by_role_and_label(Role::TextInput, "Path to open")
-            .focus();
-        window.harness.step();
-        window.key(Modifiers::NONE, Key::Enter);
-    };
     for (label, bad, good, about) in [
         ("Batch", 0.0, 20.0, "--batch-size = 0"),
         ("Rate", -0.1, 0.1, "--lr = -0.1"),
@@ -431,7 +432,7 @@ fn mistakes_become_notices_and_the_window_lives_on() {
         complains(&mut window, about);
         window.number(label, good);
     }
-    open(&mut window, &folder.path().join("nowhere"));
+    window.open_path(&folder.path().join("nowhere"));
     complains(&mut window, "no such file or folder");
     std::fs::write(folder.path().join("file"), "in the way").unwrap();
     window.train_small(&folder.path().join("file/run"));
@@ -457,7 +458,7 @@ fn mistakes_become_notices_and_the_window_lives_on() {
     });
     std::fs::write(run.join("trajectory/0002.safetensors"), "cut short").unwrap();
     let session = window.state().run.as_ref().unwrap().session;
-    open(&mut window, &run);
+    window.open_path(&run);
     window.until("the run is open again", |state| {
         state.run.as_ref().is_some_and(|run| run.session > session)
     });
@@ -489,16 +490,7 @@ fn a_checkpoint_of_pytorch_opens_and_its_point_is_saved() {
     common::data_file(&data, 40, [3, 16, 16]);
     let files = common::reference("files");
     let mut window = Window::open(folder.path(), None);
-    let open = |window: &mut Window, path: &str| {
-        window.text("Path to open", path);
-        window
-            .harness
-            .get_by_role_and_label(Role::TextInput, "Path to open")
-            .focus();
-        window.harness.step();
-        window.key(Modifiers::NONE, Key::Enter);
-    };
-    open(&mut window, &files.join("papers.pt").display().to_string());
+    window.open_path(&files.join("papers.pt"));
     window.until("the file was looked into", |state| state.checkpoint.is_some());
     // In the papers' layout the average is taken first, and only one network fits.
     let form = window.state().checkpoint.clone().unwrap();
@@ -572,7 +564,7 @@ fn a_checkpoint_of_pytorch_opens_and_its_point_is_saved() {
     let view = TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(&values)).unwrap();
     std::fs::write(&direction, safetensors::serialize([("direction", view)], None).unwrap()).unwrap();
     let label = |state: &State| state.slice.as_ref().map(|slice| slice.lines[0].record.label.clone());
-    open(&mut window, &direction.display().to_string());
+    window.open_path(&direction);
     window.until("the slice is along the file's direction", |state| {
         label(state).is_some_and(|label| label.starts_with("file ") && label.ends_with("direction.safetensors"))
     });
@@ -585,7 +577,7 @@ fn a_checkpoint_of_pytorch_opens_and_its_point_is_saved() {
     });
 
     // A file with a value that is not finite says which.
-    open(&mut window, &files.join("nan.pt").display().to_string());
+    window.open_path(&files.join("nan.pt"));
     window.until("the file was looked into", |state| state.checkpoint.is_some());
     window.text("On data", &format!("safetensors:{}", data.display()));
     window.click("Open");
@@ -599,7 +591,7 @@ fn a_checkpoint_of_pytorch_opens_and_its_point_is_saved() {
     assert!(window.state().checkpoint.is_none() && window.state().run.is_some());
 
     // What we saved names its model and data, and opens at once.
-    open(&mut window, &target.display().to_string());
+    window.open_path(&target);
     window.until("the saved point is open", |state| {
         state.run.as_ref().is_some_and(|run| run.path == target) && state.slice.is_some()
     });

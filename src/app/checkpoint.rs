@@ -3,7 +3,7 @@
 use egui::{Button, ComboBox, RichText, Ui};
 
 use super::command::Command;
-use super::source::{name, text_row};
+use super::source::{examples, name, text_row};
 use super::state::State;
 use super::theme;
 use crate::checkpoint::Listing;
@@ -118,14 +118,7 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             "the data to measure it on, such as cifar10:/data/cifar10; options follow with colons: :subset=1000, \
              :test-subset=1000, :classes=0,1, :mean=…, :std=…",
         ],
-        |text, ui| {
-            for (name, explanation) in data::FAMILIES {
-                if ui.button(*name).on_hover_text(*explanation).clicked() {
-                    *text = (*name).to_owned();
-                    ui.close();
-                }
-            }
-        },
+        |text, ui| examples(text, ui, data::FAMILIES),
     );
     let ready = state.pending.is_none() && !form.data.trim().is_empty();
     if entered && ready {

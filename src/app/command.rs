@@ -174,7 +174,7 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::Open(text) => {
             state.playing = false;
             state.pending = Some("opening …");
-            return vec![Effect::Send(Request::Open(text.as_str().into()))];
+            return vec![Effect::Send(Request::Open(text))];
         }
         Command::OpenCheckpoint => {
             if let Some(request) = state.checkpoint.as_ref().and_then(CheckpointForm::request) {

@@ -142,6 +142,8 @@ fn basis_row(ui: &mut Ui, symbol: &str, name: &str, basis: &mut Basis, offered: 
         };
         let combo = ComboBox::from_id_salt(name)
             .width(96.0)
+            // All entries at once: what is below a fold is not found.
+            .height(400.0)
             .truncate()
             .selected_text(text)
             .show_ui(ui, |ui| {

@@ -140,14 +140,7 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
                 "resnet20",
                 "resnet8:width=8, resnet20, mlp:100x100, …; examples are beside it",
             ],
-            |text, ui| {
-                for (name, explanation) in zoo::EXAMPLES {
-                    if ui.button(*name).on_hover_text(*explanation).clicked() {
-                        *text = (*name).to_owned();
-                        ui.close();
-                    }
-                }
-            },
+            |text, ui| examples(text, ui, zoo::EXAMPLES),
         );
         text_row(
             ui,
@@ -158,14 +151,7 @@ fn train(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
                 "builtin: 16×16 images of ten shapes; cifar10:DIR and other sets from disk; options follow with colons: \
                  :subset=1000, :classes=0,1, :random-labels=200",
             ],
-            |text, ui| {
-                for (name, explanation) in data::FAMILIES {
-                    if ui.button(*name).on_hover_text(*explanation).clicked() {
-                        *text = (*name).to_owned();
-                        ui.close();
-                    }
-                }
-            },
+            |text, ui| examples(text, ui, data::FAMILIES),
         );
         options(ui, &mut state.form.options);
         let hint = format!("{}/…", state.runs.display());
@@ -346,6 +332,16 @@ pub fn name(response: &egui::Response, name: &str) {
 fn right<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
     ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), add)
         .inner
+}
+
+/// A list of names with one line each, of which a click takes one.
+pub fn examples(text: &mut String, ui: &mut Ui, known: &[(&str, &str)]) {
+    for (name, explanation) in known {
+        if ui.button(*name).on_hover_text(*explanation).clicked() {
+            *text = (*name).to_owned();
+            ui.close();
+        }
+    }
 }
 
 /// A text field with a name before it and a list of examples behind it. True when it is left with Enter.

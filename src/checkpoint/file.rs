@@ -3,7 +3,7 @@
 //! takes everything else for an opaque object.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use pytorch_reader::{DType, PickleValue, PytorchError, PytorchReader};
@@ -58,17 +58,17 @@ impl CheckpointFile {
     /// [`Error::File`] when it is missing, cut short, or not a file of tensors.
     pub fn open(path: &Path) -> Result<Self> {
         let (mut file, length) = whole_file::open(path)?;
-        let mut start = [0; 9];
-        let read =
-            |file: &mut std::fs::File, buffer: &mut [u8]| file.seek(SeekFrom::Start(0)).and_then(|_| file.read(buffer));
-        let known = read(&mut file, &mut start).map_err(|error| Error::file(path, "read this file", &error))?;
-        if known == 0 {
+        if length == 0 {
             return Err(Error::file_reason(path, "it is empty; copy or save it again"));
         }
-        // Eight bytes of a length that the file could have, and the brace of a JSON object.
-        let header = u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|i: usize| start[i]));
+        // Eight bytes of a length that the file could have, and the brace of a JSON object; a shorter file has neither.
+        let mut start = [0; 9];
+        let _ = file
+            .read(&mut start)
+            .map_err(|error| Error::file(path, "read this file", &error))?;
+        let [header @ .., brace] = start;
         let by_name = path.extension().is_some_and(|e| e == "safetensors");
-        if by_name || (start[8] == b'{' && header < length) {
+        if by_name || (brace == b'{' && u64::from_le_bytes(header) < length) {
             Self::open_safetensors(path)
         } else {
             Self::open_pytorch(path)
@@ -156,11 +156,6 @@ impl CheckpointFile {
             others,
             provenance: None,
         })
-    }
-
-    /// Where it lies.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The container, for people.
@@ -296,7 +291,6 @@ impl CheckpointFile {
 }
 
 /// What a dictionary of a pickle is, as far as weights go.
-#[derive(PartialEq)]
 enum Kind {
     /// It holds no weights, or state dicts deeper down that are listed by now.
     Other,

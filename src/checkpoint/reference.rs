@@ -12,14 +12,16 @@ pub struct Reference {
     pub key: Option<String>,
 }
 
-/// What two entries of a file are called. In the papers' layout the SGD iterate lies beside its average.
-pub fn entry_names(first: &str, second: &str) -> [String; 2] {
+/// What the entries of a file under two keys are called; without the other its name is empty. In the papers' layout the
+/// SGD iterate lies beside its average.
+pub fn entry_names(first: &str, second: Option<&str>) -> [String; 2] {
+    // A file that is a state dict itself has an empty key.
+    let name = |key: &str| if key.is_empty() { "checkpoint" } else { key }.to_owned();
     match (first, second) {
-        ("swa_state_dict", "state_dict") => ["SWA", "SGD"],
-        ("state_dict", "swa_state_dict") => ["SGD", "SWA"],
-        names => [names.0, names.1],
+        ("swa_state_dict", Some("state_dict")) => ["SWA", "SGD"].map(str::to_owned),
+        ("state_dict", Some("swa_state_dict")) => ["SGD", "SWA"].map(str::to_owned),
+        (first, second) => [name(first), second.map_or(String::new(), name)],
     }
-    .map(str::to_owned)
 }
 
 impl From<&str> for Reference {

@@ -1,9 +1,11 @@
 //! `valleyscope info`: what a run folder, a checkpoint or a data set holds.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::progress::Progress;
 use super::source::DataOptions;
+use crate::checkpoint::tensor::StoredTensor;
 use crate::checkpoint::{CheckpointFile, Listing, Reference};
 use crate::data::{Dataset, Part, Pixels, recognise};
 use crate::error::{Error, Result};
@@ -113,6 +115,11 @@ fn folder(path: &Path, json: bool) -> Result<()> {
 /// Tensors of an entry listed at most, unless it is asked for by its key.
 const MOST_LISTED: usize = 12;
 
+/// A tensor in JSON.
+fn described(name: &str, tensor: &StoredTensor) -> serde_json::Value {
+    serde_json::json!({"name": name, "shape": tensor.shape, "type": tensor.element.name()})
+}
+
 fn file(reference: &Reference, json: bool) -> Result<()> {
     let file = CheckpointFile::open(&reference.path)?;
     let mut listings = file.listings()?;
@@ -121,27 +128,19 @@ fn file(reference: &Reference, json: bool) -> Result<()> {
         let state = file.state_dict(Some(key))?;
         listings.retain(|listing| listing.key == *key);
         if json {
-            let tensors: Vec<_> = state
-                .tensors()
-                .iter()
-                .map(|(name, tensor)| {
-                    serde_json::json!({"name": name, "shape": tensor.shape, "type": tensor.element.name()})
-                })
-                .collect();
+            let tensors = state.tensors().iter().map(|(name, tensor)| described(name, tensor));
             return super::print_json(&serde_json::json!({
-                "file": reference.to_string(), "format": file.format(), "entries": listings, "tensors": tensors,
+                "file": reference.to_string(), "format": file.format(), "entries": listings,
+                "tensors": tensors.collect::<Vec<_>>(),
             }));
         }
     }
     if json {
-        let tensors: std::collections::BTreeMap<&String, String> = file
-            .tensors()
-            .iter()
-            .map(|(name, tensor)| (name, format!("{} {:?}", tensor.element.name(), tensor.shape)))
-            .collect();
+        let tensors = file.tensors().iter().map(|(name, tensor)| described(name, tensor));
         return super::print_json(&serde_json::json!({
             "file": reference.to_string(), "format": file.format(), "provenance": file.provenance(),
-            "entries": listings, "tensors": tensors, "values": file.others().iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "entries": listings, "tensors": tensors.collect::<Vec<_>>(),
+            "values": file.others().iter().cloned().collect::<BTreeMap<_, _>>(),
         }));
     }
     say!("file       {} ({})", reference.path.display(), file.format());

@@ -188,7 +188,7 @@ impl Arguments {
         });
         // Two entries of a file are told apart by their keys, two files by their names.
         Some(match (first.1, second.1) {
-            (Some(a), Some(b)) if first.0 == second.0 => entry_names(&a, &b),
+            (Some(a), Some(b)) if first.0 == second.0 => entry_names(&a, Some(&b)),
             _ => [first.0, second.0],
         })
     }

@@ -13,8 +13,8 @@ use crate::training::{EpochMetrics, RunRecord, RunStatus, TrainingOptions};
 pub enum Request {
     /// Train a new run.
     Train(Box<TrainRequest>),
-    /// Open a run folder, or look into a checkpoint file.
-    Open(Reference),
+    /// Open a run folder, look into a checkpoint file, or read a direction: a path, with `::key` an entry of it.
+    Open(String),
     /// Open solutions of a checkpoint file.
     OpenCheckpoint(Box<CheckpointRequest>),
     /// Read a direction from a file, for the pad's first axis.

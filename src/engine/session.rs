@@ -78,20 +78,21 @@ impl Session {
             None => state.only_fit(data.shape)?,
         };
         let graph = Arc::new(zoo::build(&model, data.shape, data.classes.len())?);
-        let mut solutions = HashMap::from([("swa", Arc::new(state.solution(&graph)?))]);
+        let start = Arc::new(state.solution(&graph)?);
+        let mut solutions = HashMap::from([("swa", start.clone())]);
         let mut notes = state.notes();
         if let Some(second) = &request.second {
             let state = file.state_dict(key(second).as_deref())?;
             solutions.insert("sgd", Arc::new(state.solution(&graph)?));
-            notes.extend(state.notes());
-            notes.dedup();
+            let others: Vec<String> = state.notes().into_iter().filter(|note| !notes.contains(note)).collect();
+            notes.extend(others);
         }
         let record = RunRecord {
             status: RunStatus::Finished,
             ..RunRecord::new(&model, &data.name, compute.name(), TrainingOptions::default())
         };
         Ok(Self {
-            start: solutions["swa"].clone(),
+            start,
             objective: Arc::new(Objective::usual(graph, data, compute.clone())?),
             memory: Memory::default(),
             directions: HashMap::new(),
@@ -153,14 +154,9 @@ impl Session {
 
     /// Names of the two solutions: SWA and SGD, or the entries of the checkpoint.
     pub fn names(&self) -> [String; 2] {
-        let (first, second) = match &self.origin {
-            Origin::Run(_) => ("", None),
-            Origin::Checkpoint { request, .. } => (request.first.as_str(), request.second.as_deref()),
-        };
-        match (first, second) {
-            ("", None) if self.folder().is_none() => ["checkpoint".to_owned(), String::new()],
-            ("", None) => ["SWA", "SGD"].map(str::to_owned),
-            (first, second) => entry_names(first, second.unwrap_or_default()),
+        match &self.origin {
+            Origin::Run(_) => ["SWA", "SGD"].map(str::to_owned),
+            Origin::Checkpoint { request, .. } => entry_names(&request.first, request.second.as_deref()),
         }
     }
 
@@ -271,17 +267,18 @@ impl Session {
         let unit = direction::normalised(values).ok_or_else(|| {
             Error::file_reason(&reference.path, "this direction has length 0: there is no way along it")
         })?;
-        let (name, unit) = (reference.to_string(), Arc::new(unit));
+        let entry = (reference.to_string(), Arc::new(unit));
         // A file that is read again may have changed.
-        let index = match self.files.iter().position(|(known, _)| *known == name) {
-            Some(index) => index,
-            None => {
-                self.files.push((name.clone(), unit.clone()));
-                self.files.len() - 1
+        match self.files.iter().position(|(known, _)| *known == entry.0) {
+            Some(index) => {
+                self.files[index] = entry;
+                Ok(index)
             }
-        };
-        self.files[index] = (name, unit);
-        Ok(index)
+            None => {
+                self.files.push(entry);
+                Ok(self.files.len() - 1)
+            }
+        }
     }
 
     /// What a basis direction is called.

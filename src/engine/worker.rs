@@ -129,17 +129,7 @@ impl Worker {
                 self.enter(session)?;
                 self.begin(trainer);
             }
-            Request::Open(reference) => {
-                let is_run = reference.path.is_dir() || reference.path.ends_with("run.json");
-                if is_run {
-                    let session = self.read(|compute, progress| Session::open(&reference.path, compute, progress))?;
-                    self.enter(session)?;
-                } else if reference.key.is_none() && direction_file::is_direction(&reference.path) {
-                    self.read_direction(reference)?;
-                } else {
-                    self.tell(Update::Inspected(Box::new(inspect(reference)?)));
-                }
-            }
+            Request::Open(text) => self.open(Reference::from(text.as_str()))?,
             Request::OpenCheckpoint(request) => {
                 let session = self.read(|compute, progress| Session::open_checkpoint(&request, compute, progress))?;
                 self.enter(session)?;
@@ -195,6 +185,20 @@ impl Worker {
         });
         slots.reading.set(None);
         result
+    }
+
+    /// Opens what a person named, told by what it is.
+    fn open(&mut self, reference: Reference) -> Result<()> {
+        if reference.path.is_dir() || reference.path.ends_with("run.json") {
+            let session = self.read(|compute, progress| Session::open(&reference.path, compute, progress))?;
+            return self.enter(session);
+        }
+        let file = CheckpointFile::open(&reference.path)?;
+        if reference.key.is_none() && direction_file::is_direction(&file) {
+            return self.read_direction(reference);
+        }
+        self.tell(Update::Inspected(Box::new(inspect(reference, &file)?)));
+        Ok(())
     }
 
     fn read_direction(&mut self, reference: Reference) -> Result<()> {
@@ -443,9 +447,8 @@ impl Worker {
     }
 }
 
-/// Looks into a checkpoint file.
-fn inspect(reference: Reference) -> Result<Inspection> {
-    let file = CheckpointFile::open(&reference.path)?;
+/// Describes a checkpoint file.
+fn inspect(reference: Reference, file: &CheckpointFile) -> Result<Inspection> {
     let listings = file.listings()?;
     if listings.is_empty() {
         // The error says what a state dict is.

@@ -1,8 +1,6 @@
 //! A direction read from a file: one flat tensor `direction` in state-dict parameter order, or one tensor a parameter
 //! under its name. A person can make it in PyTorch or numpy: an eigenvector, a difference, a gradient.
 
-use std::path::Path;
-
 use crate::checkpoint::{CheckpointFile, Reference};
 use crate::error::{Error, Result};
 use crate::network::Graph;
@@ -11,8 +9,8 @@ use crate::network::Graph;
 const FLAT: &str = "direction";
 
 /// Whether the file holds a flat direction, and so is no checkpoint.
-pub fn is_direction(path: &Path) -> bool {
-    CheckpointFile::open(path).is_ok_and(|file| file.tensors().contains_key(FLAT))
+pub fn is_direction(file: &CheckpointFile) -> bool {
+    file.tensors().contains_key(FLAT)
 }
 
 /// The direction `[d]` as it is in the file, of any length.

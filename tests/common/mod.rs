@@ -93,3 +93,14 @@ pub fn data_file(path: &std::path::Path, count: usize, shape: Shape) {
     let bytes = safetensors::serialize(tensors, Some(metadata.into())).unwrap();
     std::fs::write(path, bytes).unwrap();
 }
+
+/// Runs the built program: whether it succeeded, and what it said on standard output and standard error.
+pub fn run(arguments: &[&str], folder: &std::path::Path) -> (bool, String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_valleyscope"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stdout), text(&output.stderr))
+}

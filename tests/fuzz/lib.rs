@@ -71,21 +71,19 @@ pub fn cifar_python(data: &[u8]) {
 
 /// MNIST: the input is the file of images.
 pub fn idx(data: &[u8]) {
-    let files = [
-        ("train-images-idx3-ubyte", data),
-        ("train-labels-idx1-ubyte", LABELS),
-        ("t10k-images-idx3-ubyte", data),
-        ("t10k-labels-idx1-ubyte", LABELS),
-    ];
-    data_set("mnist", &files);
+    mnist(data, "");
 }
 
 /// MNIST, gzipped.
 pub fn idx_gzip(data: &[u8]) {
+    mnist(data, ".gz");
+}
+
+fn mnist(data: &[u8], ending: &str) {
     let files = [
-        ("train-images-idx3-ubyte.gz", data),
+        (&*format!("train-images-idx3-ubyte{ending}"), data),
         ("train-labels-idx1-ubyte", LABELS),
-        ("t10k-images-idx3-ubyte.gz", data),
+        (&*format!("t10k-images-idx3-ubyte{ending}"), data),
         ("t10k-labels-idx1-ubyte", LABELS),
     ];
     data_set("mnist", &files);

@@ -13,32 +13,44 @@ const DEEPEST_BASIC: usize = 44;
 const WIDTH: usize = 16;
 /// Output channels of a bottleneck per inner channel.
 const EXPANSION: usize = 4;
+const STYLE: Style = Style {
+    bias: false,
+    shortcut: "downsample.0",
+};
 
 /// A convolution of a block: channels, kernel, stride.
-type Layer = (usize, usize, usize);
+pub(super) type Layer = (usize, usize, usize);
+
+/// What pre-activation networks differ in, beside their layers.
+#[derive(Clone, Copy)]
+pub(super) struct Style {
+    /// Whether convolutions have biases.
+    pub bias: bool,
+    /// Name of the 1×1 convolution that the shortcut takes where the shape changes.
+    pub shortcut: &'static str,
+}
 
 /// Batch norm, ReLU and convolution for every layer, and the block's raw input added to the result; where the shape
 /// changes, through a 1×1 convolution.
-fn block(builder: &mut Builder, input: NodeId, name: &str, layers: &[Layer]) -> Result<NodeId> {
+pub(super) fn block(
+    builder: &mut Builder,
+    input: NodeId,
+    name: &str,
+    layers: &[Layer],
+    style: Style,
+) -> Result<NodeId> {
     let mut node = input;
     for (index, &(channels, kernel, stride)) in layers.iter().enumerate() {
-        let number = index + 1;
-        node = builder.batch_norm(node, &format!("{name}.bn{number}"));
+        let (norm, convolution) = (format!("{name}.bn{}", index + 1), format!("{name}.conv{}", index + 1));
+        node = builder.batch_norm(node, &norm);
         node = builder.relu(node);
-        node = builder.convolution(
-            node,
-            &format!("{name}.conv{number}"),
-            channels,
-            kernel,
-            stride,
-            kernel / 2,
-            false,
-        )?;
+        node = builder.convolution(node, &convolution, channels, kernel, stride, kernel / 2, style.bias)?;
     }
     let [channels, _, _] = builder.shape(node);
     let stride: usize = layers.iter().map(|layer| layer.2).product();
     let shortcut = if stride != 1 || builder.shape(input)[0] != channels {
-        builder.convolution(input, &format!("{name}.downsample.0"), channels, 1, stride, 0, false)?
+        let shortcut = format!("{name}.{}", style.shortcut);
+        builder.convolution(input, &shortcut, channels, 1, stride, 0, style.bias)?
     } else {
         input
     };
@@ -71,7 +83,7 @@ pub(super) fn build(name: &Name, depth: &str, input: Shape, classes: usize) -> R
             } else {
                 &[(width, 3, stride), (width, 3, 1)]
             };
-            node = block(&mut builder, node, &name, layers)?;
+            node = block(&mut builder, node, &name, layers, STYLE)?;
         }
     }
     let node = builder.batch_norm(node, "bn");

@@ -2,29 +2,20 @@
 //! has a bias, the stride is in the second one, and the shortcut takes the block's raw input. `conv1`,
 //! `layer{s}.{i}.{bn1,conv1,bn2,conv2}`, `.shortcut.0`, `bn1`, `linear`.
 
+use super::preresnet::{Style, block};
 use super::recognise::{Entries, Guess};
 use super::{DEEPEST, Name};
 use crate::error::Result;
-use crate::network::graph::{Builder, Graph, NodeId, Shape};
+use crate::network::graph::{Builder, Graph, Shape};
 
 /// Channels of the first convolution, and of the first stage per unit of width.
 const WIDTH: usize = 16;
 const WIDEST: usize = 64;
 
-fn block(builder: &mut Builder, input: NodeId, name: &str, channels: usize, stride: usize) -> Result<NodeId> {
-    let mut node = input;
-    for (number, stride) in [(1, 1), (2, stride)] {
-        node = builder.batch_norm(node, &format!("{name}.bn{number}"));
-        node = builder.relu(node);
-        node = builder.convolution(node, &format!("{name}.conv{number}"), channels, 3, stride, 1, true)?;
-    }
-    let shortcut = if stride != 1 || builder.shape(input)[0] != channels {
-        builder.convolution(input, &format!("{name}.shortcut.0"), channels, 1, stride, 0, true)?
-    } else {
-        input
-    };
-    Ok(builder.add(node, shortcut))
-}
+const STYLE: Style = Style {
+    bias: true,
+    shortcut: "shortcut.0",
+};
 
 /// `size` is `DEPTH-WIDTH`.
 pub(super) fn build(name: &Name, size: &str, input: Shape, classes: usize) -> Result<Graph> {
@@ -43,7 +34,9 @@ pub(super) fn build(name: &Name, size: &str, input: Shape, classes: usize) -> Re
         for index in 0..(depth - 4) / 6 {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
             let block_name = format!("layer{}.{index}", stage + 1);
-            node = block(&mut builder, node, &block_name, (WIDTH * width) << stage, stride)?;
+            let channels = (WIDTH * width) << stage;
+            let layers = [(channels, 3, 1), (channels, 3, stride)];
+            node = block(&mut builder, node, &block_name, &layers, STYLE)?;
         }
     }
     let node = builder.batch_norm(node, "bn1");
