@@ -251,7 +251,7 @@ impl Worker {
         };
         let provenance = serde_json::json!({
             "what": what, "model": objective.graph().name, "data": objective.data().name,
-            "source": path, "statistics": statistics, "seed": seed, "device": objective.compute().name(), "version": env!("CARGO_PKG_VERSION"),
+            "source": path, "statistics": statistics, "seed": seed, "device": objective.device_name(), "version": env!("CARGO_PKG_VERSION"),
         });
         NamedTensors::of_solution(objective.graph(), &solution).write(&request.path, &provenance.to_string())?;
         self.tell(Update::Exported(request.path.clone()));

@@ -145,7 +145,7 @@ fn same_run(record: &RunRecord, objective: &Objective, recipe: &Recipe) -> bool 
     record.model == recipe.model
         && record.data == recipe.data
         && record.options == recipe.options
-        && record.device == objective.compute().name()
+        && record.device == objective.device_name()
 }
 
 fn measure(objective: &Objective, trainer: &Trainer, recipe: &Recipe, report: &mut Report) -> Result<Findings> {

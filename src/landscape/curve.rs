@@ -168,7 +168,7 @@ impl Provenance {
             train_images: data.train.len().min(samples),
             test_images: data.test.len().min(samples),
             seed,
-            device: objective.compute().name().to_owned(),
+            device: objective.device_name().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -1,4 +1,4 @@
-//! Where tensors live: Burn's `flex` on the CPU, or a GPU through wgpu.
+//! What computes: the processor's vectors, Burn's `flex` on the CPU, or a GPU through wgpu.
 
 use std::fmt;
 
@@ -6,7 +6,11 @@ use burn::tensor::Device;
 use burn_wgpu::graphics::AutoGraphicsApi;
 use burn_wgpu::{RuntimeOptions, WgpuDevice, WgpuSetup};
 
+use super::lanes::Instructions;
 use crate::error::{Error, Result};
+
+/// Name of Burn's CPU device.
+pub const FLEX_NAME: &str = "flex (CPU)";
 
 /// What the person asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -14,7 +18,9 @@ pub enum DeviceChoice {
     /// A real GPU if there is one, otherwise the CPU.
     #[default]
     Auto,
-    /// The CPU.
+    /// The CPU, with this program's own loops over its vectors.
+    Cpu,
+    /// The CPU, with Burn's tensors: slower, and what the other is tested against.
     Flex,
     /// The GPU, or whatever stands in for one (a software rasterizer, too).
     Wgpu,
@@ -26,6 +32,7 @@ pub struct Compute {
     device: Device,
     name: String,
     graphics: Option<WgpuSetup>,
+    instructions: Option<Instructions>,
 }
 
 impl fmt::Debug for Compute {
@@ -35,12 +42,32 @@ impl fmt::Debug for Compute {
 }
 
 impl Compute {
-    /// The CPU.
+    /// The CPU, with the widest vectors it has.
+    pub fn cpu() -> Self {
+        Self::vectors(Instructions::best())
+    }
+
+    /// The CPU once for every set of vector instructions that it has: they differ in rounding only.
+    pub fn cpus() -> Vec<Self> {
+        Instructions::available().into_iter().map(Self::vectors).collect()
+    }
+
+    fn vectors(instructions: Instructions) -> Self {
+        Self {
+            device: Device::flex(),
+            name: format!("cpu ({})", instructions.name()),
+            graphics: None,
+            instructions: Some(instructions),
+        }
+    }
+
+    /// The CPU, with Burn's tensors.
     pub fn flex() -> Self {
         Self {
             device: Device::flex(),
-            name: "flex (CPU)".to_owned(),
+            name: FLEX_NAME.to_owned(),
             graphics: None,
+            instructions: None,
         }
     }
 
@@ -51,13 +78,14 @@ impl Compute {
     /// [`Error::Device`] when a GPU was demanded and there is none.
     pub fn open(choice: DeviceChoice) -> Result<Self> {
         match choice {
+            DeviceChoice::Cpu => Ok(Self::cpu()),
             DeviceChoice::Flex => Ok(Self::flex()),
             DeviceChoice::Wgpu => Self::wgpu(),
             DeviceChoice::Auto if has_gpu() => Self::wgpu().or_else(|error| {
                 tracing::warn!("{error}; using the CPU");
-                Ok(Self::flex())
+                Ok(Self::cpu())
             }),
-            DeviceChoice::Auto => Ok(Self::flex()),
+            DeviceChoice::Auto => Ok(Self::cpu()),
         }
     }
 
@@ -66,7 +94,7 @@ impl Compute {
         let setup =
             burn_wgpu::try_init_setup::<AutoGraphicsApi>(&device, RuntimeOptions::default()).map_err(|error| {
                 Error::Device(format!(
-                    "no GPU could be opened ({error}); use --device flex for the CPU"
+                    "no GPU could be opened ({error}); use --device cpu"
                 ))
             })?;
         let info = setup.adapter.get_info();
@@ -74,6 +102,7 @@ impl Compute {
             device: Device::from(device),
             name: format!("wgpu ({}, {})", info.name, info.backend),
             graphics: Some(setup),
+            instructions: None,
         })
     }
 
@@ -85,6 +114,11 @@ impl Compute {
     /// Name for people and files, such as `flex (CPU)`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The vector instructions, where tensors are only the fallback.
+    pub(super) fn instructions(&self) -> Option<Instructions> {
+        self.instructions
     }
 
     /// The wgpu handles, where tensors are on a GPU: the window draws with the same ones.

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{BatchNormPolicy, Objective, RunningStatistics, read, unbiased};
+use super::lanes::{ImageLoss, Lanes, Point};
+use super::tensors::TensorPoints;
+use super::{BatchNormPolicy, Objective, RunningStatistics};
 use crate::data::{Part, Progress};
 use crate::error::{Error, Result};
-use crate::network::forward::{self, Images, Leaves, Normaliser};
 
 /// Loss and accuracy on one split.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,14 +60,49 @@ impl Sums {
 /// The evaluation of `K` points on both splits, one batch a step.
 #[derive(Debug)]
 pub struct Evaluation {
-    points: usize,
-    leaves: Leaves,
-    /// Statistics to normalise with: given, or found by the statistics pass. Without, batches use their own.
-    fixed: Option<Tensor<2>>,
+    evaluator: Evaluator,
     running: RunningStatistics,
     statistics_batches: VecDeque<Range<usize>>,
     batches: VecDeque<(Part, Range<usize>)>,
     sums: Vec<[Sums; 2]>,
+}
+
+/// The points where they are computed.
+#[derive(Debug)]
+enum Evaluator {
+    Tensors(TensorPoints),
+    Lanes(LanePoints),
+}
+
+/// Points made ready for the lanes, and the statistics `[K, s]` to normalise with; without, batches use their own.
+#[derive(Debug)]
+struct LanePoints {
+    points: Vec<Point>,
+    fixed: Option<Vec<f32>>,
+}
+
+impl LanePoints {
+    fn losses(&self, lanes: &Lanes, objective: &Objective, part: Part, range: Range<usize>) -> Vec<(f64, f64)> {
+        let batch = lanes.images(objective.data(), part, range);
+        let losses: Vec<Vec<ImageLoss>> = match &self.fixed {
+            Some(fixed) => {
+                let count = fixed.len() / self.points.len();
+                let statistics: Vec<&[f32]> = (0..self.points.len())
+                    .map(|point| &fixed[point * count..(point + 1) * count])
+                    .collect();
+                lanes.losses(&self.points, &statistics, &batch)
+            }
+            None => {
+                let passes = lanes.batch_passes(&self.points, &batch);
+                passes.into_iter().map(|pass| pass.losses).collect()
+            }
+        };
+        let sums = losses.iter().map(|images| {
+            let hits = images.iter().filter(|image| image.correct).count();
+            (images.iter().map(|image| image.loss).sum(), hits as f64)
+        });
+        sums.collect()
+    }
 }
 
 impl std::fmt::Debug for Sums {
@@ -136,16 +171,32 @@ impl Evaluation {
             .iter()
             .flat_map(|&part| objective.batches(part, samples).map(move |range| (part, range)))
             .collect();
-        let fixed = (policy == BatchNormPolicy::Running).then(|| objective.upload(statistics).repeat_dim(0, count));
-        Ok(Self {
-            points: count,
-            leaves: Leaves::new(graph, &objective.upload_points(points, count)),
-            fixed,
+        let evaluator = match &objective.lanes {
+            Some(lanes) => Evaluator::Lanes(LanePoints {
+                points: points.chunks_exact(d).map(|point| lanes.point(point)).collect(),
+                fixed: None,
+            }),
+            None => Evaluator::Tensors(TensorPoints::new(graph, objective.compute(), points)),
+        };
+        let mut evaluation = Self {
+            evaluator,
             running: RunningStatistics::reset(graph, count),
             statistics_batches,
             batches,
             sums: vec![[Sums::default(); 2]; count],
-        })
+        };
+        if policy == BatchNormPolicy::Running || !has_statistics {
+            evaluation.fix(objective, &statistics.repeat(count));
+        }
+        Ok(evaluation)
+    }
+
+    /// Normalises with `statistics` `[K, s]` from now on.
+    fn fix(&mut self, objective: &Objective, statistics: &[f32]) {
+        match &mut self.evaluator {
+            Evaluator::Tensors(points) => points.fix(objective.compute(), statistics),
+            Evaluator::Lanes(points) => points.fixed = Some(statistics.to_vec()),
+        }
     }
 
     /// Batches still to do.
@@ -196,51 +247,40 @@ impl Evaluation {
 
     fn statistics_step(&mut self, objective: &Objective, range: Range<usize>) -> Result<()> {
         let images = range.len();
-        let (batch, _) = objective.batch(Part::Train, range);
-        let pass = forward::forward(
-            objective.graph(),
-            &self.leaves,
-            Images::Shared(batch),
-            Normaliser::Batch,
-        );
-        // [K · C] a layer and kind, side by side as [K, s].
-        let points = self.points;
-        let parts = unbiased(pass.statistics)
-            .map(|values| {
-                let channels = values.dims()[0] / points;
-                values.reshape([points, channels])
-            })
-            .collect::<Vec<Tensor<2>>>();
-        let all = Tensor::cat(parts, 1);
-        let size = all.shape().num_elements();
-        self.running.enter_equally(&read(all.reshape([size]))?, images);
+        let statistics = match (&self.evaluator, &objective.lanes) {
+            (Evaluator::Lanes(points), Some(lanes)) => {
+                let batch = lanes.images(objective.data(), Part::Train, range);
+                let passes = lanes.batch_passes(&points.points, &batch);
+                passes.into_iter().flat_map(|pass| pass.statistics).collect()
+            }
+            (Evaluator::Tensors(points), _) => points.statistics(objective, range)?,
+            (Evaluator::Lanes(_), None) => return Err(foreign()),
+        };
+        self.running.enter_equally(&statistics, images);
         self.statistics_batches.pop_front();
         if self.statistics_batches.is_empty() {
-            self.fixed = Some(objective.upload_points(&self.running.values(), points));
+            self.fix(objective, &self.running.values());
         }
         Ok(())
     }
 
     fn batch_step(&mut self, objective: &Objective, part: Part, range: Range<usize>) -> Result<()> {
         let images = range.len();
-        let (batch, labels) = objective.batch(part, range);
-        let normaliser = match &self.fixed {
-            Some(statistics) => Normaliser::Statistics(statistics),
-            None => Normaliser::Batch,
+        let results = match (&self.evaluator, &objective.lanes) {
+            (Evaluator::Lanes(points), Some(lanes)) => points.losses(lanes, objective, part, range),
+            (Evaluator::Tensors(points), _) => points.losses(objective, part, range)?,
+            (Evaluator::Lanes(_), None) => return Err(foreign()),
         };
-        let pass = forward::forward(objective.graph(), &self.leaves, Images::Shared(batch), normaliser);
-        let correct = forward::correct(pass.logits.clone(), labels.clone()).float();
-        let loss = forward::cross_entropy(pass.logits, labels)
-            .sum_dim(1)
-            .reshape([self.points]);
-        let values = read(Tensor::cat(vec![loss, correct], 0))?;
-        let (losses, hits) = values.split_at(self.points);
-        for ((sums, &loss), &hits) in self.sums.iter_mut().zip(losses).zip(hits) {
+        for (sums, (loss, hits)) in self.sums.iter_mut().zip(results) {
             let sum = &mut sums[usize::from(part == Part::Test)];
-            sum.loss += f64::from(loss);
-            sum.correct += f64::from(hits);
+            sum.loss += loss;
+            sum.correct += hits;
             sum.images += images;
         }
         Ok(())
     }
+}
+
+fn foreign() -> Error {
+    Error::Request("an evaluation goes on with the objective that it was begun with".to_owned())
 }

@@ -3,8 +3,10 @@
 
 pub mod device;
 mod evaluation;
+mod lanes;
 mod loss_value;
 mod policy;
+mod tensors;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ pub use policy::{BatchNormPolicy, RunningStatistics};
 use crate::data::{Dataset, Part, Progress};
 use crate::error::{Error, Result};
 use crate::network::Graph;
-use crate::network::forward::{self, BatchStatistics, Images, Leaves, Normaliser};
+use lanes::Lanes;
 
 /// Images a batch when evaluating, unless asked otherwise. It is part of the definition of the policies `recompute`
 /// and `batch`, so it is recorded wherever they are.
@@ -57,6 +59,8 @@ pub struct Objective {
     graph: Arc<Graph>,
     data: Arc<Dataset>,
     compute: Compute,
+    /// The evaluator over the processor's vectors, where it is in use.
+    lanes: Option<Lanes>,
     batch_size: usize,
 }
 
@@ -95,10 +99,16 @@ impl Objective {
             return Err(Error::option("--batch-size", batch_size, "it must be at least 1"));
         }
         check_memory(&graph, batch_size)?;
+        let lanes = compute.instructions().and_then(|instructions| {
+            Lanes::new(&graph, instructions)
+                .inspect_err(|reason| tracing::warn!("{}: {reason}; evaluated with Burn's flex device", graph.name))
+                .ok()
+        });
         Ok(Self {
             graph,
             data,
             compute,
+            lanes,
             batch_size,
         })
     }
@@ -125,6 +135,15 @@ impl Objective {
     /// The device.
     pub fn compute(&self) -> &Compute {
         &self.compute
+    }
+
+    /// What computes, for people and files: the device, or the processor's vectors.
+    pub fn device_name(&self) -> &str {
+        if self.lanes.is_none() && self.compute.instructions().is_some() {
+            device::FLEX_NAME
+        } else {
+            self.compute.name()
+        }
     }
 
     /// Images a batch.
@@ -187,8 +206,17 @@ impl Objective {
         let (mut loss, mut gradient) = (0.0, vec![0.0_f64; solution.parameters.len()]);
         for batch in self.batches(part, usize::MAX) {
             let weight = batch.len() as f64 / total as f64;
-            let (images, labels) = self.batch(part, batch);
-            let result = self.batch_gradient(&solution.parameters, images, labels, statistics.map(Vec::as_slice))?;
+            let statistics = statistics.map(Vec::as_slice);
+            let result = match &self.lanes {
+                Some(lanes) => {
+                    let batch = lanes.images(&self.data, part, batch);
+                    lanes.gradient(&solution.parameters, &batch, statistics).into()
+                }
+                None => {
+                    let (images, labels) = self.batch(part, batch);
+                    tensors::gradient(self, &solution.parameters, images, labels, statistics)?
+                }
+            };
             loss += weight * result.loss;
             for (sum, g) in gradient.iter_mut().zip(&result.gradient) {
                 *sum += weight * f64::from(*g);
@@ -197,39 +225,59 @@ impl Objective {
         Ok((loss, gradient.into_iter().map(|g| g as f32).collect()))
     }
 
-    /// Gradient of the mean loss of one batch, normalised with `statistics` `[s]` or, without, with the batch's own.
+    /// Gradient of the mean loss of one batch of images `[B, C, H, W]` (flat) and labels `[B]`, normalised with
+    /// `statistics` `[s]` or, without, with the batch's own.
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails.
     pub fn batch_gradient(
         &self,
         parameters: &[f32],
-        images: Tensor<4>,
-        labels: Tensor<1, Int>,
+        images: Vec<f32>,
+        labels: &[u32],
         statistics: Option<&[f32]>,
     ) -> Result<BatchGradient> {
-        let graph = &self.graph;
-        let leaves = Leaves::new(graph, &self.upload(parameters)).tracked();
-        let statistics = statistics.map(|s| self.upload(s).autodiff());
-        let normaliser = statistics.as_ref().map_or(Normaliser::Batch, Normaliser::Statistics);
-        let labels = labels.autodiff();
-        let pass = forward::forward(graph, &leaves, Images::Shared(images.autodiff()), normaliser);
-        let correct = forward::correct(pass.logits.clone(), labels.clone());
-        let loss = forward::cross_entropy(pass.logits, labels).mean();
-        let mut tape = loss.backward();
-        let gradient = leaves.gradient(&mut tape);
-        let d = parameters.len();
-        let mut parts = vec![loss.inner(), correct.inner().float(), gradient.reshape([d])];
-        parts.extend(unbiased(pass.statistics));
-        let mut values = read(Tensor::cat(parts, 0))?;
-        let statistics = values.split_off(2 + d);
-        let gradient = values.split_off(2);
-        Ok(BatchGradient {
-            loss: f64::from(values[0]),
-            correct: values[1] as usize,
-            gradient,
-            statistics,
-        })
+        if let Some(lanes) = &self.lanes {
+            let batch = lanes.lay_out(&images, labels);
+            return Ok(lanes.gradient(parameters, &batch, statistics).into());
+        }
+        let [channels, height, width] = self.data.shape;
+        let images = self.images(images, [labels.len(), channels, height, width]);
+        tensors::gradient(self, parameters, images, self.labels(labels), statistics)
+    }
+
+    /// The gradient of every image's own loss, `[B, d]` flat, for images `range` of a split: their mean is the gradient
+    /// of the mean loss. Batch norm takes `statistics` `[s]` as constants; with a batch's own, an image's loss would
+    /// depend on the others'.
+    ///
+    /// # Errors
+    /// When the result would not fit in memory; [`Error::Device`] when the device fails.
+    pub fn image_gradients(&self, solution: &Solution, part: Part, range: Range<usize>) -> Result<Vec<f32>> {
+        let (parameters, statistics) = (&solution.parameters, solution.statistics.as_slice());
+        let bytes = range.len().saturating_mul(parameters.len()).saturating_mul(size_of::<f32>());
+        if bytes > MOST_BATCH_BYTES {
+            return Err(Error::Request(format!(
+                "the gradients of {} images in {} parameters would take {} GiB; ask for fewer images at a time",
+                range.len(),
+                parameters.len(),
+                bytes >> 30
+            )));
+        }
+        match &self.lanes {
+            Some(lanes) => {
+                let batch = lanes.images(&self.data, part, range);
+                Ok(lanes.image_gradients(parameters, &batch, statistics).gradient)
+            }
+            None => {
+                let mut gradients = Vec::with_capacity(range.len() * parameters.len());
+                for image in range {
+                    let (images, labels) = self.batch(part, image..image + 1);
+                    let one = tensors::gradient(self, parameters, images, labels, Some(statistics))?;
+                    gradients.extend(one.gradient);
+                }
+                Ok(gradients)
+            }
+        }
     }
 
     /// Index ranges of the batches of a split's first `samples` images.
@@ -261,17 +309,6 @@ impl Objective {
         let labels: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
         let count = labels.len();
         Tensor::from_data(TensorData::new(labels, [count]), (self.compute.device(), DType::I32))
-    }
-
-    /// One flat vector as a `[1, length]` tensor.
-    fn upload(&self, values: &[f32]) -> Tensor<2> {
-        self.upload_points(values, 1)
-    }
-
-    /// `[points, length]` from flat values.
-    fn upload_points(&self, values: &[f32], points: usize) -> Tensor<2> {
-        let data = TensorData::new(values.to_vec(), [points, values.len() / points.max(1)]);
-        Tensor::from_data(data, (self.compute.device(), DType::F32))
     }
 }
 
@@ -308,22 +345,13 @@ pub fn check_memory(graph: &Graph, batch_size: usize) -> Result<()> {
     Ok(())
 }
 
-/// Means and unbiased variances of a pass, layer by layer, each `[K · channels]`, off the tape.
-fn unbiased(statistics: Vec<BatchStatistics>) -> impl Iterator<Item = Tensor<1>> {
-    statistics.into_iter().flat_map(|layer| {
-        let correction = layer.values as f64 / (layer.values as f64 - 1.0);
-        [
-            layer.mean.without_autodiff(),
-            layer.variance.without_autodiff() * correction,
-        ]
-    })
-}
-
-/// Reads a vector back from the device.
-fn read(tensor: Tensor<1>) -> Result<Vec<f32>> {
-    tensor
-        .try_into_data()
-        .map_err(|error| Error::Device(error.to_string()))?
-        .try_to_vec()
-        .map_err(|error| Error::Device(error.to_string()))
+impl From<lanes::GradientPass> for BatchGradient {
+    fn from(pass: lanes::GradientPass) -> Self {
+        Self {
+            loss: pass.losses.iter().map(|image| image.loss).sum::<f64>() / pass.losses.len() as f64,
+            correct: pass.losses.iter().filter(|image| image.correct).count(),
+            gradient: pass.gradient,
+            statistics: pass.statistics,
+        }
+    }
 }

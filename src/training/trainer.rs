@@ -81,7 +81,7 @@ impl Trainer {
         let record = RunRecord::new(
             &graph.name,
             &objective.data().name,
-            objective.compute().name(),
+            objective.device_name(),
             options.clone(),
         );
         let initial = Solution {
@@ -264,8 +264,8 @@ impl Trainer {
         let count = indices.len();
         let result = self.objective.batch_gradient(
             &self.parameters,
-            self.objective.images(images, [count, channels, height, width]),
-            self.objective.labels(&labels),
+            images,
+            &labels,
             None,
         )?;
         let rate = schedule::learning_rate(options, self.done + 1);

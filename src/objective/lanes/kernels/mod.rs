@@ -1,0 +1,9 @@
+//! The loops over lane vectors, each compiled for every instruction set.
+
+pub mod backward;
+pub mod elementwise;
+pub mod moments;
+pub mod patch;
+pub mod pooling;
+pub mod product;
+pub mod winograd;

@@ -1,0 +1,173 @@
+//! Sums of products: the loop in which nearly all time is spent.
+//!
+//! Four output channels by up to six results are held in registers. A weight is one number, multiplied with a lane
+//! vector of the patch for each result, so there is one load for more than two multiply-adds.
+
+use pulp::{Simd, WithSimd};
+
+use super::patch::{Source, applied};
+use crate::objective::lanes::geometry::Column;
+use crate::objective::lanes::point::TILE;
+use crate::objective::lanes::vectors::{relu, vectors, vectors_mut};
+
+/// Results at once with 32 registers, and with 16.
+const MOST: (usize, usize) = (6, 3);
+
+/// Results that are worked on together with the registers of `S`.
+#[inline(always)]
+pub fn most_columns<S: Simd>() -> usize {
+    if S::F32_LANES >= 16 { MOST.0 } else { MOST.1 }
+}
+
+/// What is done to sums before they are written.
+#[derive(Clone, Debug, Default)]
+pub struct Finishing<'a> {
+    /// Added to every channel.
+    pub bias: Option<&'a [f32]>,
+    /// Batch norm.
+    pub affine: Option<super::patch::Affine<'a>>,
+    /// Added then, one source a block, of the output's shape.
+    pub add: Vec<Source<'a>>,
+    /// max(x, 0) at last.
+    pub relu: bool,
+    /// Added to what is there instead of taking its place.
+    pub accumulate: bool,
+}
+
+impl Finishing<'_> {
+    /// Factor and summand of one channel.
+    #[inline(always)]
+    pub fn scale_and_shift(&self, channel: usize) -> (f32, f32) {
+        let bias = self.bias.map_or(0.0, |bias| bias[channel]);
+        match self.affine {
+            Some(affine) => {
+                let scale = affine.scale[channel];
+                (scale, bias * scale + affine.shift[channel])
+            }
+            None => (1.0, bias),
+        }
+    }
+
+    /// Writes one result of a channel.
+    #[inline(always)]
+    pub fn write<S: Simd>(
+        &self,
+        simd: S,
+        outputs: &mut [&mut [f32]],
+        (channel, block, place): (usize, usize, usize),
+        sum: S::f32s,
+        (scale, shift): (S::f32s, S::f32s),
+    ) {
+        let mut value = simd.mul_add_e_f32s(sum, scale, shift);
+        if let Some(source) = self.add.get(block) {
+            let (scale, shift) = source.scale_and_shift(channel);
+            let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(shift));
+            let addend = applied(simd, vectors::<S>(source.values)[place], scale, shift, source.relu);
+            value = simd.add_f32s(value, addend);
+        }
+        if self.relu {
+            value = relu(simd, value);
+        }
+        let output = &mut vectors_mut::<S>(outputs[block])[place];
+        *output = if self.accumulate {
+            simd.add_f32s(*output, value)
+        } else {
+            value
+        };
+    }
+}
+
+/// One strip of a convolution, term by term.
+pub struct Direct<'a, 'b> {
+    /// Weights `[tile][term][TILE]`.
+    pub panel: &'a [f32],
+    /// Offset of every term.
+    pub offsets: &'a [u32],
+    /// The patch.
+    pub patch: &'a [f32],
+    /// The strip's results.
+    pub columns: &'a [Column],
+    /// Output channels.
+    pub channels: usize,
+    /// Lane vectors of an output channel.
+    pub plane: usize,
+    /// Where the strip starts in its plane.
+    pub start: usize,
+    /// What is done to the sums.
+    pub finishing: &'a Finishing<'a>,
+    /// The output's channels in every block.
+    pub outputs: &'a mut [&'b mut [f32]],
+}
+
+impl WithSimd for Direct<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut rest = self.columns;
+        while !rest.is_empty() {
+            let pieces = rest.len().div_ceil(most_columns::<S>());
+            let (piece, later) = rest.split_at(rest.len().div_ceil(pieces));
+            match piece.len() {
+                6 => self.piece::<S, 6>(simd, piece),
+                5 => self.piece::<S, 5>(simd, piece),
+                4 => self.piece::<S, 4>(simd, piece),
+                3 => self.piece::<S, 3>(simd, piece),
+                2 => self.piece::<S, 2>(simd, piece),
+                _ => self.piece::<S, 1>(simd, piece),
+            }
+            rest = later;
+        }
+    }
+}
+
+impl Direct<'_, '_> {
+    #[inline(always)]
+    fn piece<S: Simd, const P: usize>(&mut self, simd: S, piece: &[Column]) {
+        let mut columns = [0; P];
+        for (column, place) in columns.iter_mut().zip(piece) {
+            *column = place.patch as usize;
+        }
+        let patch = vectors::<S>(self.patch);
+        for tile in 0..self.channels.div_ceil(TILE) {
+            let terms = self.offsets.len() * TILE;
+            let panel = &self.panel[tile * terms..][..terms];
+            let sums = sums::<S, P>(simd, panel, self.offsets, patch, &columns);
+            for (lane, sums) in sums.into_iter().enumerate().take(self.channels - tile * TILE) {
+                let channel = tile * TILE + lane;
+                let (scale, shift) = self.finishing.scale_and_shift(channel);
+                let factors = (simd.splat_f32s(scale), simd.splat_f32s(shift));
+                for (sum, column) in sums.into_iter().zip(piece) {
+                    let place = channel * self.plane + self.start + column.output as usize;
+                    let at = (channel, column.block as usize, place);
+                    self.finishing.write(simd, self.outputs, at, sum, factors);
+                }
+            }
+        }
+    }
+}
+
+/// Four channels by `P` results of the sum over all terms.
+#[inline(always)]
+fn sums<S: Simd, const P: usize>(
+    simd: S,
+    panel: &[f32],
+    offsets: &[u32],
+    patch: &[S::f32s],
+    columns: &[usize; P],
+) -> [[S::f32s; P]; TILE] {
+    let mut sums = [[simd.splat_f32s(0.0); P]; TILE];
+    for (weights, &offset) in panel.as_chunks::<TILE>().0.iter().zip(offsets) {
+        let mut values = [simd.splat_f32s(0.0); P];
+        for (value, &column) in values.iter_mut().zip(columns) {
+            *value = patch[offset as usize + column];
+        }
+        for (sums, &weight) in sums.iter_mut().zip(weights) {
+            let weight = simd.splat_f32s(weight);
+            for (sum, &value) in sums.iter_mut().zip(&values) {
+                *sum = simd.mul_add_e_f32s(weight, value, *sum);
+            }
+        }
+    }
+    sums
+}

@@ -1,0 +1,182 @@
+//! Convolution with a 3×3 kernel by Winograd's F(2×2, 3×3) (Lavin and Gray 2016): the input's tiles of 4×4 are
+//! transformed, multiplied with transformed weights frequency by frequency, and transformed back to 2×2 results. All
+//! transforms are sums of lane vectors, so no number ever changes its lane.
+
+use pulp::{Simd, WithSimd};
+
+use super::product::{Finishing, most_columns};
+use crate::objective::lanes::geometry::Column;
+use crate::objective::lanes::point::TILE;
+use crate::objective::lanes::vectors::{vectors, vectors_mut};
+
+/// Products for four results.
+const FREQUENCIES: usize = 16;
+
+/// One strip of a convolution.
+pub struct Winograd<'a, 'b> {
+    /// Weights `[frequency][tile][input channel][TILE]`.
+    pub panel: &'a [f32],
+    /// Where each input channel starts in the patch.
+    pub offsets: &'a [u32],
+    /// The patch.
+    pub patch: &'a [f32],
+    /// Columns of the patch.
+    pub patch_columns: usize,
+    /// The strip's tiles.
+    pub columns: &'a [Column],
+    /// Output channels.
+    pub channels: usize,
+    /// Height and width of the output.
+    pub size: (usize, usize),
+    /// Where the strip starts in its plane.
+    pub start: usize,
+    /// What is done to the sums.
+    pub finishing: &'a Finishing<'a>,
+    /// The output's channels in every block.
+    pub outputs: &'a mut [&'b mut [f32]],
+    /// Room for `16 · columns · input channels` lane vectors, columns being [`most_columns`].
+    pub transformed: &'a mut [f32],
+    /// Room for `16 · columns · output channels` lane vectors, the channels rounded up to tiles.
+    pub products: &'a mut [f32],
+}
+
+/// Lane vectors of the two rooms for any instruction set.
+pub fn room(channels: usize) -> usize {
+    FREQUENCIES * 6 * channels.next_multiple_of(TILE)
+}
+
+impl WithSimd for Winograd<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut rest = self.columns;
+        while !rest.is_empty() {
+            let pieces = rest.len().div_ceil(most_columns::<S>());
+            let (piece, later) = rest.split_at(rest.len().div_ceil(pieces));
+            match piece.len() {
+                6 => self.piece::<S, 6>(simd, piece),
+                5 => self.piece::<S, 5>(simd, piece),
+                4 => self.piece::<S, 4>(simd, piece),
+                3 => self.piece::<S, 3>(simd, piece),
+                2 => self.piece::<S, 2>(simd, piece),
+                _ => self.piece::<S, 1>(simd, piece),
+            }
+            rest = later;
+        }
+    }
+}
+
+impl Winograd<'_, '_> {
+    #[inline(always)]
+    fn piece<S: Simd, const P: usize>(&mut self, simd: S, piece: &[Column]) {
+        let inputs = self.offsets.len();
+        let patch = vectors::<S>(self.patch);
+        let transformed = &mut vectors_mut::<S>(self.transformed)[..FREQUENCIES * inputs * P];
+        for (input, &offset) in self.offsets.iter().enumerate() {
+            for (index, column) in piece.iter().enumerate() {
+                let start = offset as usize + column.patch as usize;
+                let tile = input_transform::<S>(simd, &patch[start..], self.patch_columns);
+                for (frequency, value) in tile.into_iter().enumerate() {
+                    transformed[(frequency * inputs + input) * P + index] = value;
+                }
+            }
+        }
+        let tiles = self.channels.div_ceil(TILE);
+        let products = &mut vectors_mut::<S>(self.products)[..FREQUENCIES * tiles * TILE * P];
+        for frequency in 0..FREQUENCIES {
+            let values = &transformed[frequency * inputs * P..][..inputs * P];
+            for tile in 0..tiles {
+                let at = frequency * tiles + tile;
+                let panel = &self.panel[at * inputs * TILE..][..inputs * TILE];
+                let sums = sums::<S, P>(simd, panel, values);
+                let target = &mut products[at * TILE * P..][..TILE * P];
+                for (target, sums) in target.as_chunks_mut::<P>().0.iter_mut().zip(sums) {
+                    *target = sums;
+                }
+            }
+        }
+        let (height, width) = self.size;
+        for channel in 0..self.channels {
+            let (scale, shift) = self.finishing.scale_and_shift(channel);
+            let factors = (simd.splat_f32s(scale), simd.splat_f32s(shift));
+            for (index, column) in piece.iter().enumerate() {
+                let mut tile = [simd.splat_f32s(0.0); FREQUENCIES];
+                for (frequency, value) in tile.iter_mut().enumerate() {
+                    *value = products[(frequency * tiles * TILE + channel) * P + index];
+                }
+                let results = output_transform::<S>(simd, &tile);
+                let corner = self.start + column.output as usize;
+                let (row, left) = (corner / width, corner % width);
+                for (y, results) in results.into_iter().enumerate() {
+                    for (x, result) in results.into_iter().enumerate() {
+                        // The last tile of an odd side reaches beyond it.
+                        if row + y < height && left + x < width {
+                            let place = channel * height * width + corner + y * width + x;
+                            let at = (channel, column.block as usize, place);
+                            self.finishing.write(simd, self.outputs, at, result, factors);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Four channels by `P` tiles of the sum over all input channels at one frequency.
+#[inline(always)]
+fn sums<S: Simd, const P: usize>(simd: S, panel: &[f32], values: &[S::f32s]) -> [[S::f32s; P]; TILE] {
+    let mut sums = [[simd.splat_f32s(0.0); P]; TILE];
+    for (weights, values) in panel.as_chunks::<TILE>().0.iter().zip(values.as_chunks::<P>().0) {
+        for (sums, &weight) in sums.iter_mut().zip(weights) {
+            let weight = simd.splat_f32s(weight);
+            for (sum, &value) in sums.iter_mut().zip(values) {
+                *sum = simd.mul_add_e_f32s(weight, value, *sum);
+            }
+        }
+    }
+    sums
+}
+
+/// Bᵀ d B.
+#[inline(always)]
+fn input_transform<S: Simd>(simd: S, patch: &[S::f32s], columns: usize) -> [S::f32s; FREQUENCIES] {
+    let mut rows = [[simd.splat_f32s(0.0); 4]; 4];
+    let (d0, d1) = (&patch[..4], &patch[columns..][..4]);
+    let (d2, d3) = (&patch[2 * columns..][..4], &patch[3 * columns..][..4]);
+    for x in 0..4 {
+        rows[0][x] = simd.sub_f32s(d0[x], d2[x]);
+        rows[1][x] = simd.add_f32s(d1[x], d2[x]);
+        rows[2][x] = simd.sub_f32s(d2[x], d1[x]);
+        rows[3][x] = simd.sub_f32s(d1[x], d3[x]);
+    }
+    let mut result = [simd.splat_f32s(0.0); FREQUENCIES];
+    for (row, result) in rows.iter().zip(result.as_chunks_mut::<4>().0) {
+        *result = [
+            simd.sub_f32s(row[0], row[2]),
+            simd.add_f32s(row[1], row[2]),
+            simd.sub_f32s(row[2], row[1]),
+            simd.sub_f32s(row[1], row[3]),
+        ];
+    }
+    result
+}
+
+/// Aᵀ m A.
+#[inline(always)]
+fn output_transform<S: Simd>(simd: S, tile: &[S::f32s; FREQUENCIES]) -> [[S::f32s; 2]; 2] {
+    let mut rows = [[simd.splat_f32s(0.0); 4]; 2];
+    for x in 0..4 {
+        let (m1, m2) = (tile[4 + x], tile[8 + x]);
+        rows[0][x] = simd.add_f32s(tile[x], simd.add_f32s(m1, m2));
+        rows[1][x] = simd.sub_f32s(simd.sub_f32s(m1, m2), tile[12 + x]);
+    }
+    let mut result = [[simd.splat_f32s(0.0); 2]; 2];
+    for (row, result) in rows.iter().zip(&mut result) {
+        *result = [
+            simd.add_f32s(row[0], simd.add_f32s(row[1], row[2])),
+            simd.sub_f32s(simd.sub_f32s(row[1], row[2]), row[3]),
+        ];
+    }
+    result
+}
