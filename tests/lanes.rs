@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use valleyscope::data::{Dataset, Part, Pixels, Split};
+use valleyscope::data::{Dataset, Part};
 use valleyscope::network::graph::Shape;
 use valleyscope::network::{Graph, zoo};
 use valleyscope::objective::{BatchNormPolicy, Compute, Evaluation, Objective, Solution};
@@ -15,9 +15,13 @@ use valleyscope::objective::{BatchNormPolicy, Compute, Evaluation, Objective, So
 /// another order, through up to a hundred layers.
 const LOSS_TOLERANCE: f64 = 1e-5;
 
-/// Error allowed on a gradient, as a share of its norm. ReLUs within rounding of zero fall to either side, and under a
-/// batch's own statistics such a difference goes through every layer before it.
+/// Error allowed on a gradient, as a share of its norm.
 const GRADIENT_TOLERANCE: f64 = 2e-4;
+
+/// The same with more than ten batch-norm layers whose statistics are taken from the few images here: a ReLU that
+/// rounding puts on the other side of zero is carried through all layers before it. (PyTorch's own 32-bit gradients are
+/// off by up to 2e-3 there, see the tests of the zoo, which check the same networks in double precision.)
+const DEEP_GRADIENT_TOLERANCE: f64 = 5e-3;
 
 /// Small members of every family of the zoo, on images whose sides are even, odd and different.
 const NETWORKS: [(&str, Shape, usize); 18] = [
@@ -41,23 +45,6 @@ const NETWORKS: [(&str, Shape, usize); 18] = [
     ("logistic", [2, 1, 1], 2),
 ];
 
-fn data(shape: Shape, classes: usize, train: usize, test: usize) -> Dataset {
-    let split = |part: &str, count: usize| Split {
-        images: Pixels::Floats(common::hashed_images(part, count, shape)),
-        labels: common::hashed_bits(&format!("{part}_labels"), 0, count)
-            .map(|z| ((z >> 33) % classes as u64) as u32)
-            .collect(),
-    };
-    Dataset {
-        name: "hashed".to_owned(),
-        shape,
-        classes: (0..classes).map(|c| c.to_string()).collect(),
-        train: split("train", train),
-        test: split("test", test),
-        ..Dataset::open("two-gaussians").unwrap()
-    }
-}
-
 fn objective(graph: &Arc<Graph>, data: &Arc<Dataset>, compute: Compute, batch_size: usize) -> Objective {
     Objective::new(graph.clone(), data.clone(), compute, batch_size).unwrap()
 }
@@ -66,7 +53,7 @@ fn network(index: usize, images: (usize, usize)) -> (Arc<Graph>, Arc<Dataset>, S
     let (model, shape, classes) = NETWORKS[index];
     let graph = Arc::new(zoo::build(model, shape, classes).unwrap());
     let solution = common::solution(&graph, 1);
-    (graph, Arc::new(data(shape, classes, images.0, images.1)), solution)
+    (graph, Arc::new(common::dataset(shape, classes, images.0, images.1)), solution)
 }
 
 fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f64) {
@@ -95,7 +82,9 @@ fn every_architecture_and_policy_agrees_with_tensors() {
                 }
                 let (_, ours) = lanes.gradient(&solution, policy, Part::Train).unwrap();
                 let (_, theirs) = reference.gradient(&solution, policy, Part::Train).unwrap();
-                assert_close(&what, &ours, &theirs, GRADIENT_TOLERANCE);
+                let deep = graph.batch_norm_layers.len() > 10 && policy != BatchNormPolicy::Running;
+                let tolerance = if deep { DEEP_GRADIENT_TOLERANCE } else { GRADIENT_TOLERANCE };
+                assert_close(&what, &ours, &theirs, tolerance);
             }
         }
     }

@@ -52,22 +52,8 @@ fn solution(graph: &Graph, seed: u64) -> Solution {
 }
 
 fn data(record: &Value, train: usize, test: usize) -> Dataset {
-    let classes = record["classes"].as_u64().unwrap();
-    let shape = input(record);
-    let split = |part: &str, count: usize| Split {
-        images: Pixels::Floats(common::hashed_images(part, count, shape)),
-        labels: common::hashed_bits(&format!("{part}_labels"), 0, count)
-            .map(|z| ((z >> 33) % classes) as u32)
-            .collect(),
-    };
-    Dataset {
-        name: "hashed".to_owned(),
-        shape,
-        classes: (0..classes).map(|c| c.to_string()).collect(),
-        train: split("train", train),
-        test: split("test", test),
-        ..Dataset::open("two-gaussians").unwrap()
-    }
+    let classes = record["classes"].as_u64().unwrap() as usize;
+    common::dataset(input(record), classes, train, test)
 }
 
 fn close(what: &str, ours: f64, theirs: &Value, tolerance: f64) {

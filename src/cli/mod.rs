@@ -7,6 +7,7 @@ macro_rules! say {
     };
 }
 
+mod bench;
 mod demo;
 mod info;
 mod line;
@@ -35,7 +36,7 @@ use crate::objective::{Compute, DeviceChoice};
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Where tensors live: a real GPU if there is one (auto), the CPU (flex), or wgpu whatever its adapter
+    /// What computes: a real GPU if there is one, else the CPU (auto); the CPU's vectors (cpu), Burn's tensors on the CPU (flex), or wgpu whatever its adapter
     #[arg(long, global = true, value_enum, default_value_t)]
     device: DeviceChoice,
     /// Run folder or checkpoint to show in the window
@@ -58,6 +59,8 @@ enum Command {
     Save(save::Arguments),
     /// Loss and accuracy along a line, as CSV, JSON, PNG or SVG
     Line(line::Arguments),
+    /// Points and training steps a second on this machine, beside what it can do at most
+    Bench(bench::Arguments),
 }
 
 /// Reads the command line, does what it says, and gives the exit code: 0 done, 1 a failure explained in one line on
@@ -96,6 +99,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Info(arguments)) => info::run(&arguments),
         Some(Command::Save(arguments)) => save::run(&arguments, device),
         Some(Command::Line(arguments)) => line::run(&arguments, device),
+        Some(Command::Bench(arguments)) => bench::run(&arguments, device),
         None => window(device, open, idle),
     }
 }

@@ -12,7 +12,7 @@ use crate::landscape::line::{Line, positions};
 use crate::landscape::sweep::{Sweep, SweepRequest};
 use crate::landscape::{Curve, LineRecord, Provenance};
 use crate::network::cost;
-use crate::objective::{BatchNormPolicy, Objective};
+use crate::objective::{Evaluation, Objective};
 use crate::training::Trainer;
 
 /// Points and images of each pass. The first is what answers a drag: 9 points on 48 images of each split take some
@@ -40,7 +40,7 @@ pub struct SliceJob {
     basis_cosine: Option<f64>,
     epoch: Option<f64>,
     spent: f64,
-    batches: usize,
+    images: usize,
     compass: Option<Compass>,
 }
 
@@ -99,7 +99,7 @@ impl SliceJob {
             basis_cosine,
             epoch: trainer.filter(|_| moving).map(Trainer::epochs_done),
             spent: 0.0,
-            batches: 0,
+            images: 0,
             compass,
             request,
         };
@@ -173,12 +173,10 @@ impl SliceJob {
             return Ok(false);
         };
         let started = Instant::now();
-        let before = self.sweeps[index].progress().0;
+        let before = self.sweeps[index].evaluated();
         let gained = self.sweeps[index].step(&objective, &mut session.memory)?;
-        if self.sweeps[index].progress().0 == before + 1 {
-            self.spent += started.elapsed().as_secs_f64();
-            self.batches += 1;
-        }
+        self.spent += started.elapsed().as_secs_f64();
+        self.images += self.sweeps[index].evaluated() - before;
         if self.sweeps.iter().all(Sweep::is_finished) {
             self.show(&objective);
             self.level += 1;
@@ -261,22 +259,15 @@ impl SliceJob {
         })
     }
 
-    /// Batches of this and all later passes at the mean time of a batch so far. It starts low, since the batches of
-    /// the coarse passes are small, and is right once full batches have been timed.
+    /// Images of this and all later passes at the mean time of one so far.
     fn seconds_left(&self, objective: &Objective, remaining: usize) -> f64 {
         let later: usize = (self.level + 1..self.levels.len())
             .map(|index| {
                 let (points, samples) = self.levels[index];
-                let batches = |part| objective.batches(part, samples).count();
-                let statistics = if self.request.policy == BatchNormPolicy::Recompute {
-                    batches(Part::Train)
-                } else {
-                    0
-                };
-                points * self.lines.len() * (statistics + batches(Part::Train) + batches(Part::Test))
+                points * self.lines.len() * Evaluation::images(objective, self.request.policy, samples)
             })
             .sum();
-        (remaining + later) as f64 * self.spent / self.batches.max(1) as f64
+        (remaining + later) as f64 * self.spent / self.images.max(1) as f64
     }
 
     /// Gives up the slice but keeps the pad's map.

@@ -1,4 +1,5 @@
-//! Evaluation along a line as a machine that does one batch a step, and the memory of points already measured.
+//! Evaluation along a line as a machine that does one batch a step, at several points where the device does better so,
+//! and the memory of points already measured.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -60,9 +61,19 @@ impl Memory {
 pub struct Sweep {
     request: SweepRequest,
     pending: VecDeque<usize>,
-    current: Option<(usize, u64, Evaluation)>,
+    current: Option<Current>,
     curve: Curve,
-    batches_per_point: usize,
+    points_at_once: usize,
+    images_per_point: usize,
+    evaluated: usize,
+}
+
+/// Points under evaluation.
+#[derive(Debug)]
+struct Current {
+    /// Index of each position, and its key in the memory.
+    points: Vec<(usize, u64)>,
+    evaluation: Evaluation,
 }
 
 impl Sweep {
@@ -73,13 +84,6 @@ impl Sweep {
         request.samples = request.samples.min(data.train.len().max(data.test.len()));
         let mut order: Vec<usize> = (0..request.positions.len()).collect();
         order.sort_by(|&a, &b| request.positions[a].abs().total_cmp(&request.positions[b].abs()));
-        let train = objective.batches(crate::data::Part::Train, request.samples).count();
-        let test = objective.batches(crate::data::Part::Test, request.samples).count();
-        let statistics = if request.policy == BatchNormPolicy::Recompute {
-            train
-        } else {
-            0
-        };
         Self {
             curve: Curve {
                 values: vec![None; request.positions.len()],
@@ -87,8 +91,10 @@ impl Sweep {
             },
             pending: order.into(),
             current: None,
+            points_at_once: objective.points_at_once(request.samples),
+            images_per_point: Evaluation::images(objective, request.policy, request.samples),
+            evaluated: 0,
             request,
-            batches_per_point: statistics + train + test,
         }
     }
 
@@ -102,53 +108,67 @@ impl Sweep {
         self.pending.is_empty() && self.current.is_none()
     }
 
-    /// Batches done and in all.
+    /// Images evaluated and in all: an image counts once for every point and pass over it.
     pub fn progress(&self) -> (usize, usize) {
-        let total = self.batches_per_point * self.request.positions.len();
-        let remaining = self.batches_per_point * self.pending.len()
-            + self
-                .current
-                .as_ref()
-                .map_or(0, |(_, _, evaluation)| evaluation.remaining());
+        let total = self.images_per_point * self.request.positions.len();
+        let current = self.current.as_ref();
+        let remaining = self.images_per_point * self.pending.len()
+            + current.map_or(0, |current| current.points.len() * current.evaluation.remaining());
         (total.saturating_sub(remaining), total)
     }
 
-    /// Does one batch, or takes any number of points from memory. True when the curve gained a value.
+    /// Images evaluated so far, without those of points that were remembered.
+    pub fn evaluated(&self) -> usize {
+        self.evaluated
+    }
+
+    /// Does one batch, or takes any number of points from memory. True when the curve gained values.
     ///
     /// # Errors
     /// When the device fails, or a batch could not be normalised.
     pub fn step(&mut self, objective: &Objective, memory: &mut Memory) -> Result<bool> {
         let statistics = &self.request.line.origin().statistics;
         let (policy, samples) = (self.request.policy, self.request.samples);
-        while self.current.is_none() {
-            let Some(index) = self.pending.pop_front() else {
-                return Ok(false);
-            };
-            let point = self.request.line.point(self.request.positions[index]);
-            let key = Memory::key(&point, statistics, policy, samples);
-            if let Some(&known) = memory.values.get(&key) {
-                self.curve.values[index] = Some(known);
-                if self.pending.is_empty() {
-                    return Ok(true);
+        if self.current.is_none() {
+            let (mut points, mut values) = (Vec::new(), Vec::new());
+            let mut remembered = false;
+            while points.len() < self.points_at_once
+                && let Some(index) = self.pending.pop_front()
+            {
+                let point = self.request.line.point(self.request.positions[index]);
+                let key = Memory::key(&point, statistics, policy, samples);
+                if let Some(&known) = memory.values.get(&key) {
+                    self.curve.values[index] = Some(known);
+                    remembered = true;
+                } else {
+                    points.push((index, key));
+                    values.extend(point);
                 }
-                continue;
             }
-            let evaluation = Evaluation::new(objective, &point, statistics, policy, samples)?;
-            self.current = Some((index, key, evaluation));
+            if points.is_empty() {
+                return Ok(remembered);
+            }
+            let evaluation = Evaluation::new(objective, &values, statistics, policy, samples)?;
+            self.current = Some(Current { points, evaluation });
         }
-        let Some((index, key, evaluation)) = &mut self.current else {
+        let Some(current) = &mut self.current else {
             return Ok(false);
         };
-        let Some(measured) = evaluation.step(objective)? else {
+        let before = current.evaluation.remaining();
+        let measured = current.evaluation.step(objective)?;
+        self.evaluated += current.points.len() * (before - current.evaluation.remaining());
+        let Some(measured) = measured else {
             return Ok(false);
         };
-        self.curve.values[*index] = Some(measured[0]);
-        memory.keep(*key, measured[0]);
+        for (&(index, key), &measured) in current.points.iter().zip(&measured) {
+            self.curve.values[index] = Some(measured);
+            memory.keep(key, measured);
+        }
         self.current = None;
         Ok(true)
     }
 
-    /// Runs to the end, telling `progress` (batches done, in all) after every batch; it stops the sweep by saying no.
+    /// Runs to the end, telling `progress` (images done, in all) after every batch; it stops the sweep by saying no.
     ///
     /// # Errors
     /// [`crate::Error::Cancelled`] when told to stop; what [`Sweep::step`] can fail with.

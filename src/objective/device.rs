@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use burn_wgpu::graphics::AutoGraphicsApi;
 use burn_wgpu::{RuntimeOptions, WgpuDevice, WgpuSetup};
 
-use super::lanes::Instructions;
+use super::lanes::{self, Instructions};
 use crate::error::{Error, Result};
 
 /// Name of Burn's CPU device.
@@ -114,6 +114,12 @@ impl Compute {
     /// Name for people and files, such as `flex (CPU)`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Floating-point operations a second that the processor's vectors do at most, measured for `duration`; none where
+    /// tensors compute.
+    pub fn peak(&self, duration: std::time::Duration) -> Option<f64> {
+        self.instructions.map(|instructions| lanes::peak::measure(instructions, duration))
     }
 
     /// The vector instructions, where tensors are only the fallback.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::lanes::{ImageLoss, Lanes, Point};
@@ -173,7 +174,7 @@ impl Evaluation {
             .collect();
         let evaluator = match &objective.lanes {
             Some(lanes) => Evaluator::Lanes(LanePoints {
-                points: points.chunks_exact(d).map(|point| lanes.point(point)).collect(),
+                points: points.par_chunks_exact(d).map(|point| lanes.point(point)).collect(),
                 fixed: None,
             }),
             None => Evaluator::Tensors(TensorPoints::new(graph, objective.compute(), points)),
@@ -199,9 +200,23 @@ impl Evaluation {
         }
     }
 
-    /// Batches still to do.
+    /// Images still to do at each point.
     pub fn remaining(&self) -> usize {
-        self.statistics_batches.len() + self.batches.len()
+        let batches = self.batches.iter().map(|(_, range)| range);
+        self.statistics_batches.iter().chain(batches).map(Range::len).sum()
+    }
+
+    /// Images that one point takes on the first `samples` images of each split: those of the statistics pass count
+    /// again.
+    pub fn images(objective: &Objective, policy: BatchNormPolicy, samples: usize) -> usize {
+        let count = |part| objective.data().split(part).len().min(samples);
+        let has_statistics = objective.graph().statistics_count() > 0;
+        let passes = if has_statistics && policy == BatchNormPolicy::Recompute {
+            2
+        } else {
+            1
+        };
+        passes * count(Part::Train) + count(Part::Test)
     }
 
     /// Does one batch. When it was the last, gives one measurement a point.

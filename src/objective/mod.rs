@@ -19,7 +19,7 @@ pub use policy::{BatchNormPolicy, RunningStatistics};
 
 use crate::data::{Dataset, Part, Progress};
 use crate::error::{Error, Result};
-use crate::network::Graph;
+use crate::network::{Graph, cost};
 use lanes::Lanes;
 
 /// Images a batch when evaluating, unless asked otherwise. It is part of the definition of the policies `recompute`
@@ -149,6 +149,19 @@ impl Objective {
     /// Images a batch.
     pub fn batch_size(&self) -> usize {
         self.batch_size
+    }
+
+    /// How many points of a slice on the first `samples` images of each split are best evaluated together: with the
+    /// processor's vectors as many as keep all cores busy and a step short. Tensors gain nothing from more than one on
+    /// the CPU, and a GPU was not there to be measured.
+    pub fn points_at_once(&self, samples: usize) -> usize {
+        let Some(lanes) = &self.lanes else { return 1 };
+        let images = samples.min(self.batch_size).max(1);
+        let cost = cost::multiply_adds(&self.graph).max(1).saturating_mul(images as u64);
+        let blocks = images.div_ceil(lanes.lanes());
+        let busy = (2 * rayon::current_num_threads()).div_ceil(blocks);
+        let affordable = (MOST_BATCH_BYTES / 8 / lanes.batch_bytes(images)).max(1);
+        ((STEP / cost) as usize).max(busy).min(affordable).clamp(1, MOST_POINTS)
     }
 
     /// Loss and accuracy on both splits at the points `[K, d]` (flat). A loop over [`Evaluation::step`].
@@ -311,6 +324,11 @@ impl Objective {
         Tensor::from_data(TensorData::new(labels, [count]), (self.compute.device(), DType::I32))
     }
 }
+
+/// Multiply-adds that one step of an evaluation may take, so that it can be cancelled soon: some 10 ms on two cores.
+const STEP: u64 = 1_000_000_000;
+/// Points that go together at most.
+const MOST_POINTS: usize = 64;
 
 /// Activations of one batch at most; a larger batch is a slip of the keyboard.
 const MOST_BATCH_BYTES: usize = 8 << 30;

@@ -15,6 +15,7 @@ mod forward;
 mod geometry;
 mod kernels;
 mod loss;
+pub mod peak;
 mod plan;
 mod point;
 mod vectors;
@@ -115,6 +116,17 @@ impl Lanes {
     /// Bytes that the activations of one block take where statistics are given.
     pub fn block_bytes(&self) -> usize {
         self.fixed.block_size() * self.lanes * size_of::<f32>()
+    }
+
+    /// Images in one block.
+    pub fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    /// Bytes that the activations of a batch take where statistics are taken from it, and those of the weights.
+    pub fn batch_bytes(&self, images: usize) -> usize {
+        let blocks = images.div_ceil(self.lanes);
+        blocks * self.block_bytes() + 2 * self.graph.parameter_count() * size_of::<f32>()
     }
 
     fn plan(&self, purpose: Purpose) -> &Plan {

@@ -3,6 +3,7 @@
 //! A *lane vector* is one vector register of single-precision numbers, each of another image. Activations are arrays
 //! of lane vectors, `[channel][row][column]`; kernels see them as `[S::f32s]` for the instruction set `S`.
 
+use std::any::TypeId;
 use std::ops::{Deref, DerefMut};
 
 use pulp::{Simd, WithSimd};
@@ -144,6 +145,17 @@ pub fn vectors<S: Simd>(values: &[f32]) -> &[S::f32s] {
 #[inline(always)]
 pub fn vectors_mut<S: Simd>(values: &mut [f32]) -> &mut [S::f32s] {
     S::as_mut_simd_f32s(values).0
+}
+
+/// a · b + c, rounded once where there is an instruction for it.
+#[inline(always)]
+pub fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    // Without the instruction, rounding once is a function call a lane.
+    if TypeId::of::<S>() == TypeId::of::<pulp::Scalar256b>() {
+        simd.add_f32s(simd.mul_f32s(a, b), c)
+    } else {
+        simd.mul_add_f32s(a, b, c)
+    }
 }
 
 /// max(x, 0), and NaN where x is.

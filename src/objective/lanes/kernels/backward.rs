@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 use super::patch::{Source, applied};
 use crate::objective::lanes::geometry::Column;
 use crate::objective::lanes::point::TILE;
-use crate::objective::lanes::vectors::{vectors, vectors_mut};
+use crate::objective::lanes::vectors::{multiply_add, vectors, vectors_mut};
 
 /// μ and 1/σ of every channel.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ impl WithSimd for NormSums<'_> {
                 let gradient = passed(simd, gradient, x, scale, shift, self.source.relu);
                 let sums = &mut sums[index % 2];
                 sums[0] = simd.add_f32s(sums[0], gradient);
-                sums[1] = simd.mul_add_e_f32s(gradient, simd.sub_f32s(x, mean), sums[1]);
+                sums[1] = multiply_add(simd, gradient, simd.sub_f32s(x, mean), sums[1]);
             }
             let inverse = simd.splat_f32s(self.standard.inverse_deviation[channel]);
             *shift_sum = simd.add_f32s(sums[0][0], sums[1][0]);
@@ -111,7 +111,7 @@ impl WithSimd for ViewGradient<'_> {
                 let gradient = passed(simd, gradient, x, scale, shift, self.source.relu);
                 let mut value = simd.mul_f32s(gradient, scale);
                 if through {
-                    let rest = simd.mul_add_e_f32s(simd.sub_f32s(x, mean), slope, constant);
+                    let rest = multiply_add(simd, simd.sub_f32s(x, mean), slope, constant);
                     value = simd.add_f32s(value, rest);
                 }
                 *result = if self.accumulate {
@@ -209,7 +209,7 @@ impl Correlate<'_> {
                 for (sums, &channel) in sums.iter_mut().zip(&channels) {
                     let gradient = gradients[channel + column.output as usize];
                     for (sum, &value) in sums.iter_mut().zip(&values) {
-                        *sum = simd.mul_add_e_f32s(gradient, value, *sum);
+                        *sum = multiply_add(simd, gradient, value, *sum);
                     }
                 }
             }

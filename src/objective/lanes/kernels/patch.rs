@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use crate::network::graph::Shape;
-use crate::objective::lanes::vectors::{relu, vectors, vectors_mut};
+use crate::objective::lanes::vectors::{multiply_add, relu, vectors, vectors_mut};
 
 /// Scale and shift of every channel.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ impl Source<'_> {
 /// The value as it is read.
 #[inline(always)]
 pub fn applied<S: Simd>(simd: S, x: S::f32s, scale: S::f32s, shift: S::f32s, rectified: bool) -> S::f32s {
-    let y = simd.mul_add_e_f32s(x, scale, shift);
+    let y = multiply_add(simd, x, scale, shift);
     if rectified { relu(simd, y) } else { y }
 }
 

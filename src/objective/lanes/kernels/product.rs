@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 use super::patch::{Source, applied};
 use crate::objective::lanes::geometry::Column;
 use crate::objective::lanes::point::TILE;
-use crate::objective::lanes::vectors::{relu, vectors, vectors_mut};
+use crate::objective::lanes::vectors::{multiply_add, relu, vectors, vectors_mut};
 
 /// Results at once with 32 registers, and with 16.
 const MOST: (usize, usize) = (6, 3);
@@ -58,7 +58,7 @@ impl Finishing<'_> {
         sum: S::f32s,
         (scale, shift): (S::f32s, S::f32s),
     ) {
-        let mut value = simd.mul_add_e_f32s(sum, scale, shift);
+        let mut value = multiply_add(simd, sum, scale, shift);
         if let Some(source) = self.add.get(block) {
             let (scale, shift) = source.scale_and_shift(channel);
             let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(shift));
@@ -165,7 +165,7 @@ fn sums<S: Simd, const P: usize>(
         for (sums, &weight) in sums.iter_mut().zip(weights) {
             let weight = simd.splat_f32s(weight);
             for (sum, &value) in sums.iter_mut().zip(&values) {
-                *sum = simd.mul_add_e_f32s(weight, value, *sum);
+                *sum = multiply_add(simd, weight, value, *sum);
             }
         }
     }

@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 use super::product::{Finishing, most_columns};
 use crate::objective::lanes::geometry::Column;
 use crate::objective::lanes::point::TILE;
-use crate::objective::lanes::vectors::{vectors, vectors_mut};
+use crate::objective::lanes::vectors::{multiply_add, vectors, vectors_mut};
 
 /// Products for four results.
 const FREQUENCIES: usize = 16;
@@ -131,7 +131,7 @@ fn sums<S: Simd, const P: usize>(simd: S, panel: &[f32], values: &[S::f32s]) -> 
         for (sums, &weight) in sums.iter_mut().zip(weights) {
             let weight = simd.splat_f32s(weight);
             for (sum, &value) in sums.iter_mut().zip(values) {
-                *sum = simd.mul_add_e_f32s(weight, value, *sum);
+                *sum = multiply_add(simd, weight, value, *sum);
             }
         }
     }
