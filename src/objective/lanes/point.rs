@@ -1,6 +1,8 @@
 //! One point of parameter space made ready for the kernels: weights in the order in which they are used, and batch
 //! norm as a scale and a shift for every channel.
 
+use rayon::prelude::*;
+
 use super::geometry::{Geometry, Method};
 use super::plan::{Plan, Product, Work};
 use crate::network::Graph;
@@ -9,8 +11,11 @@ use crate::network::graph::{BATCH_NORM_EPSILON, Operation};
 /// Output channels that a kernel works on together.
 pub const TILE: usize = 4;
 
+/// Weights below which sharing the work over cores costs more than it saves.
+const PARALLEL: usize = 1 << 14;
+
 /// The weights of one product, one list for every phase of its geometry: `[tile][input channel and tap][TILE]`, for
-/// Winograd `[frequency][tile][input channel][TILE]`.
+/// Winograd `[tile][frequency][input channel][TILE]`.
 pub type Panels = Vec<Vec<f32>>;
 
 /// A point's weights for a plan.
@@ -72,40 +77,39 @@ impl Weights<'_> {
         };
         let phases = geometry.phases.iter();
         phases
-            .map(|phase| match geometry.method {
-                Method::Direct => {
-                    let mut panel = vec![0.0; writes.div_ceil(TILE) * reads * phase.taps.len() * TILE];
-                    let places: Vec<usize> = phase.taps.iter().map(|&(y, x)| y * side + x).collect();
-                    for (tile, panel) in panel.chunks_exact_mut((reads * places.len() * TILE).max(1)).enumerate() {
-                        for lane in 0..TILE.min(writes - tile * TILE) {
-                            let mut terms = panel[lane..].iter_mut().step_by(TILE);
-                            for read in 0..reads {
-                                let taps = taps(tile * TILE + lane, read);
-                                for (&place, term) in places.iter().zip(&mut terms) {
-                                    *term = taps[place];
+            .map(|phase| {
+                let places: Vec<usize> = phase.taps.iter().map(|&(y, x)| y * side + x).collect();
+                let terms = match geometry.method {
+                    Method::Direct => places.len(),
+                    Method::Winograd => 16,
+                };
+                let size = reads * terms * TILE;
+                let mut panel = vec![0.0; writes.div_ceil(TILE) * size];
+                let tiles = panel.par_chunks_exact_mut(size.max(1));
+                tiles.with_min_len(PARALLEL / size.max(1) + 1).enumerate().for_each(|(tile, panel)| {
+                    for lane in 0..TILE.min(writes - tile * TILE) {
+                        for read in 0..reads {
+                            let taps = taps(tile * TILE + lane, read);
+                            match geometry.method {
+                                Method::Direct => {
+                                    let panel = &mut panel[read * terms * TILE + lane..];
+                                    for (&place, term) in places.iter().zip(panel.iter_mut().step_by(TILE)) {
+                                        *term = taps[place];
+                                    }
+                                }
+                                Method::Winograd => {
+                                    let transformed = winograd_weights(&std::array::from_fn(|i| taps[places[i]]));
+                                    let panel = &mut panel[read * TILE + lane..];
+                                    let places = panel.iter_mut().step_by(reads * TILE);
+                                    for (value, place) in transformed.into_iter().zip(places) {
+                                        *place = value;
+                                    }
                                 }
                             }
                         }
                     }
-                    panel
-                }
-                Method::Winograd => {
-                    let tiles = writes.div_ceil(TILE);
-                    let frequency = tiles * reads * TILE;
-                    let mut panel = vec![0.0; 16 * frequency];
-                    let order: [usize; 9] = std::array::from_fn(|i| phase.taps[i].0 * 3 + phase.taps[i].1);
-                    for write in 0..writes {
-                        for read in 0..reads {
-                            let taps = taps(write, read);
-                            let transformed = winograd_weights(&order.map(|i| taps[i]));
-                            let at = (write / TILE * reads + read) * TILE + write % TILE;
-                            for (i, value) in transformed.into_iter().enumerate() {
-                                panel[i * frequency + at] = value;
-                            }
-                        }
-                    }
-                    panel
-                }
+                });
+                panel
             })
             .collect()
     }

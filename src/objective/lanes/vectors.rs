@@ -151,7 +151,7 @@ pub fn vectors_mut<S: Simd>(values: &mut [f32]) -> &mut [S::f32s] {
 #[inline(always)]
 pub fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
     // Without the instruction, rounding once is a function call a lane.
-    if TypeId::of::<S>() == TypeId::of::<pulp::Scalar256b>() {
+    if is_plain::<S>() {
         simd.add_f32s(simd.mul_f32s(a, b), c)
     } else {
         simd.mul_add_f32s(a, b, c)
@@ -162,5 +162,16 @@ pub fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::
 #[inline(always)]
 pub fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let zero = simd.splat_f32s(0.0);
-    simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
+    if is_plain::<S>() {
+        simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
+    } else {
+        // Of the two, the instruction gives the second where one is NaN.
+        simd.max_f32s(zero, x)
+    }
+}
+
+/// Whether there are no special instructions.
+#[inline(always)]
+fn is_plain<S: Simd>() -> bool {
+    TypeId::of::<S>() == TypeId::of::<pulp::Scalar256b>()
 }

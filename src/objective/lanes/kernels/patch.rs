@@ -28,6 +28,12 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Whether it is read as it lies in memory.
+    #[inline(always)]
+    pub fn is_raw(&self) -> bool {
+        self.affine.is_none() && !self.relu
+    }
+
     /// Factor and summand of one channel.
     #[inline(always)]
     pub fn scale_and_shift(&self, channel: usize) -> (f32, f32) {
@@ -71,7 +77,7 @@ impl WithSimd for Gather<'_> {
         let patch = vectors_mut::<S>(self.patch);
         let zero = simd.splat_f32s(0.0);
         let (left, copied) = (self.left, width.min(self.columns - self.left));
-        let raw = self.source.affine.is_none() && !self.source.relu;
+        let raw = self.source.is_raw();
         for (channel, (plane, patch)) in planes.zip(patch.chunks_exact_mut(self.rows * self.columns)).enumerate() {
             let (scale, shift) = self.source.scale_and_shift(channel);
             let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(shift));

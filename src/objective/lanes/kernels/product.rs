@@ -48,27 +48,61 @@ impl Finishing<'_> {
         }
     }
 
+    /// Factors and summands of the channels of one tile, as lane vectors.
+    #[inline(always)]
+    pub fn factors<S: Simd>(&self, simd: S, first: usize, count: usize) -> [(S::f32s, S::f32s); TILE] {
+        let mut factors = [(simd.splat_f32s(1.0), simd.splat_f32s(0.0)); TILE];
+        for (lane, factors) in factors.iter_mut().enumerate().take(count) {
+            let (scale, shift) = self.scale_and_shift(first + lane);
+            *factors = (simd.splat_f32s(scale), simd.splat_f32s(shift));
+        }
+        factors
+    }
+
+    /// Where the results of one block go.
+    #[inline(always)]
+    pub fn target<'t, S: Simd>(&'t self, outputs: &'t mut [&mut [f32]], block: usize) -> Target<'t, S> {
+        Target {
+            output: vectors_mut::<S>(outputs[block]),
+            add: self.add.get(block).map(|source| (vectors::<S>(source.values), source)),
+            relu: self.relu,
+            accumulate: self.accumulate,
+        }
+    }
+}
+
+/// Where the results of one block go, and what is done to them before.
+pub struct Target<'t, S: Simd> {
+    output: &'t mut [S::f32s],
+    add: Option<(&'t [S::f32s], &'t Source<'t>)>,
+    relu: bool,
+    accumulate: bool,
+}
+
+impl<S: Simd> Target<'_, S> {
     /// Writes one result of a channel.
     #[inline(always)]
-    pub fn write<S: Simd>(
-        &self,
+    pub fn write(
+        &mut self,
         simd: S,
-        outputs: &mut [&mut [f32]],
-        (channel, block, place): (usize, usize, usize),
+        (channel, place): (usize, usize),
         sum: S::f32s,
         (scale, shift): (S::f32s, S::f32s),
     ) {
         let mut value = multiply_add(simd, sum, scale, shift);
-        if let Some(source) = self.add.get(block) {
-            let (scale, shift) = source.scale_and_shift(channel);
-            let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(shift));
-            let addend = applied(simd, vectors::<S>(source.values)[place], scale, shift, source.relu);
+        if let Some((values, source)) = self.add {
+            let mut addend = values[place];
+            if !source.is_raw() {
+                let (scale, shift) = source.scale_and_shift(channel);
+                let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(shift));
+                addend = applied(simd, addend, scale, shift, source.relu);
+            }
             value = simd.add_f32s(value, addend);
         }
         if self.relu {
             value = relu(simd, value);
         }
-        let output = &mut vectors_mut::<S>(outputs[block])[place];
+        let output = &mut self.output[place];
         *output = if self.accumulate {
             simd.add_f32s(*output, value)
         } else {
@@ -133,14 +167,15 @@ impl Direct<'_, '_> {
             let terms = self.offsets.len() * TILE;
             let panel = &self.panel[tile * terms..][..terms];
             let sums = sums::<S, P>(simd, panel, self.offsets, patch, &columns);
-            for (lane, sums) in sums.into_iter().enumerate().take(self.channels - tile * TILE) {
-                let channel = tile * TILE + lane;
-                let (scale, shift) = self.finishing.scale_and_shift(channel);
-                let factors = (simd.splat_f32s(scale), simd.splat_f32s(shift));
-                for (sum, column) in sums.into_iter().zip(piece) {
-                    let place = channel * self.plane + self.start + column.output as usize;
-                    let at = (channel, column.block as usize, place);
-                    self.finishing.write(simd, self.outputs, at, sum, factors);
+            let first = tile * TILE;
+            let count = TILE.min(self.channels - first);
+            let factors = self.finishing.factors(simd, first, count);
+            for (index, column) in piece.iter().enumerate() {
+                let mut target = self.finishing.target::<S>(self.outputs, column.block as usize);
+                let mut place = first * self.plane + self.start + column.output as usize;
+                for lane in 0..count {
+                    target.write(simd, (first + lane, place), sums[lane][index], factors[lane]);
+                    place += self.plane;
                 }
             }
         }

@@ -14,7 +14,7 @@ const FREQUENCIES: usize = 16;
 
 /// One strip of a convolution.
 pub struct Winograd<'a, 'b> {
-    /// Weights `[frequency][tile][input channel][TILE]`.
+    /// Weights `[tile][frequency][input channel][TILE]`.
     pub panel: &'a [f32],
     /// Where each input channel starts in the patch.
     pub offsets: &'a [u32],
@@ -87,34 +87,38 @@ impl Winograd<'_, '_> {
         for frequency in 0..FREQUENCIES {
             let values = &transformed[frequency * inputs * P..][..inputs * P];
             for tile in 0..tiles {
-                let at = frequency * tiles + tile;
+                let at = tile * FREQUENCIES + frequency;
                 let panel = &self.panel[at * inputs * TILE..][..inputs * TILE];
                 let sums = sums::<S, P>(simd, panel, values);
-                let target = &mut products[at * TILE * P..][..TILE * P];
+                let target = &mut products[(frequency * tiles + tile) * TILE * P..][..TILE * P];
                 for (target, sums) in target.as_chunks_mut::<P>().0.iter_mut().zip(sums) {
                     *target = sums;
                 }
             }
         }
         let (height, width) = self.size;
-        for channel in 0..self.channels {
-            let (scale, shift) = self.finishing.scale_and_shift(channel);
-            let factors = (simd.splat_f32s(scale), simd.splat_f32s(shift));
+        for tile in 0..tiles {
+            let first = tile * TILE;
+            let count = TILE.min(self.channels - first);
+            let factors = self.finishing.factors(simd, first, count);
             for (index, column) in piece.iter().enumerate() {
-                let mut tile = [simd.splat_f32s(0.0); FREQUENCIES];
-                for (frequency, value) in tile.iter_mut().enumerate() {
-                    *value = products[(frequency * tiles * TILE + channel) * P + index];
-                }
-                let results = output_transform::<S>(simd, &tile);
+                let mut target = self.finishing.target::<S>(self.outputs, column.block as usize);
                 let corner = self.start + column.output as usize;
                 let (row, left) = (corner / width, corner % width);
-                for (y, results) in results.into_iter().enumerate() {
-                    for (x, result) in results.into_iter().enumerate() {
-                        // The last tile of an odd side reaches beyond it.
-                        if row + y < height && left + x < width {
-                            let place = channel * height * width + corner + y * width + x;
-                            let at = (channel, column.block as usize, place);
-                            self.finishing.write(simd, self.outputs, at, result, factors);
+                for (lane, &factors) in factors.iter().enumerate().take(count) {
+                    let mut values = [simd.splat_f32s(0.0); FREQUENCIES];
+                    for (frequency, value) in values.iter_mut().enumerate() {
+                        *value = products[(frequency * tiles * TILE + first + lane) * P + index];
+                    }
+                    let results = output_transform::<S>(simd, &values);
+                    let place = (first + lane) * height * width + corner;
+                    for (y, results) in results.into_iter().enumerate() {
+                        for (x, result) in results.into_iter().enumerate() {
+                            // The last tile of an odd side reaches beyond it.
+                            if row + y < height && left + x < width {
+                                let at = (first + lane, place + y * width + x);
+                                target.write(simd, at, result, factors);
+                            }
                         }
                     }
                 }
