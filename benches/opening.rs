@@ -71,7 +71,7 @@ fn main() {
 
 /// From the request to open, as the window sends it, to the first measured point of a slice and to the first curve.
 fn first_point(reference: Reference, data: String) {
-    let engine = Engine::start(Compute::flex(), Arc::new(|| {})).expect("the worker");
+    let engine = Engine::start(Compute::cpu(), Arc::new(|| {})).expect("the worker");
     let start = Instant::now();
     engine.send(Request::OpenCheckpoint(Box::new(CheckpointRequest {
         path: reference.path,

@@ -38,7 +38,7 @@ fn open(folder: &std::path::Path, start: Start) -> Harness<'static, App> {
     };
     Harness::builder()
         .with_size(Vec2::new(1280.0, 800.0))
-        .build_eframe(|context| App::new(context, Compute::flex(), start).expect("the window's state"))
+        .build_eframe(|context| App::new(context, Compute::cpu(), start).expect("the window's state"))
 }
 
 fn until(harness: &mut Harness<'static, App>, condition: impl Fn(&App) -> bool) -> Duration {
@@ -83,7 +83,7 @@ fn start_up(folder: &std::path::Path) {
 fn demo_run(path: &std::path::Path) {
     let data = Arc::new(Dataset::open(demo::DATA).expect("the built-in data"));
     let graph = Arc::new(zoo::build(demo::MODEL, data.shape, data.classes.len()).expect("the demo's network"));
-    let objective = Objective::new(graph, data, Compute::flex(), EVALUATION_BATCH).expect("they fit");
+    let objective = Objective::new(graph, data, Compute::cpu(), EVALUATION_BATCH).expect("they fit");
     let options = TrainingOptions {
         epochs: 2,
         swa_start: 0,

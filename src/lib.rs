@@ -13,7 +13,7 @@
 //!
 //! let data = Arc::new(Dataset::open("builtin:train=40:test=20")?);
 //! let graph = Arc::new(zoo::build("resnet8:width=4", data.shape, data.classes.len())?);
-//! let objective = Objective::new(graph.clone(), data, Compute::flex(), 20)?;
+//! let objective = Objective::new(graph.clone(), data, Compute::cpu(), 20)?;
 //! let w = initial_parameters(&graph, 1);
 //! let u = direction::random(&graph, DirectionKind::Uniform, 1)?;
 //! let statistics = graph.initial_statistics();

@@ -12,6 +12,7 @@ use valleyscope::checkpoint::CheckpointFile;
 use valleyscope::data::{Dataset, Part, Pixels, Split};
 use valleyscope::engine::{Anchor, CheckpointRequest, Engine, Request, SaveRequest, SliceRequest, Turn, Update, View};
 use valleyscope::error::Error;
+use valleyscope::experiment::hashed;
 use valleyscope::landscape::direction::{self, Basis, DirectionKind};
 use valleyscope::network::forward::{self, Images, Leaves, Normaliser};
 use valleyscope::network::zoo;
@@ -46,7 +47,7 @@ fn message(name: &str, key: Option<&str>) -> String {
 
 #[test]
 fn every_layout_gives_the_same_solution() {
-    let (sgd, swa) = (common::solution(&graph(), 1), common::solution(&graph(), 2));
+    let (sgd, swa) = (hashed::solution(&graph(), 1), hashed::solution(&graph(), 2));
     for (name, key, expected) in [
         ("papers.pt", Some("state_dict"), &sgd),
         ("papers.pt", Some("swa_state_dict"), &swa),
@@ -67,7 +68,7 @@ fn every_layout_gives_the_same_solution() {
 
 #[test]
 fn sixteen_bit_floats_are_converted_with_a_note() {
-    let expected = common::solution(&graph(), 1);
+    let expected = hashed::solution(&graph(), 1);
     for (name, bits, note) in [
         ("half.pt", 11, "float16 converted to float32"),
         ("bfloat16.pt", 8, "bfloat16 converted to float32"),
@@ -136,7 +137,7 @@ fn a_file_is_described() {
 /// Logits of the hashed images, one row an image.
 fn logits(solution: &Solution) -> Vec<f64> {
     let split = |count: usize| Split {
-        images: Pixels::Floats(common::hashed_images("train", count, SHAPE)),
+        images: Pixels::Floats(hashed::hashed_images("train", count, SHAPE)),
         labels: vec![0; count],
     };
     let data = Dataset {
@@ -208,7 +209,7 @@ fn what_we_save_pytorch_loads() {
     let folder = tempfile::tempdir().unwrap();
     let file = CheckpointFile::open(&saved(folder.path())).unwrap();
     let solution = file.state_dict(None).unwrap().solution(&graph()).unwrap();
-    let (swa, sgd) = (common::solution(&graph(), 2), common::solution(&graph(), 1));
+    let (swa, sgd) = (hashed::solution(&graph(), 2), hashed::solution(&graph(), 1));
     let middle = |a: f32, b: f32| (f64::from(a) + 0.5 * (f64::from(b) - f64::from(a))) as f32;
     let expected: Vec<f32> = swa
         .parameters
@@ -433,7 +434,7 @@ fn the_worker_keeps_a_checkpoint_through_a_change_of_device_and_writes_nothing_o
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data.safetensors");
     common::data_file(&data, IMAGES, SHAPE);
-    let engine = Engine::start(Compute::flex(), Arc::new(|| {})).unwrap();
+    let engine = Engine::start(Compute::cpu(), Arc::new(|| {})).unwrap();
     let next = |what: &str| {
         let start = Instant::now();
         loop {
@@ -491,7 +492,7 @@ fn the_worker_keeps_a_checkpoint_through_a_change_of_device_and_writes_nothing_o
     assert_eq!(file.own("what").unwrap(), "SWA +0.5 along SWA → SGD");
     let (saved, swa) = (
         file.state_dict(None).unwrap().solution(&graph()).unwrap(),
-        common::solution(&graph(), 2),
+        hashed::solution(&graph(), 2),
     );
     let way: Vec<f32> = saved
         .parameters

@@ -5,6 +5,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use valleyscope::checkpoint::Reference;
+use valleyscope::experiment::hashed;
 use valleyscope::landscape::direction_file;
 use valleyscope::network::graph::Shape;
 use valleyscope::network::zoo;
@@ -40,7 +41,7 @@ fn directions_come_from_files() {
     assert_eq!(read(&write("flat.safetensors", &flat)).unwrap(), flat);
     // One tensor a parameter: any checkpoint of the network will do, its statistics are left aside.
     let by_name = read(&files("plain.safetensors")).unwrap();
-    assert_eq!(by_name, common::solution(&graph, 1).parameters);
+    assert_eq!(by_name, hashed::solution(&graph, 1).parameters);
     let short = read(&write("short.safetensors", &flat[1..])).unwrap_err().to_string();
     assert!(
         short.contains("5213 entries") && short.contains("5214 parameters"),

@@ -1,30 +1,30 @@
 //! The evaluator over the processor's vectors against Burn's tensors: every architecture, policy and instruction set,
 //! loss and gradient, whatever the batches; the same bits on any number of threads; gradients image by image.
 
-mod common;
-
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use valleyscope::data::{Dataset, Part};
+use valleyscope::experiment::hashed;
 use valleyscope::network::graph::Shape;
 use valleyscope::network::{Graph, zoo};
-use valleyscope::objective::{BatchNormPolicy, Compute, Evaluation, Objective, Solution};
+use valleyscope::objective::{BatchNormPolicy, Compute, Measurement, Objective, Solution};
 
 /// Relative error allowed on a loss between two evaluators in single precision: sums of thousands of products in
 /// another order, through up to a hundred layers.
 const LOSS_TOLERANCE: f64 = 1e-5;
 
 /// Error allowed on a gradient, as a share of its norm.
-const GRADIENT_TOLERANCE: f64 = 2e-4;
+const GRADIENT_TOLERANCE: f64 = 1e-5;
 
-/// The same with more than ten batch-norm layers whose statistics are taken from the few images here: a ReLU that
-/// rounding puts on the other side of zero is carried through all layers before it. (PyTorch's own 32-bit gradients are
-/// off by up to 2e-3 there, see the tests of the zoo, which check the same networks in double precision.)
-const DEEP_GRADIENT_TOLERANCE: f64 = 5e-3;
+/// The same with more than five batch-norm layers whose statistics are taken from the nine images of a batch here: a
+/// ReLU that rounding puts on the other side of zero is carried through all layers before it. Without such a flip these
+/// networks, too, agree to 1e-6; PyTorch's own 32-bit gradients are off by up to 2e-3 (see the tests of the zoo, which
+/// check the structure in double precision).
+const FLIPPED_GRADIENT_TOLERANCE: f64 = 1e-2;
 
 /// Small members of every family of the zoo, on images whose sides are even, odd and different.
-const NETWORKS: [(&str, Shape, usize); 18] = [
+const NETWORKS: [(&str, Shape, usize); 17] = [
     ("resnet8:width=8", [3, 16, 16], 10),
     ("resnet8:width=6", [3, 9, 13], 3),
     ("resnet8:bn=off", [3, 16, 16], 10),
@@ -32,7 +32,6 @@ const NETWORKS: [(&str, Shape, usize); 18] = [
     ("resnet8:shortcut=none", [3, 8, 8], 10),
     ("preresnet20", [3, 16, 16], 10),
     ("preresnet47", [3, 16, 16], 7),
-    ("vgg11", [3, 32, 32], 10),
     ("vgg11-bn", [3, 32, 32], 10),
     ("vgg-small", [3, 32, 32], 2),
     ("densenet-bc-22", [3, 16, 16], 10),
@@ -42,7 +41,7 @@ const NETWORKS: [(&str, Shape, usize); 18] = [
     ("fnn", [1, 28, 28], 10),
     ("mlp:7x5", [1, 5, 7], 4),
     ("mlp:33", [3, 4, 4], 100),
-    ("logistic", [2, 1, 1], 2),
+    ("logistic", [1, 1, 1], 2),
 ];
 
 fn objective(graph: &Arc<Graph>, data: &Arc<Dataset>, compute: Compute, batch_size: usize) -> Objective {
@@ -52,14 +51,21 @@ fn objective(graph: &Arc<Graph>, data: &Arc<Dataset>, compute: Compute, batch_si
 fn network(index: usize, images: (usize, usize)) -> (Arc<Graph>, Arc<Dataset>, Solution) {
     let (model, shape, classes) = NETWORKS[index];
     let graph = Arc::new(zoo::build(model, shape, classes).unwrap());
-    let solution = common::solution(&graph, 1);
-    (graph, Arc::new(common::dataset(shape, classes, images.0, images.1)), solution)
+    let solution = hashed::solution(&graph, 1);
+    (
+        graph,
+        Arc::new(hashed::dataset(shape, classes, images.0, images.1)),
+        solution,
+    )
 }
 
 fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f64) {
     let norm = theirs.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
     let pairs = ours.iter().zip(theirs);
-    let distance = pairs.map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>().sqrt();
+    let distance = pairs
+        .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2))
+        .sum::<f64>()
+        .sqrt();
     assert!(distance <= tolerance * norm, "{what}: off by {distance} of {norm}");
 }
 
@@ -70,22 +76,171 @@ fn every_architecture_and_policy_agrees_with_tensors() {
         let reference = objective(&graph, &data, Compute::flex(), 9);
         for compute in Compute::cpus() {
             let lanes = objective(&graph, &data, compute, 9);
-            assert_eq!(lanes.device_name(), lanes.compute().name(), "{} is left to Burn", graph.name);
+            assert_eq!(
+                lanes.device_name(),
+                lanes.compute().name(),
+                "{} is left to Burn",
+                graph.name
+            );
             for policy in BatchNormPolicy::ALL {
                 let what = format!("{} {policy} {}", graph.name, lanes.device_name());
-                let ours = lanes.evaluate(&solution.parameters, &solution.statistics, policy).unwrap();
-                let theirs = reference.evaluate(&solution.parameters, &solution.statistics, policy).unwrap();
+                let ours = lanes
+                    .evaluate(&solution.parameters, &solution.statistics, policy)
+                    .unwrap();
+                let theirs = reference
+                    .evaluate(&solution.parameters, &solution.statistics, policy)
+                    .unwrap();
                 for part in Part::BOTH {
                     let (a, b) = (ours[0].part(part), theirs[0].part(part));
-                    assert!((a.loss - b.loss).abs() <= LOSS_TOLERANCE * b.loss, "{what}: {a:?} {b:?}");
+                    assert!(
+                        (a.loss - b.loss).abs() <= LOSS_TOLERANCE * b.loss,
+                        "{what}: {a:?} {b:?}"
+                    );
                     assert_eq!(a.accuracy, b.accuracy, "{what}");
                 }
                 let (_, ours) = lanes.gradient(&solution, policy, Part::Train).unwrap();
                 let (_, theirs) = reference.gradient(&solution, policy, Part::Train).unwrap();
-                let deep = graph.batch_norm_layers.len() > 10 && policy != BatchNormPolicy::Running;
-                let tolerance = if deep { DEEP_GRADIENT_TOLERANCE } else { GRADIENT_TOLERANCE };
+                let deep = graph.batch_norm_layers.len() > 5 && policy != BatchNormPolicy::Running;
+                let tolerance = if deep {
+                    FLIPPED_GRADIENT_TOLERANCE
+                } else {
+                    GRADIENT_TOLERANCE
+                };
                 assert_close(&what, &ours, &theirs, tolerance);
             }
         }
     }
+}
+
+fn evaluate(objective: &Objective, points: &[f32], statistics: &[f32], policy: BatchNormPolicy) -> Vec<Measurement> {
+    objective.evaluate(points, statistics, policy).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Whatever the number of images, of images a batch (blocks and batches end where they like) and of points.
+    #[test]
+    fn ragged_batches_and_any_number_of_points(
+        index in prop::sample::select(vec![0_usize, 1, 2, 4, 10, 14, 16]),
+        images in 2_usize..60,
+        test_images in 1_usize..20,
+        batch_size in 2_usize..50,
+        points in 1_usize..6,
+        policy in prop::sample::select(BatchNormPolicy::ALL.to_vec()),
+    ) {
+        let (graph, data, solution) = network(index, (images, test_images));
+        let reference = objective(&graph, &data, Compute::flex(), batch_size);
+        let lanes = objective(&graph, &data, Compute::cpu(), batch_size);
+        let values: Vec<f32> = (1..=points as u64).flat_map(|seed| hashed::solution(&graph, seed).parameters).collect();
+        let theirs = reference.evaluate(&values, &solution.statistics, policy);
+        let ours = lanes.evaluate(&values, &solution.statistics, policy);
+        match (ours, theirs) {
+            (Ok(ours), Ok(theirs)) => {
+                prop_assert_eq!(ours.len(), points);
+                for (a, b) in ours.iter().zip(&theirs) {
+                    for part in Part::BOTH {
+                        let (a, b) = (a.part(part), b.part(part));
+                        prop_assert!((a.loss - b.loss).abs() <= 1e-4 * b.loss, "{:?} {:?}", a, b);
+                    }
+                }
+            }
+            // A last batch of one image has no variance: both must say so.
+            (ours, theirs) => prop_assert!(ours.is_err() && theirs.is_err(), "{:?} {:?}", ours, theirs),
+        }
+    }
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_number_of_threads() {
+    for index in [0, 5, 9, 13] {
+        let (graph, data, solution) = network(index, (75, 20));
+        let points: Vec<f32> = (1..4)
+            .flat_map(|seed| hashed::solution(&graph, seed).parameters)
+            .collect();
+        let results: Vec<_> = [1, 2, 3, 7]
+            .into_iter()
+            .map(|threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    let objective = objective(&graph, &data, Compute::cpu(), 40);
+                    BatchNormPolicy::ALL.map(|policy| {
+                        let losses = evaluate(&objective, &points, &solution.statistics, policy);
+                        let (loss, gradient) = objective.gradient(&solution, policy, Part::Train).unwrap();
+                        let gradient: Vec<u32> = gradient.into_iter().map(f32::to_bits).collect();
+                        (losses, loss.to_bits(), gradient)
+                    })
+                })
+            })
+            .collect();
+        for other in &results[1..] {
+            assert_eq!(results[0], *other, "{}", graph.name);
+        }
+    }
+}
+
+#[test]
+fn gradients_image_by_image_average_to_the_gradient() {
+    for index in [0, 2, 8, 9, 12, 14, 16] {
+        let (graph, data, solution) = network(index, (21, 1));
+        for compute in Compute::cpus() {
+            let lanes = objective(&graph, &data, compute, 21);
+            let d = graph.parameter_count();
+            let each = lanes.image_gradients(&solution, Part::Train, 0..21).unwrap();
+            assert_eq!(each.len(), 21 * d);
+            let mean: Vec<f32> = (0..d)
+                .map(|i| (each[i..].iter().step_by(d).map(|&g| f64::from(g)).sum::<f64>() / 21.0) as f32)
+                .collect();
+            let (_, gradient) = lanes
+                .gradient(&solution, BatchNormPolicy::Running, Part::Train)
+                .unwrap();
+            assert_close(&graph.name, &mean, &gradient, 1e-5);
+            // And each is that image's own, as tensors find it alone.
+            let reference = objective(&graph, &data, Compute::flex(), 21);
+            let alone = reference.image_gradients(&solution, Part::Train, 17..20).unwrap();
+            for (image, alone) in alone.chunks(d).enumerate() {
+                let ours = &each[(17 + image) * d..(18 + image) * d];
+                assert_close(
+                    &format!("{}, image {image}", graph.name),
+                    ours,
+                    alone,
+                    GRADIENT_TOLERANCE,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_so() {
+    let (graph, data, solution) = network(0, (10, 5));
+    for compute in Compute::cpus() {
+        let lanes = objective(&graph, &data, compute, 10);
+        // The first convolution, the last linear layer, and a batch-norm scale, which ReLU must not hide.
+        for parameter in ["conv1.weight", "bn1.weight", "layer2.0.bn1.bias", "linear.weight"] {
+            let row = graph.parameters.iter().find(|p| p.name == parameter).unwrap();
+            for value in [f32::NAN, f32::INFINITY] {
+                let mut solution = solution.clone();
+                solution.parameters[row.offset] = value;
+                let measured = evaluate(
+                    &lanes,
+                    &solution.parameters,
+                    &solution.statistics,
+                    BatchNormPolicy::Batch,
+                );
+                assert!(
+                    !measured[0].train.loss.is_finite(),
+                    "{parameter} = {value}: {measured:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn activations_beyond_memory_are_left_to_tensors() {
+    let graph = Arc::new(zoo::build("resnet8:width=64", [3, 512, 512], 10).unwrap());
+    let data = Arc::new(hashed::dataset([3, 512, 512], 10, 1, 1));
+    let objective = objective(&graph, &data, Compute::cpu(), 1);
+    assert_eq!(objective.device_name(), Compute::flex().name());
 }

@@ -18,6 +18,13 @@ use valleyscope::training::sgd::Sgd;
 
 const NETWORKS: [&str; 3] = ["resnet8_bn", "resnet8_plain", "mlp"];
 
+/// Burn's tensors, and the processor's vectors with every set of instructions that it has.
+fn evaluators() -> Vec<Compute> {
+    let mut all = vec![Compute::flex()];
+    all.extend(Compute::cpus());
+    all
+}
+
 /// Relative error allowed on a loss. The reference is computed in f64; f32 sums of a few thousand products, through
 /// some ten layers, agree to about 1e-6.
 const LOSS_TOLERANCE: f64 = 1e-5;
@@ -176,11 +183,14 @@ fn assert_all_close(actual: &[f32], expected: &[f32], relative: f64, what: &str)
 
 #[test]
 fn losses_accuracies_and_gradients_agree_with_pytorch_under_every_policy() {
-    for name in NETWORKS {
+    for (name, compute) in NETWORKS
+        .into_iter()
+        .flat_map(|name| evaluators().into_iter().map(move |c| (name, c)))
+    {
         let case = case(name);
-        let objective = case.objective(Compute::flex());
+        let objective = case.objective(compute);
         for policy in BatchNormPolicy::ALL {
-            let what = |entry: &str| format!("{name}, {policy}, {entry}");
+            let what = |entry: &str| format!("{name}, {policy}, {}, {entry}", objective.device_name());
             let measured = objective
                 .evaluate(&case.solution.parameters, &case.solution.statistics, policy)
                 .unwrap()[0];
@@ -215,12 +225,12 @@ fn losses_accuracies_and_gradients_agree_with_pytorch_under_every_policy() {
 #[test]
 fn recomputed_statistics_agree_with_pytorch() {
     let case = case("resnet8_bn");
-    let statistics = case
-        .objective(Compute::flex())
-        .recompute_statistics(&case.solution.parameters)
-        .unwrap();
     let expected = case.reference.statistics(&case.graph, "recomputed");
-    assert_all_close(&statistics, &expected, 1e-5, "statistics");
+    for compute in evaluators() {
+        let objective = case.objective(compute);
+        let statistics = objective.recompute_statistics(&case.solution.parameters).unwrap();
+        assert_all_close(&statistics, &expected, 1e-5, objective.device_name());
+    }
 }
 
 #[test]
@@ -384,17 +394,10 @@ fn per_point_images_give_per_sample_gradients() {
     let mut tape = losses.sum().backward();
     let together = leaves.gradient(&mut tape).into_data().try_to_vec::<f32>().unwrap();
     for sample in 0..count {
-        let one = objective.images(
-            images[sample * c * h * w..(sample + 1) * c * h * w].to_vec(),
-            [1, c, h, w],
-        );
+        let one = images[sample * c * h * w..(sample + 1) * c * h * w].to_vec();
+        let (label, statistics) = (&labels[sample..=sample], Some(case.solution.statistics.as_slice()));
         let alone = objective
-            .batch_gradient(
-                &case.solution.parameters,
-                one,
-                objective.labels(&labels[sample..=sample]),
-                Some(&case.solution.statistics),
-            )
+            .batch_gradient(&case.solution.parameters, one, label, statistics)
             .unwrap();
         assert_all_close(
             &together[sample * d..(sample + 1) * d],

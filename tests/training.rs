@@ -15,7 +15,7 @@ use valleyscope::training::{RunFolder, RunStatus};
 fn objective(model: &str) -> Arc<Objective> {
     let data = Arc::new(Dataset::open("builtin:train=70:test=30").unwrap());
     let graph = Arc::new(zoo::build(model, data.shape, 10).unwrap());
-    Arc::new(Objective::new(graph, data, Compute::flex(), 32).unwrap())
+    Arc::new(Objective::new(graph, data, Compute::cpu(), 32).unwrap())
 }
 
 fn options() -> TrainingOptions {
@@ -169,7 +169,7 @@ fn a_batch_of_one_value_per_channel_is_refused_before_it_is_trained_on() {
         values.truncate(3 * split.labels.len());
     }
     let graph = Arc::new(zoo::build("resnet8:width=2", data.shape, 10).unwrap());
-    let objective = Arc::new(Objective::new(graph, Arc::new(data), Compute::flex(), 32).unwrap());
+    let objective = Arc::new(Objective::new(graph, Arc::new(data), Compute::cpu(), 32).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let start = |batch_size: usize| {
         let options = TrainingOptions {
@@ -214,7 +214,7 @@ fn logistic_regression_by_full_batch_descent_finds_the_boundary() {
     let data = Arc::new(Dataset::open("two-gaussians:seed=2").unwrap());
     let graph = Arc::new(zoo::build("logistic", data.shape, 2).unwrap());
     assert_eq!(graph.parameter_count(), 2);
-    let objective = Arc::new(Objective::new(graph, data, Compute::flex(), 128).unwrap());
+    let objective = Arc::new(Objective::new(graph, data, Compute::cpu(), 128).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let options = TrainingOptions {
         epochs: 60,

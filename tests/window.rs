@@ -15,6 +15,7 @@ use valleyscope::checkpoint::CheckpointFile;
 use valleyscope::data::Part;
 use valleyscope::engine::{Anchor, View};
 use valleyscope::experiment::demo;
+use valleyscope::experiment::hashed;
 use valleyscope::network::zoo;
 use valleyscope::objective::{BatchNormPolicy, Compute};
 use valleyscope::training::RunFolder;
@@ -26,6 +27,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Pixels of a snapshot that may differ: text is antialiased a little differently by other versions of the software
 /// adapter, and the last digit of a reading may differ between processors. A word more or less is some hundreds.
 const SNAPSHOT_PIXELS: usize = 300;
+
+/// The processor in plain code: the same numbers and the same name on every machine.
+fn compute() -> Compute {
+    Compute::cpus().pop().expect("plain code runs everywhere")
+}
 
 struct Window {
     harness: Harness<'static, App>,
@@ -53,7 +59,7 @@ impl Window {
         let harness = Harness::builder()
             .with_size(Vec2::new(1280.0, 800.0))
             .wgpu()
-            .build_eframe(|context| App::new(context, Compute::flex(), start).unwrap());
+            .build_eframe(|context| App::new(context, compute(), start).unwrap());
         Self { harness }
     }
 
@@ -554,7 +560,7 @@ fn a_checkpoint_of_pytorch_opens_and_its_point_is_saved() {
     let graph = zoo::build("resnet8:width=4", [3, 16, 16], 10).unwrap();
     let saved = CheckpointFile::open(&target).unwrap();
     let saved = saved.state_dict(None).unwrap().solution(&graph).unwrap();
-    let swa = common::solution(&graph, 2);
+    let swa = hashed::solution(&graph, 2);
     assert_eq!(saved.parameters, swa.parameters);
     assert_ne!(saved.statistics, swa.statistics);
 
@@ -604,7 +610,7 @@ fn finished_run(path: &Path) {
     use valleyscope::objective::Objective;
     let data = Arc::new(Dataset::open("builtin:train=200:test=100").unwrap());
     let graph = Arc::new(zoo::build("resnet8:width=4", data.shape, 10).unwrap());
-    let objective = Arc::new(Objective::new(graph, data, Compute::flex(), 128).unwrap());
+    let objective = Arc::new(Objective::new(graph, data, compute(), 128).unwrap());
     let options = TrainingOptions {
         epochs: 12,
         batch_size: 20,

@@ -7,9 +7,9 @@ mod common;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use common::hashed;
 use serde_json::Value;
-use valleyscope::data::{Dataset, Part, Pixels, Split};
+use valleyscope::data::{Dataset, Part};
+use valleyscope::experiment::hashed;
 use valleyscope::landscape::Line;
 use valleyscope::network::forward::{self, Images, Leaves, Normaliser};
 use valleyscope::network::graph::Shape;
@@ -48,12 +48,12 @@ fn graph(record: &Value) -> Graph {
 }
 
 fn solution(graph: &Graph, seed: u64) -> Solution {
-    common::solution(graph, seed)
+    hashed::solution(graph, seed)
 }
 
 fn data(record: &Value, train: usize, test: usize) -> Dataset {
     let classes = record["classes"].as_u64().unwrap() as usize;
-    common::dataset(input(record), classes, train, test)
+    hashed::dataset(input(record), classes, train, test)
 }
 
 fn close(what: &str, ours: f64, theirs: &Value, tolerance: f64) {
@@ -110,8 +110,9 @@ fn full_size_networks_agree_with_pytorch() {
         let name = format!("{} on {}", record["model"].as_str().unwrap(), record["input"]);
         let graph = Arc::new(graph(record));
         let data = Arc::new(data(record, count("train"), count("test")));
-        let objective = Objective::new(graph.clone(), data, Compute::flex(), count("batch_size")).unwrap();
         let (origin, to) = (Arc::new(solution(&graph, 1)), Arc::new(solution(&graph, 2)));
+        let on = |compute| Objective::new(graph.clone(), data.clone(), compute, count("batch_size")).unwrap();
+        let objective = on(Compute::flex());
         let recomputed = objective.recompute_statistics(&origin.parameters).unwrap();
         for (key, statistics) in [("logits", &origin.statistics), ("logits_recompute", &recomputed)] {
             let rows = logits(&objective, &origin.parameters, statistics);
@@ -121,46 +122,55 @@ fn full_size_networks_agree_with_pytorch() {
                 }
             }
         }
-        for policy in BatchNormPolicy::ALL {
-            let theirs = &record["policies"][policy.name()];
-            let what = format!("{name}, {policy}");
-            let measured = objective
-                .evaluate(&origin.parameters, &origin.statistics, policy)
-                .unwrap()[0];
-            agree(&what, measured, theirs);
-            let (_, gradient) = objective.gradient(&origin, policy, Part::Train).unwrap();
-            let gradient: Vec<f64> = gradient.into_iter().map(f64::from).collect();
-            let (norm, along) = norm_and_product(&graph, &gradient);
-            let deep = graph.batch_norm_layers.len() > 10;
-            let tolerance = match deep && policy != BatchNormPolicy::Running {
-                true => DEEP_GRADIENT_TOLERANCE,
-                false => GRADIENT_TOLERANCE,
-            };
-            let scale = theirs["gradient_norm"].as_f64().unwrap();
-            close(
-                &format!("{what}: gradient norm"),
-                norm,
-                &theirs["gradient_norm"],
-                tolerance.0 * scale,
-            );
-            close(
-                &format!("{what}: gradient along a vector"),
-                along,
-                &theirs["gradient_along"],
-                tolerance.1 * scale,
-            );
+        for objective in [objective, on(Compute::cpu())] {
+            let name = format!("{name}, {}", objective.device_name());
+            agree_everywhere(&name, &objective, &origin, &to, record);
         }
-        let line = Line::Segment {
-            from: origin.clone(),
-            to,
+    }
+}
+
+/// Losses, accuracies and gradients under all policies, and losses along the line from `origin` to `to`.
+fn agree_everywhere(name: &str, objective: &Objective, origin: &Arc<Solution>, to: &Arc<Solution>, record: &Value) {
+    let graph = objective.graph();
+    for policy in BatchNormPolicy::ALL {
+        let theirs = &record["policies"][policy.name()];
+        let what = format!("{name}, {policy}");
+        let measured = objective
+            .evaluate(&origin.parameters, &origin.statistics, policy)
+            .unwrap()[0];
+        agree(&what, measured, theirs);
+        let (_, gradient) = objective.gradient(origin, policy, Part::Train).unwrap();
+        let gradient: Vec<f64> = gradient.into_iter().map(f64::from).collect();
+        let (norm, along) = norm_and_product(graph, &gradient);
+        let deep = graph.batch_norm_layers.len() > 10;
+        let tolerance = match deep && policy != BatchNormPolicy::Running {
+            true => DEEP_GRADIENT_TOLERANCE,
+            false => GRADIENT_TOLERANCE,
         };
-        for point in record["line"].as_array().unwrap() {
-            let position = point["position"].as_f64().unwrap();
-            let measured = objective
-                .evaluate(&line.point(position), &origin.statistics, BatchNormPolicy::Recompute)
-                .unwrap()[0];
-            agree(&format!("{name} at {position}"), measured, point);
-        }
+        let scale = theirs["gradient_norm"].as_f64().unwrap();
+        close(
+            &format!("{what}: gradient norm"),
+            norm,
+            &theirs["gradient_norm"],
+            tolerance.0 * scale,
+        );
+        close(
+            &format!("{what}: gradient along a vector"),
+            along,
+            &theirs["gradient_along"],
+            tolerance.1 * scale,
+        );
+    }
+    let line = Line::Segment {
+        from: origin.clone(),
+        to: to.clone(),
+    };
+    for point in record["line"].as_array().unwrap() {
+        let position = point["position"].as_f64().unwrap();
+        let measured = objective
+            .evaluate(&line.point(position), &origin.statistics, BatchNormPolicy::Recompute)
+            .unwrap()[0];
+        agree(&format!("{name} at {position}"), measured, point);
     }
 }
 
@@ -211,7 +221,7 @@ fn norm_and_product(graph: &Graph, gradient: &[f64]) -> (f64, f64) {
         .parameters
         .iter()
         .map(|p| {
-            let vector = hashed(&p.name, 3, p.size());
+            let vector = hashed::hashed(&p.name, 3, p.size());
             gradient[p.range()].iter().zip(vector).map(|(g, u)| g * u).sum::<f64>()
         })
         .sum();
@@ -290,10 +300,15 @@ fn several_points_in_one_pass_are_several_passes() {
     ] {
         let record = serde_json::json!({"model": model, "input": [2, 32, 32], "classes": 3});
         let graph = Arc::new(graph(&record));
-        let objective = Objective::new(graph.clone(), Arc::new(data(&record, 4, 3)), Compute::flex(), 4).unwrap();
+        let data = Arc::new(data(&record, 4, 3));
+        let on = |compute| Objective::new(graph.clone(), data.clone(), compute, 4).unwrap();
+        let objectives = [on(Compute::flex()), on(Compute::cpu())];
         let solutions: Vec<Solution> = (1..=3).map(|seed| solution(&graph, seed)).collect();
         let points: Vec<f32> = solutions.iter().flat_map(|s| s.parameters.clone()).collect();
-        for policy in BatchNormPolicy::ALL {
+        let policies = objectives
+            .iter()
+            .flat_map(|o| BatchNormPolicy::ALL.map(|policy| (o, policy)));
+        for (objective, policy) in policies {
             let together = objective.evaluate(&points, &solutions[0].statistics, policy).unwrap();
             for (solution, measured) in solutions.iter().zip(together) {
                 let alone = objective

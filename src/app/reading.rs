@@ -217,7 +217,7 @@ fn made(ui: &mut Ui, state: &State, slice: &SliceView, commands: &mut Vec<Comman
 
 fn device(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let idle = state.training.is_none() && state.pending.is_none();
-    let hint = "where tensors live: auto takes a real GPU if there is one, otherwise the CPU (--device)";
+    let hint = "what computes: auto takes a real GPU if there is one, otherwise the CPU (--device)";
     ui.add_enabled_ui(idle, |ui| {
         ui.spacing_mut().interact_size.y = 22.0;
         let combo = egui::ComboBox::from_id_salt("device")
@@ -227,7 +227,8 @@ fn device(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             .show_ui(ui, |ui| {
                 for (choice, text) in [
                     (DeviceChoice::Auto, "auto"),
-                    (DeviceChoice::Flex, "flex: the CPU"),
+                    (DeviceChoice::Cpu, "cpu: its vectors"),
+                    (DeviceChoice::Flex, "flex: Burn on the CPU, slower"),
                     (DeviceChoice::Wgpu, "wgpu: the GPU"),
                 ] {
                     if ui.button(text).clicked() {

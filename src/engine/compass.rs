@@ -1,5 +1,6 @@
 //! The map behind the direction pad: the training loss on a polar grid in the plane of its two directions.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::request::{CompassView, SliceRequest};
@@ -7,10 +8,10 @@ use super::session::Session;
 use crate::data::Part;
 use crate::error::Result;
 use crate::landscape::{Basis, direction};
-use crate::objective::{BatchNormPolicy, Evaluation, Objective, Solution};
+use crate::objective::{BatchNormPolicy, Evaluation, Objective, Solution, move_along};
 
-/// Angles (over the half circle), radii and training images of the pad's map: about two seconds of evaluation.
-const COMPASS: (usize, usize, usize) = (12, 7, 64);
+/// Angles (over the half circle), radii and training images of the pad's map: about half a second of evaluation.
+const COMPASS: (usize, usize, usize) = (18, 10, 128);
 /// Images that the map takes over all its points.
 pub const MAP_EVALUATIONS: usize = (2 * COMPASS.0 * COMPASS.1 + 1) * COMPASS.2;
 
@@ -21,7 +22,7 @@ pub struct Compass {
     axes: (Arc<Vec<f32>>, Arc<Vec<f32>>),
     policy: BatchNormPolicy,
     next: usize,
-    current: Option<Evaluation>,
+    current: Option<(Range<usize>, Evaluation)>,
 }
 
 impl Compass {
@@ -72,38 +73,54 @@ impl Compass {
 
     /// Grid points in order of radius, so the map grows outwards; number 0 is the centre. True when a ring is whole.
     pub fn step(&mut self, objective: &Objective) -> Result<bool> {
-        let (angles, radii) = (self.view.angles, self.view.radii);
-        let (angle, ring) = match self.next.checked_sub(1) {
-            None => (0, None),
-            Some(index) => (index % angles, Some(index / angles)),
-        };
+        let angles = self.view.angles;
         if self.current.is_none() {
-            let radius = ring.map_or(0.0, |ring| self.view.reach * (ring + 1) as f64 / radii as f64);
-            let phi = std::f64::consts::TAU * angle as f64 / angles as f64;
-            let u = direction::turned(&self.axes.0, &self.axes.1, phi)?;
-            let point = self.origin.moved(&u, radius);
-            self.current = Some(Evaluation::of_parts(
+            let ring_end = match self.next {
+                0 => 1,
+                next => (next - 1) / angles * angles + angles + 1,
+            };
+            let together = self.next..ring_end.min(self.next + objective.points_at_once(self.view.images));
+            let mut points = Vec::new();
+            for number in together.clone() {
+                points.extend(self.point(number)?);
+            }
+            let evaluation = Evaluation::of_parts(
                 objective,
-                &point.parameters,
-                &point.statistics,
+                &points,
+                &self.origin.statistics,
                 self.policy,
                 self.view.images,
                 &[Part::Train],
-            )?);
+            )?;
+            self.current = Some((together, evaluation));
         }
-        let Some(evaluation) = &mut self.current else {
+        let Some((together, evaluation)) = &mut self.current else {
             return Ok(false);
         };
-        if let Some(measured) = evaluation.step(objective)? {
-            let loss = measured[0].train.loss as f32;
-            match ring {
+        let Some(measured) = evaluation.step(objective)? else {
+            return Ok(false);
+        };
+        for (number, measured) in together.clone().zip(measured) {
+            let loss = measured.train.loss as f32;
+            match number.checked_sub(1) {
                 None => self.view.centre = Some(loss),
-                Some(ring) => self.view.losses[angle * radii + ring] = Some(loss),
+                Some(index) => self.view.losses[index % angles * self.view.radii + index / angles] = Some(loss),
             }
-            self.current = None;
-            self.next += 1;
-            return Ok((self.next - 1).is_multiple_of(angles));
         }
-        Ok(false)
+        self.next = together.end;
+        self.current = None;
+        Ok((self.next - 1).is_multiple_of(angles))
+    }
+
+    /// The parameters at grid point `number`.
+    fn point(&self, number: usize) -> Result<Vec<f32>> {
+        let Some(index) = number.checked_sub(1) else {
+            return Ok(self.origin.parameters.clone());
+        };
+        let (angle, ring) = (index % self.view.angles, index / self.view.angles);
+        let radius = self.view.reach * (ring + 1) as f64 / self.view.radii as f64;
+        let phi = std::f64::consts::TAU * angle as f64 / self.view.angles as f64;
+        let u = direction::turned(&self.axes.0, &self.axes.1, phi)?;
+        Ok(move_along(&self.origin.parameters, &u, radius))
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::request::{Anchor, CheckpointRequest, RunSummary, Step, TrainRequest, Turn, View};
+use super::slice::Speed;
 use crate::checkpoint::{CheckpointFile, Reference, entry_names};
 use crate::data::{Dataset, Progress};
 use crate::error::{Error, Result};
@@ -31,6 +32,7 @@ enum Origin {
 pub struct Session {
     pub objective: Arc<Objective>,
     pub memory: Memory,
+    pub speed: Speed,
     origin: Origin,
     start: Arc<Solution>,
     directions: HashMap<Basis, Arc<Vec<f32>>>,
@@ -87,14 +89,16 @@ impl Session {
             let others: Vec<String> = state.notes().into_iter().filter(|note| !notes.contains(note)).collect();
             notes.extend(others);
         }
+        let objective = Arc::new(Objective::usual(graph, data.clone(), compute.clone())?);
         let record = RunRecord {
             status: RunStatus::Finished,
-            ..RunRecord::new(&model, &data.name, compute.name(), TrainingOptions::default())
+            ..RunRecord::new(&model, &data.name, objective.device_name(), TrainingOptions::default())
         };
         Ok(Self {
             start,
-            objective: Arc::new(Objective::usual(graph, data, compute.clone())?),
             memory: Memory::default(),
+            speed: Speed::new(&objective),
+            objective,
             directions: HashMap::new(),
             files: Vec::new(),
             solutions,
@@ -118,6 +122,7 @@ impl Session {
         Ok(Self {
             start: Arc::new(folder.snapshot(objective.graph(), 0)?),
             memory: Memory::default(),
+            speed: Speed::new(&objective),
             directions: HashMap::new(),
             files: Vec::new(),
             solutions: HashMap::new(),

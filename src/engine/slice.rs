@@ -15,14 +15,38 @@ use crate::network::cost;
 use crate::objective::{Evaluation, Objective};
 use crate::training::Trainer;
 
-/// Points and images of each pass. The first is what answers a drag: 9 points on 48 images of each split take some
-/// 80 ms for the demo's network on two cores. Each grid holds the one before it.
-const LEVELS: [(usize, usize); 4] = [(9, 48), (17, 256), (33, 1000), (33, usize::MAX)];
+/// Points and images of the passes after the first. Each grid holds the one before it.
+const LEVELS: [(usize, usize); 4] = [(33, 256), (33, 1024), (33, usize::MAX), (65, usize::MAX)];
+/// The first pass answers a drag: as many images as can be evaluated at this many points, or at the fewer where that
+/// would be too few images, within the time.
+const FIRST_POINTS: [usize; 2] = [17, 9];
+const FIRST_SECONDS: f64 = 0.035;
+/// Most images of each split in the first pass, few for it, and fewest.
+const FIRST_IMAGES: [usize; 3] = [128, 48, 8];
 
-/// Multiply-adds that the first pass may take, on two splits: a larger network gets a pass on fewer images before it.
-const FIRST_PASS: u64 = 1_600_000_000;
-/// Fewest images of a pass.
-const FEWEST_IMAGES: u64 = 8;
+/// How fast the objective is evaluated here: learnt from the slices so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Speed {
+    /// Multiply-adds a second.
+    rate: f64,
+}
+
+impl Speed {
+    /// A cautious guess.
+    pub fn new(objective: &Objective) -> Self {
+        Self {
+            rate: objective.expected_rate(),
+        }
+    }
+
+    /// Takes one more step into account: `multiply_adds` in `seconds`.
+    fn learn(&mut self, multiply_adds: f64, seconds: f64) {
+        if multiply_adds > 0.0 && seconds > 0.0 {
+            self.rate += 0.1 * (multiply_adds / seconds - self.rate);
+        }
+    }
+}
+
 /// Seconds after which the points of a slow first pass are shown as they come.
 const PATIENCE: f64 = 0.5;
 
@@ -91,7 +115,7 @@ impl SliceJob {
         let mut job = Self {
             lines,
             level: 0,
-            levels: levels(&objective, moving),
+            levels: levels(&objective, session.speed, moving),
             sweeps: Vec::new(),
             shown: Vec::new(),
             shown_level: None,
@@ -114,7 +138,7 @@ impl SliceJob {
             points,
             train_images: count(Part::Train),
             test_images: count(Part::Test),
-            full: points == LEVELS[LEVELS.len() - 1].0 && samples >= all_images(objective),
+            full: points >= LEVELS[LEVELS.len() - 2].0 && samples >= all_images(objective),
         }
     }
 
@@ -175,8 +199,11 @@ impl SliceJob {
         let started = Instant::now();
         let before = self.sweeps[index].evaluated();
         let gained = self.sweeps[index].step(&objective, &mut session.memory)?;
-        self.spent += started.elapsed().as_secs_f64();
-        self.images += self.sweeps[index].evaluated() - before;
+        let (seconds, images) = (started.elapsed().as_secs_f64(), self.sweeps[index].evaluated() - before);
+        self.spent += seconds;
+        self.images += images;
+        let multiply_adds = images as f64 * cost::multiply_adds(objective.graph()) as f64;
+        session.speed.learn(multiply_adds, seconds);
         if self.sweeps.iter().all(Sweep::is_finished) {
             self.show(&objective);
             self.level += 1;
@@ -287,15 +314,20 @@ fn all_images(objective: &Objective) -> usize {
     data.train.len().max(data.test.len())
 }
 
-/// The passes that differ for this data: small data sets have fewer.
-fn levels(objective: &Objective, moving: bool) -> Vec<(usize, usize)> {
-    let (points, usual) = LEVELS[0];
-    let per_image = 2 * points as u64 * cost::multiply_adds(objective.graph()).max(1);
-    let affordable = (FIRST_PASS / per_image).max(FEWEST_IMAGES) as usize;
-    let mut levels: Vec<(usize, usize)> = [(points, affordable.min(usual))]
-        .iter()
-        .chain(&LEVELS)
-        .map(|&(points, samples)| (points, samples.min(all_images(objective))))
+/// The passes that differ for this data: small data sets have fewer. While weights move only the first is made.
+fn levels(objective: &Objective, speed: Speed, moving: bool) -> Vec<(usize, usize)> {
+    let [most, few, fewest] = FIRST_IMAGES;
+    let affordable = FIRST_SECONDS * speed.rate / cost::multiply_adds(objective.graph()).max(1) as f64;
+    // Of each of the two splits, a whole number of vectors.
+    let images = |points: usize| (affordable / (2 * points) as f64) as usize / 16 * 16;
+    let [many, less] = FIRST_POINTS;
+    let first = match images(many) {
+        enough if enough >= few => (many, enough.min(most)),
+        _ => (less, images(less).clamp(fewest, few)),
+    };
+    let mut levels: Vec<(usize, usize)> = std::iter::once(first)
+        .chain(LEVELS)
+        .map(|(points, samples)| (points, samples.min(all_images(objective))))
         .collect();
     levels.dedup();
     if moving {

@@ -102,7 +102,7 @@ impl Worker {
                     self.tell(Update::TrainingEnded(RunStatus::Unfinished));
                 }
                 self.tell(Update::Failed(
-                    "the device failed while computing; what is on disk is whole. Try --device flex".to_owned(),
+                    "the device failed while computing; what is on disk is whole. Try --device cpu".to_owned(),
                 ));
             }
         }

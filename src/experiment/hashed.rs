@@ -58,7 +58,6 @@ pub fn solution(graph: &Graph, seed: u64) -> Solution {
     Solution { parameters, statistics }
 }
 
-
 /// A data set of hashed images and labels.
 pub fn dataset(shape: Shape, classes: usize, train: usize, test: usize) -> Dataset {
     let split = |part: &str, count: usize| Split {

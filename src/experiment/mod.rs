@@ -1,5 +1,6 @@
 //! Recipes over all of the above.
 
 pub mod demo;
+pub mod growth;
 pub mod hashed;
 pub mod throughput;

@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::growth::Growth;
 use super::hashed;
 use crate::data::Part;
 use crate::error::Result;
+use crate::landscape::Line;
 use crate::landscape::line::positions;
 use crate::landscape::sweep::{Sweep, SweepRequest};
-use crate::landscape::Line;
 use crate::network::graph::Shape;
 use crate::network::{cost, zoo};
 use crate::objective::{BatchNormPolicy, Compute, Evaluation, Objective, usual_batch};
@@ -123,6 +124,9 @@ pub struct Report {
     pub version: &'static str,
     /// In order.
     pub measurements: Vec<Measurement>,
+    /// How cost grows, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub growth: Vec<Growth>,
 }
 
 impl Report {
@@ -131,9 +135,12 @@ impl Report {
         Self {
             device: compute.name().to_owned(),
             threads: rayon::current_num_threads(),
-            peak_gflops: compute.peak(std::time::Duration::from_secs_f64(PEAK)).map(|peak| peak / 1e9),
+            peak_gflops: compute
+                .peak(std::time::Duration::from_secs_f64(PEAK))
+                .map(|peak| peak / 1e9),
             version: env!("CARGO_PKG_VERSION"),
             measurements: Vec::new(),
+            growth: Vec::new(),
         }
     }
 
@@ -189,7 +196,17 @@ impl Report {
         let (seconds, loss) = sweep(points)?;
         let images = Evaluation::images(objective, policy, case.images);
         let cost = cost::forward(graph) * images as u64;
-        Ok(self.record(case, objective, "line", policy, points, case.images, seconds, loss, cost))
+        Ok(self.record(
+            case,
+            objective,
+            "line",
+            policy,
+            points,
+            case.images,
+            seconds,
+            loss,
+            cost,
+        ))
     }
 
     fn training_step(&self, case: &Case, objective: &Objective) -> Result<Measurement> {

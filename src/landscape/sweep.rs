@@ -56,7 +56,7 @@ impl Memory {
     }
 }
 
-/// The evaluation of a line, nearest positions to its origin first.
+/// The evaluation of a line, its origin and ends first, then halfway between what is known.
 #[derive(Debug)]
 pub struct Sweep {
     request: SweepRequest,
@@ -82,14 +82,12 @@ impl Sweep {
         // More images than there are is all of them: asked for either way, it is one measurement in memory.
         let data = objective.data();
         request.samples = request.samples.min(data.train.len().max(data.test.len()));
-        let mut order: Vec<usize> = (0..request.positions.len()).collect();
-        order.sort_by(|&a, &b| request.positions[a].abs().total_cmp(&request.positions[b].abs()));
         Self {
             curve: Curve {
                 values: vec![None; request.positions.len()],
                 positions: request.positions.clone(),
             },
-            pending: order.into(),
+            pending: coarse_to_fine(&request.positions).into(),
             current: None,
             points_at_once: objective.points_at_once(request.samples),
             images_per_point: Evaluation::images(objective, request.policy, request.samples),
@@ -182,5 +180,50 @@ impl Sweep {
             }
         }
         Ok(self.curve)
+    }
+}
+
+/// Indices of positions in the order in which they tell most: the one nearest to 0, the two ends, and then always the
+/// middle of the widest gaps.
+fn coarse_to_fine(positions: &[f64]) -> Vec<usize> {
+    let mut sorted: Vec<usize> = (0..positions.len()).collect();
+    sorted.sort_by(|&a, &b| positions[a].total_cmp(&positions[b]));
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return sorted;
+    };
+    let distance = |place: &usize| positions[sorted[*place]].abs();
+    let centre = (0..=last)
+        .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        .unwrap_or(0);
+    let mut places = vec![centre, 0, last];
+    let mut gaps = VecDeque::from([(0, centre), (centre, last)]);
+    while let Some((from, to)) = gaps.pop_front() {
+        if to - from > 1 {
+            let middle = from.midpoint(to);
+            places.push(middle);
+            gaps.extend([(from, middle), (middle, to)]);
+        }
+    }
+    let mut seen = vec![false; sorted.len()];
+    places.retain(|&place| !std::mem::replace(&mut seen[place], true));
+    places.into_iter().map(|place| sorted[place]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origin_and_the_ends_come_first_and_nothing_twice() {
+        let positions: Vec<f64> = (0..=8).map(|i| f64::from(4 - i)).collect();
+        let order = coarse_to_fine(&positions);
+        let first: Vec<f64> = order.iter().take(5).map(|&i| positions[i]).collect();
+        assert_eq!(first, [0.0, -4.0, 4.0, -2.0, 2.0]);
+        for count in 0..20 {
+            let positions: Vec<f64> = (0..count).map(|i| f64::from(i * i) - 7.0).collect();
+            let mut order = coarse_to_fine(&positions);
+            order.sort_unstable();
+            assert_eq!(order, (0..count as usize).collect::<Vec<_>>());
+        }
     }
 }

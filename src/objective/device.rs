@@ -5,6 +5,8 @@ use std::fmt;
 use burn::tensor::Device;
 use burn_wgpu::graphics::AutoGraphicsApi;
 use burn_wgpu::{RuntimeOptions, WgpuDevice, WgpuSetup};
+use cubecl_environment::environment;
+use cubecl_environment::persistence::CacheConfig;
 
 use super::lanes::{self, Instructions};
 use crate::error::{Error, Result};
@@ -90,13 +92,11 @@ impl Compute {
     }
 
     fn wgpu() -> Result<Self> {
+        // Which kernels are the fastest here is found out once, not at every start.
+        environment::set_root(CacheConfig::Global.root());
         let device = WgpuDevice::default();
-        let setup =
-            burn_wgpu::try_init_setup::<AutoGraphicsApi>(&device, RuntimeOptions::default()).map_err(|error| {
-                Error::Device(format!(
-                    "no GPU could be opened ({error}); use --device cpu"
-                ))
-            })?;
+        let setup = burn_wgpu::try_init_setup::<AutoGraphicsApi>(&device, RuntimeOptions::default())
+            .map_err(|error| Error::Device(format!("no GPU could be opened ({error}); use --device cpu")))?;
         let info = setup.adapter.get_info();
         Ok(Self {
             device: Device::from(device),
@@ -119,7 +119,8 @@ impl Compute {
     /// Floating-point operations a second that the processor's vectors do at most, measured for `duration`; none where
     /// tensors compute.
     pub fn peak(&self, duration: std::time::Duration) -> Option<f64> {
-        self.instructions.map(|instructions| lanes::peak::measure(instructions, duration))
+        self.instructions
+            .map(|instructions| lanes::peak::measure(instructions, duration))
     }
 
     /// The vector instructions, where tensors are only the fallback.

@@ -3,11 +3,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::lanes::{ImageLoss, Lanes, Point};
-use super::tensors::TensorPoints;
+use super::evaluator::Evaluator;
 use super::{BatchNormPolicy, Objective, RunningStatistics};
 use crate::data::{Part, Progress};
 use crate::error::{Error, Result};
@@ -66,44 +64,6 @@ pub struct Evaluation {
     statistics_batches: VecDeque<Range<usize>>,
     batches: VecDeque<(Part, Range<usize>)>,
     sums: Vec<[Sums; 2]>,
-}
-
-/// The points where they are computed.
-#[derive(Debug)]
-enum Evaluator {
-    Tensors(TensorPoints),
-    Lanes(LanePoints),
-}
-
-/// Points made ready for the lanes, and the statistics `[K, s]` to normalise with; without, batches use their own.
-#[derive(Debug)]
-struct LanePoints {
-    points: Vec<Point>,
-    fixed: Option<Vec<f32>>,
-}
-
-impl LanePoints {
-    fn losses(&self, lanes: &Lanes, objective: &Objective, part: Part, range: Range<usize>) -> Vec<(f64, f64)> {
-        let batch = lanes.images(objective.data(), part, range);
-        let losses: Vec<Vec<ImageLoss>> = match &self.fixed {
-            Some(fixed) => {
-                let count = fixed.len() / self.points.len();
-                let statistics: Vec<&[f32]> = (0..self.points.len())
-                    .map(|point| &fixed[point * count..(point + 1) * count])
-                    .collect();
-                lanes.losses(&self.points, &statistics, &batch)
-            }
-            None => {
-                let passes = lanes.batch_passes(&self.points, &batch);
-                passes.into_iter().map(|pass| pass.losses).collect()
-            }
-        };
-        let sums = losses.iter().map(|images| {
-            let hits = images.iter().filter(|image| image.correct).count();
-            (images.iter().map(|image| image.loss).sum(), hits as f64)
-        });
-        sums.collect()
-    }
 }
 
 impl std::fmt::Debug for Sums {
@@ -172,32 +132,17 @@ impl Evaluation {
             .iter()
             .flat_map(|&part| objective.batches(part, samples).map(move |range| (part, range)))
             .collect();
-        let evaluator = match &objective.lanes {
-            Some(lanes) => Evaluator::Lanes(LanePoints {
-                points: points.par_chunks_exact(d).map(|point| lanes.point(point)).collect(),
-                fixed: None,
-            }),
-            None => Evaluator::Tensors(TensorPoints::new(graph, objective.compute(), points)),
-        };
         let mut evaluation = Self {
-            evaluator,
+            evaluator: Evaluator::new(objective, points),
             running: RunningStatistics::reset(graph, count),
             statistics_batches,
             batches,
             sums: vec![[Sums::default(); 2]; count],
         };
         if policy == BatchNormPolicy::Running || !has_statistics {
-            evaluation.fix(objective, &statistics.repeat(count));
+            evaluation.evaluator.fix(objective, &statistics.repeat(count));
         }
         Ok(evaluation)
-    }
-
-    /// Normalises with `statistics` `[K, s]` from now on.
-    fn fix(&mut self, objective: &Objective, statistics: &[f32]) {
-        match &mut self.evaluator {
-            Evaluator::Tensors(points) => points.fix(objective.compute(), statistics),
-            Evaluator::Lanes(points) => points.fixed = Some(statistics.to_vec()),
-        }
     }
 
     /// Images still to do at each point.
@@ -219,20 +164,17 @@ impl Evaluation {
         passes * count(Part::Train) + count(Part::Test)
     }
 
-    /// Does one batch. When it was the last, gives one measurement a point.
+    /// Does one batch, or as many as the device is best given at once. When they were the last, gives one measurement a
+    /// point.
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails.
     pub fn step(&mut self, objective: &Objective) -> Result<Option<Vec<Measurement>>> {
-        // A batch leaves its queue only when it is done, so that a step that failed can be tried again.
-        if let Some(range) = self.statistics_batches.front().cloned() {
-            self.statistics_step(objective, range)?;
+        if !self.statistics_batches.is_empty() {
+            self.statistics_step(objective)?;
             return Ok(None);
         }
-        if let Some((part, range)) = self.batches.front().cloned() {
-            self.batch_step(objective, part, range)?;
-            self.batches.pop_front();
-        }
+        self.batch_step(objective)?;
         if !self.batches.is_empty() {
             return Ok(None);
         }
@@ -251,8 +193,8 @@ impl Evaluation {
     /// Does the statistics pass alone and gives `[K, s]` flat.
     pub(super) fn finish_statistics(&mut self, objective: &Objective, progress: Progress) -> Result<Vec<f32>> {
         let total = self.statistics_batches.len().max(1) as f64;
-        while let Some(range) = self.statistics_batches.front().cloned() {
-            self.statistics_step(objective, range)?;
+        while !self.statistics_batches.is_empty() {
+            self.statistics_step(objective)?;
             if !progress(1.0 - self.statistics_batches.len() as f64 / total) {
                 return Err(Error::Cancelled);
             }
@@ -260,42 +202,38 @@ impl Evaluation {
         Ok(self.running.values())
     }
 
-    fn statistics_step(&mut self, objective: &Objective, range: Range<usize>) -> Result<()> {
-        let images = range.len();
-        let statistics = match (&self.evaluator, &objective.lanes) {
-            (Evaluator::Lanes(points), Some(lanes)) => {
-                let batch = lanes.images(objective.data(), Part::Train, range);
-                let passes = lanes.batch_passes(&points.points, &batch);
-                passes.into_iter().flat_map(|pass| pass.statistics).collect()
-            }
-            (Evaluator::Tensors(points), _) => points.statistics(objective, range)?,
-            (Evaluator::Lanes(_), None) => return Err(foreign()),
-        };
-        self.running.enter_equally(&statistics, images);
-        self.statistics_batches.pop_front();
+    // Batches leave their queue only when they are done, so that a step that failed can be tried again.
+
+    fn statistics_step(&mut self, objective: &Objective) -> Result<()> {
+        let count = self
+            .evaluator
+            .batches_at_once(objective)
+            .min(self.statistics_batches.len());
+        let batches: Vec<_> = self.statistics_batches.range(..count).cloned().collect();
+        let statistics = self.evaluator.statistics(objective, &batches)?;
+        for (statistics, range) in statistics.iter().zip(&batches) {
+            self.running.enter_equally(statistics, range.len());
+        }
+        self.statistics_batches.drain(..count);
         if self.statistics_batches.is_empty() {
-            self.fix(objective, &self.running.values());
+            self.evaluator.fix(objective, &self.running.values());
         }
         Ok(())
     }
 
-    fn batch_step(&mut self, objective: &Objective, part: Part, range: Range<usize>) -> Result<()> {
-        let images = range.len();
-        let results = match (&self.evaluator, &objective.lanes) {
-            (Evaluator::Lanes(points), Some(lanes)) => points.losses(lanes, objective, part, range),
-            (Evaluator::Tensors(points), _) => points.losses(objective, part, range)?,
-            (Evaluator::Lanes(_), None) => return Err(foreign()),
-        };
-        for (sums, (loss, hits)) in self.sums.iter_mut().zip(results) {
-            let sum = &mut sums[usize::from(part == Part::Test)];
-            sum.loss += loss;
-            sum.correct += hits;
-            sum.images += images;
+    fn batch_step(&mut self, objective: &Objective) -> Result<()> {
+        let count = self.evaluator.batches_at_once(objective).min(self.batches.len());
+        let batches: Vec<_> = self.batches.range(..count).cloned().collect();
+        let results = self.evaluator.losses(objective, &batches)?;
+        for (results, (part, range)) in results.into_iter().zip(&batches) {
+            for (sums, (loss, hits)) in self.sums.iter_mut().zip(results) {
+                let sum = &mut sums[usize::from(*part == Part::Test)];
+                sum.loss += loss;
+                sum.correct += hits;
+                sum.images += range.len();
+            }
         }
+        self.batches.drain(..count);
         Ok(())
     }
-}
-
-fn foreign() -> Error {
-    Error::Request("an evaluation goes on with the objective that it was begun with".to_owned())
 }

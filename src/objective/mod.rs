@@ -3,6 +3,7 @@
 
 pub mod device;
 mod evaluation;
+mod evaluator;
 mod lanes;
 mod loss_value;
 mod policy;
@@ -146,9 +147,23 @@ impl Objective {
         }
     }
 
+    /// Bytes that the evaluator over the processor's vectors holds from pass to pass; none for tensors.
+    pub fn memory(&self) -> Option<usize> {
+        self.lanes.as_ref().map(Lanes::memory)
+    }
+
     /// Images a batch.
     pub fn batch_size(&self) -> usize {
         self.batch_size
+    }
+
+    /// Multiply-adds a second to expect before anything was timed: what two cores do with tensors, or each core with its
+    /// vectors.
+    pub fn expected_rate(&self) -> f64 {
+        match &self.lanes {
+            Some(_) => 2e10 * rayon::current_num_threads() as f64,
+            None => 8e9,
+        }
     }
 
     /// How many points of a slice on the first `samples` images of each split are best evaluated together: with the
@@ -267,7 +282,10 @@ impl Objective {
     /// When the result would not fit in memory; [`Error::Device`] when the device fails.
     pub fn image_gradients(&self, solution: &Solution, part: Part, range: Range<usize>) -> Result<Vec<f32>> {
         let (parameters, statistics) = (&solution.parameters, solution.statistics.as_slice());
-        let bytes = range.len().saturating_mul(parameters.len()).saturating_mul(size_of::<f32>());
+        let bytes = range
+            .len()
+            .saturating_mul(parameters.len())
+            .saturating_mul(size_of::<f32>());
         if bytes > MOST_BATCH_BYTES {
             return Err(Error::Request(format!(
                 "the gradients of {} images in {} parameters would take {} GiB; ask for fewer images at a time",

@@ -35,35 +35,49 @@ impl TensorPoints {
         self.fixed = Some(upload(compute, statistics, self.count));
     }
 
-    /// Means and unbiased variances of a batch of the training split, `[K, s]` flat.
-    pub fn statistics(&self, objective: &Objective, range: Range<usize>) -> Result<Vec<f32>> {
-        let (images, _) = objective.batch(Part::Train, range);
-        let pass = forward::forward(objective.graph(), &self.leaves, Images::Shared(images), Normaliser::Batch);
-        // [K · C] a layer and kind, side by side as [K, s].
-        let parts = unbiased(pass.statistics)
-            .map(|values| {
-                let channels = values.dims()[0] / self.count;
-                values.reshape([self.count, channels])
-            })
-            .collect::<Vec<Tensor<2>>>();
-        let all = Tensor::cat(parts, 1);
-        let size = all.shape().num_elements();
-        read(all.reshape([size]))
+    /// Means and unbiased variances of batches of the training split, for each `[K, s]` flat.
+    pub fn statistics(&self, objective: &Objective, batches: &[Range<usize>]) -> Result<Vec<Vec<f32>>> {
+        let passes = batches.iter().map(|range| {
+            let (images, _) = objective.batch(Part::Train, range.clone());
+            let pass = forward::forward(
+                objective.graph(),
+                &self.leaves,
+                Images::Shared(images),
+                Normaliser::Batch,
+            );
+            // [K · C] a layer and kind, side by side as [K, s].
+            let parts = unbiased(pass.statistics)
+                .map(|values| {
+                    let channels = values.dims()[0] / self.count;
+                    values.reshape([self.count, channels])
+                })
+                .collect::<Vec<Tensor<2>>>();
+            let all = Tensor::cat(parts, 1);
+            let size = all.shape().num_elements();
+            all.reshape([size])
+        });
+        read_all(passes.collect())
     }
 
-    /// Sum of losses and number of hits of a batch, at every point.
-    pub fn losses(&self, objective: &Objective, part: Part, range: Range<usize>) -> Result<Vec<(f64, f64)>> {
-        let (images, labels) = objective.batch(part, range);
+    /// For every batch, the sum of losses and the number of hits at every point, reduced on the device.
+    pub fn losses(&self, objective: &Objective, batches: &[(Part, Range<usize>)]) -> Result<Vec<Vec<(f64, f64)>>> {
         let normaliser = self.fixed.as_ref().map_or(Normaliser::Batch, Normaliser::Statistics);
-        let pass = forward::forward(objective.graph(), &self.leaves, Images::Shared(images), normaliser);
-        let correct = forward::correct(pass.logits.clone(), labels.clone()).float();
-        let loss = forward::cross_entropy(pass.logits, labels)
-            .sum_dim(1)
-            .reshape([self.count]);
-        let values = read(Tensor::cat(vec![loss, correct], 0))?;
-        let (losses, hits) = values.split_at(self.count);
-        let pairs = losses.iter().zip(hits);
-        Ok(pairs.map(|(&loss, &hits)| (f64::from(loss), f64::from(hits))).collect())
+        let passes = batches.iter().map(|(part, range)| {
+            let (images, labels) = objective.batch(*part, range.clone());
+            let pass = forward::forward(objective.graph(), &self.leaves, Images::Shared(images), normaliser);
+            let correct = forward::correct(pass.logits.clone(), labels.clone()).float();
+            let loss = forward::cross_entropy(pass.logits, labels)
+                .sum_dim(1)
+                .reshape([self.count]);
+            Tensor::cat(vec![loss, correct], 0)
+        });
+        let values = read_all(passes.collect())?;
+        let pairs = values.iter().map(|values| {
+            let (losses, hits) = values.split_at(self.count);
+            let pairs = losses.iter().zip(hits);
+            pairs.map(|(&loss, &hits)| (f64::from(loss), f64::from(hits))).collect()
+        });
+        Ok(pairs.collect())
     }
 }
 
@@ -123,4 +137,12 @@ fn read(tensor: Tensor<1>) -> Result<Vec<f32>> {
         .map_err(|error| Error::Device(error.to_string()))?
         .try_to_vec()
         .map_err(|error| Error::Device(error.to_string()))
+}
+
+/// Reads vectors of one length back from the device, all at once.
+fn read_all(tensors: Vec<Tensor<1>>) -> Result<Vec<Vec<f32>>> {
+    let count = tensors.len();
+    let values = read(Tensor::cat(tensors, 0))?;
+    let length = values.len() / count.max(1);
+    Ok(values.chunks(length.max(1)).map(<[f32]>::to_vec).collect())
 }

@@ -262,12 +262,7 @@ impl Trainer {
         }
         let labels: Vec<u32> = indices.iter().map(|&i| data.train.labels[i]).collect();
         let count = indices.len();
-        let result = self.objective.batch_gradient(
-            &self.parameters,
-            images,
-            &labels,
-            None,
-        )?;
+        let result = self.objective.batch_gradient(&self.parameters, images, &labels, None)?;
         let rate = schedule::learning_rate(options, self.done + 1);
         if !result.loss.is_finite() {
             return self.diverged("the loss");

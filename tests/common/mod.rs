@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use safetensors::tensor::{Dtype, TensorView};
+use valleyscope::experiment::hashed::hashed_images;
 use valleyscope::network::graph::Shape;
 
 /// A file of tests/reference.
@@ -17,8 +18,6 @@ pub fn reference(name: &str) -> PathBuf {
 pub fn json(name: &str) -> serde_json::Value {
     serde_json::from_str(&std::fs::read_to_string(reference(name)).unwrap()).unwrap()
 }
-
-pub use valleyscope::experiment::hashed::{dataset, hashed, hashed_bits, hashed_images, solution};
 
 /// Writes a safetensors data set of `count` hashed images, the same in both splits, labelled 0, 1, 2, … in ten classes.
 pub fn data_file(path: &std::path::Path, count: usize, shape: Shape) {

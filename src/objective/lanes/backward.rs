@@ -216,7 +216,11 @@ impl Context<'_> {
             }
         }
         // The gradient of a buffer is not needed any more once its first writer is gone through.
-        let first_writer = self.plan.steps.iter().position(|s| s.output.buffer == step.output.buffer);
+        let first_writer = self
+            .plan
+            .steps
+            .iter()
+            .position(|s| s.output.buffer == step.output.buffer);
         if first_writer == Some(index) {
             for block in group {
                 let memory = std::mem::take(&mut block.gradients[step.output.buffer]);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::kernels::backward::Standard;
 use super::kernels::moments::Moments;
 use super::kernels::patch::{Affine, Source};
@@ -20,8 +22,8 @@ pub struct BlockImages {
 
 /// Lays images `[B, values]` (flat) out in lanes; the last block's free lanes repeat its last image.
 pub fn lay_out(images: &[f32], size: usize, lanes: usize) -> Vec<LaneBuffer> {
-    let blocks = images.chunks(size * lanes);
-    blocks
+    images
+        .par_chunks((size * lanes).max(1))
         .map(|block| {
             let mut values = LaneBuffer::new(size * lanes);
             let count = block.len() / size;
@@ -59,13 +61,23 @@ impl Block {
     /// Memory for the activations of `plan`.
     pub fn new(plan: &Plan, lanes: usize) -> Self {
         Self {
-            memories: plan.slot_sizes.iter().map(|&size| LaneBuffer::new(size * lanes)).collect(),
+            memories: plan
+                .slot_sizes
+                .iter()
+                .map(|&size| LaneBuffer::new(size * lanes))
+                .collect(),
             moments: vec![Moments::default(); plan.moments[plan.moments.len() - 1]],
             gradients: plan.buffers.iter().map(|_| LaneBuffer::default()).collect(),
             view_gradients: plan.lazies.iter().map(|_| LaneBuffer::default()).collect(),
             norm_sums: vec![Vec::new(); plan.lazies.len()],
             ..Self::default()
         }
+    }
+
+    /// Numbers that its memory holds.
+    pub fn numbers(&self) -> usize {
+        let buffers = [&self.memories, &self.gradients, &self.view_gradients, &self.free];
+        buffers.into_iter().flatten().map(|memory| memory.len()).sum()
     }
 
     /// Images that count.

@@ -27,6 +27,14 @@ pub struct Scratch {
     pub sums: LaneBuffer,
 }
 
+impl Scratch {
+    /// Numbers that it holds.
+    pub fn numbers(&self) -> usize {
+        let buffers = [&self.patch, &self.transformed, &self.products, &self.sums];
+        buffers.into_iter().map(|memory| memory.len()).sum()
+    }
+}
+
 /// What the steps of a pass have in common.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -48,8 +56,10 @@ impl Context<'_> {
         for index in steps {
             let step = &self.plan.steps[index];
             let slot = self.plan.slots[step.output.buffer];
-            let mut outputs: Vec<LaneBuffer> =
-                group.iter_mut().map(|block| std::mem::take(&mut block.memories[slot])).collect();
+            let mut outputs: Vec<LaneBuffer> = group
+                .iter_mut()
+                .map(|block| std::mem::take(&mut block.memories[slot]))
+                .collect();
             self.step(step, group, &mut outputs, scratch);
             for (block, output) in group.iter_mut().zip(outputs) {
                 if step.moments {
@@ -100,9 +110,13 @@ impl Context<'_> {
             let finish = &product.finish;
             let add = finish.add.iter();
             let finishing = Finishing {
-                bias: product.bias.map(|bias| &self.point.parameters[graph.parameters[bias].range()]),
+                bias: product
+                    .bias
+                    .map(|bias| &self.point.parameters[graph.parameters[bias].range()]),
                 affine: finish.norm.map(|layer| affine(self.normalisation, layer)),
-                add: add.flat_map(|view| blocks.clone().map(|block| source(block, view))).collect(),
+                add: add
+                    .flat_map(|view| blocks.clone().map(|block| source(block, view)))
+                    .collect(),
                 relu: finish.relu,
                 accumulate: false,
             };
@@ -182,7 +196,9 @@ impl Context<'_> {
                             outputs,
                         }),
                         Method::Winograd => {
-                            scratch.transformed.reserve(winograd::room(geometry.input[0]) * self.lanes);
+                            scratch
+                                .transformed
+                                .reserve(winograd::room(geometry.input[0]) * self.lanes);
                             scratch.products.reserve(winograd::room(channels) * self.lanes);
                             self.instructions.run(Winograd {
                                 panel,

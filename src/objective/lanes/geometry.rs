@@ -120,7 +120,10 @@ impl Geometry {
         let taps: Vec<_> = (0..kernel).flat_map(|y| (0..kernel).map(move |x| (y, x))).collect();
         let plane = patch_rows * patch_columns;
         let offsets = (0..channels)
-            .flat_map(|c| taps.iter().map(move |&(y, x)| (c * plane + y * patch_columns + x) as u32))
+            .flat_map(|c| {
+                taps.iter()
+                    .map(move |&(y, x)| (c * plane + y * patch_columns + x) as u32)
+            })
             .collect();
         let columns = grid(blocks, rows, width, channels * plane, |y, x| {
             (y * stride * patch_columns + x * stride, y * width + x)
@@ -228,7 +231,10 @@ impl Geometry {
                             .map(move |&(_, (dy, dx))| (k * plane + at(dy) * patch_columns + at(dx)) as u32)
                     })
                     .collect();
-                let (high, wide) = ((height - down.min(height)).div_ceil(stride), (width - right.min(width)).div_ceil(stride));
+                let (high, wide) = (
+                    (height - down.min(height)).div_ceil(stride),
+                    (width - right.min(width)).div_ceil(stride),
+                );
                 phases.push(Phase {
                     taps: pairs.iter().map(|&(tap, _)| tap).collect(),
                     offsets,

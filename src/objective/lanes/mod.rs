@@ -43,7 +43,7 @@ use crate::network::Graph;
 
 /// Bytes of images kept laid out in lanes.
 const KEPT_IMAGES: usize = 256 << 20;
-/// Bytes that one block may take: beyond, tensors with small batches are the better way.
+/// Bytes that all activations of one block may take: beyond, tensors with small batches are the better way.
 const MOST_BLOCK_BYTES: usize = 2 << 30;
 
 /// Images laid out for a pass.
@@ -94,8 +94,12 @@ impl Lanes {
     /// Why it is better left to tensors.
     pub fn new(graph: &Arc<Graph>, instructions: Instructions) -> Result<Self, String> {
         let lanes = instructions.lanes();
+        let bytes = graph.activation_count().saturating_mul(lanes * size_of::<f32>());
+        if bytes > MOST_BLOCK_BYTES {
+            return Err(format!("{lanes} images at once would take {} MiB", bytes >> 20));
+        }
         let fixed = Plan::new(graph, Purpose::Fixed, lanes);
-        let evaluator = Self {
+        Ok(Self {
             instructions,
             lanes,
             graph: graph.clone(),
@@ -105,12 +109,7 @@ impl Lanes {
             blocks: Default::default(),
             scratch: Mutex::default(),
             images: Mutex::default(),
-        };
-        let bytes = evaluator.block_bytes();
-        if bytes > MOST_BLOCK_BYTES {
-            return Err(format!("{lanes} images at once would take {} MiB", bytes >> 20));
-        }
-        Ok(evaluator)
+        })
     }
 
     /// Bytes that the activations of one block take where statistics are given.
@@ -127,6 +126,17 @@ impl Lanes {
     pub fn batch_bytes(&self, images: usize) -> usize {
         let blocks = images.div_ceil(self.lanes);
         blocks * self.block_bytes() + 2 * self.graph.parameter_count() * size_of::<f32>()
+    }
+
+    /// Bytes held from pass to pass: activations and gradients of all blocks, the threads' scratch, and images.
+    pub fn memory(&self) -> usize {
+        let blocks = self
+            .blocks
+            .iter()
+            .flat_map(|pool| lock(pool).iter().map(Block::numbers).collect::<Vec<_>>());
+        let scratch: usize = lock(&self.scratch).iter().map(Scratch::numbers).sum();
+        let images: usize = lock(&self.images).values().map(|images| images.len()).sum();
+        (blocks.sum::<usize>() + scratch + images) * size_of::<f32>()
     }
 
     fn plan(&self, purpose: Purpose) -> &Plan {
@@ -196,7 +206,7 @@ impl Lanes {
     }
 
     /// Losses of a batch at every point, with given statistics `[s]` for each.
-    pub fn losses(&self, points: &[Point], statistics: &[&[f32]], batch: &Batch) -> Vec<Vec<ImageLoss>> {
+    pub fn losses(&self, points: &[Point], statistics: &[Vec<f32>], batch: &Batch) -> Vec<Vec<ImageLoss>> {
         let plan = &self.fixed;
         let normalisations: Vec<Normalisation> = points
             .iter()
@@ -364,7 +374,13 @@ impl Lanes {
                     statistics[layer.variance().start + channel] = (moments.squares / (moments.count - 1.0)) as f32;
                 }
                 let biased = moments.iter().map(|m| (m.mean, m.squares / m.count));
-                normalisation.set(&self.graph, point.affine[norm.layer], norm.layer, &point.parameters, biased);
+                normalisation.set(
+                    &self.graph,
+                    point.affine[norm.layer],
+                    norm.layer,
+                    &point.parameters,
+                    biased,
+                );
             }
         }
     }

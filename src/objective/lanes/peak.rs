@@ -43,5 +43,9 @@ pub fn measure(instructions: Instructions, duration: Duration) -> f64 {
         }
         operations / best
     };
-    (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).map(best).sum()
+    (0..rayon::current_num_threads())
+        .into_par_iter()
+        .with_max_len(1)
+        .map(best)
+        .sum()
 }

@@ -86,29 +86,32 @@ impl Weights<'_> {
                 let size = reads * terms * TILE;
                 let mut panel = vec![0.0; writes.div_ceil(TILE) * size];
                 let tiles = panel.par_chunks_exact_mut(size.max(1));
-                tiles.with_min_len(PARALLEL / size.max(1) + 1).enumerate().for_each(|(tile, panel)| {
-                    for lane in 0..TILE.min(writes - tile * TILE) {
-                        for read in 0..reads {
-                            let taps = taps(tile * TILE + lane, read);
-                            match geometry.method {
-                                Method::Direct => {
-                                    let panel = &mut panel[read * terms * TILE + lane..];
-                                    for (&place, term) in places.iter().zip(panel.iter_mut().step_by(TILE)) {
-                                        *term = taps[place];
+                tiles
+                    .with_min_len(PARALLEL / size.max(1) + 1)
+                    .enumerate()
+                    .for_each(|(tile, panel)| {
+                        for lane in 0..TILE.min(writes - tile * TILE) {
+                            for read in 0..reads {
+                                let taps = taps(tile * TILE + lane, read);
+                                match geometry.method {
+                                    Method::Direct => {
+                                        let panel = &mut panel[read * terms * TILE + lane..];
+                                        for (&place, term) in places.iter().zip(panel.iter_mut().step_by(TILE)) {
+                                            *term = taps[place];
+                                        }
                                     }
-                                }
-                                Method::Winograd => {
-                                    let transformed = winograd_weights(&std::array::from_fn(|i| taps[places[i]]));
-                                    let panel = &mut panel[read * TILE + lane..];
-                                    let places = panel.iter_mut().step_by(reads * TILE);
-                                    for (value, place) in transformed.into_iter().zip(places) {
-                                        *place = value;
+                                    Method::Winograd => {
+                                        let transformed = winograd_weights(&std::array::from_fn(|i| taps[places[i]]));
+                                        let panel = &mut panel[read * TILE + lane..];
+                                        let places = panel.iter_mut().step_by(reads * TILE);
+                                        for (value, place) in transformed.into_iter().zip(places) {
+                                            *place = value;
+                                        }
                                     }
                                 }
                             }
                         }
-                    }
-                });
+                    });
                 panel
             })
             .collect()

@@ -50,7 +50,9 @@ impl WithSimd for NormSums<'_> {
         let plane = self.source.shape[1] * self.source.shape[2];
         let values = vectors::<S>(self.source.values).chunks_exact(plane);
         let gradients = vectors::<S>(self.gradient).chunks_exact(plane);
-        let results = vectors_mut::<S>(self.shift).iter_mut().zip(vectors_mut::<S>(self.scale));
+        let results = vectors_mut::<S>(self.shift)
+            .iter_mut()
+            .zip(vectors_mut::<S>(self.scale));
         for (channel, ((values, gradients), (shift_sum, scale_sum))) in values.zip(gradients).zip(results).enumerate() {
             let (scale, shift) = self.source.scale_and_shift(channel);
             let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(shift));
