@@ -21,7 +21,7 @@ fn main() {
 
 fn objective((model, side): (&str, usize), compute: Compute) -> (Objective, Solution) {
     let graph = Arc::new(zoo::build(model, [3, side, side], 10).expect("a model of the zoo"));
-    let data = Arc::new(hashed::dataset([3, side, side], 10, IMAGES, 1));
+    let data = Arc::new(hashed::dataset([3, side, side], 10, IMAGES, 0));
     let solution = hashed::solution(&graph, 1);
     (
         Objective::new(graph, data, compute, IMAGES).expect("they fit"),

@@ -167,7 +167,7 @@ pub struct Level {
     pub train_images: usize,
     /// Test images used at each.
     pub test_images: usize,
-    /// Whether these are all points and all images.
+    /// Whether these are all images, at as many points as a curve needs.
     pub full: bool,
 }
 

@@ -21,8 +21,8 @@ const LEVELS: [(usize, usize); 4] = [(33, 256), (33, 1024), (33, usize::MAX), (6
 /// would be too few images, within the time.
 const FIRST_POINTS: [usize; 2] = [17, 9];
 const FIRST_SECONDS: f64 = 0.035;
-/// Most images of each split in the first pass, few for it, and fewest.
-const FIRST_IMAGES: [usize; 3] = [128, 48, 8];
+/// Most images of each split in the first pass, and few for it.
+const FIRST_IMAGES: [usize; 2] = [128, 48];
 
 /// How fast the objective is evaluated here: learnt from the slices so far.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ pub struct SliceJob {
     basis_cosine: Option<f64>,
     epoch: Option<f64>,
     spent: f64,
-    images: usize,
+    speed: Speed,
     compass: Option<Compass>,
 }
 
@@ -113,9 +113,9 @@ impl SliceJob {
             _ => None,
         };
         let mut job = Self {
+            levels: levels(&objective, &request, lines.len(), session.speed, moving),
             lines,
             level: 0,
-            levels: levels(&objective, session.speed, moving),
             sweeps: Vec::new(),
             shown: Vec::new(),
             shown_level: None,
@@ -123,7 +123,7 @@ impl SliceJob {
             basis_cosine,
             epoch: trainer.filter(|_| moving).map(Trainer::epochs_done),
             spent: 0.0,
-            images: 0,
+            speed: session.speed,
             compass,
             request,
         };
@@ -184,12 +184,13 @@ impl SliceJob {
         self.level >= self.levels.len() && self.compass.as_ref().is_none_or(Compass::is_finished)
     }
 
-    /// Does one batch. True when there is something new to show.
+    /// Does one batch at one or several points. True when there is something new to show.
     pub fn step(&mut self, session: &mut Session) -> Result<bool> {
         let objective = session.objective.clone();
         // The pad's map comes once the next pass would take longer than it.
         let (points, samples) = self.levels.get(self.level).copied().unwrap_or((usize::MAX, usize::MAX));
-        let map_first = points.saturating_mul(2 * samples) > MAP_EVALUATIONS || self.level >= self.levels.len();
+        let map_first =
+            points.saturating_mul(samples.saturating_mul(2)) > MAP_EVALUATIONS || self.level >= self.levels.len();
         if let Some(compass) = self.compass.as_mut().filter(|c| map_first && !c.is_finished()) {
             return compass.step(&objective);
         }
@@ -201,9 +202,9 @@ impl SliceJob {
         let gained = self.sweeps[index].step(&objective, &mut session.memory)?;
         let (seconds, images) = (started.elapsed().as_secs_f64(), self.sweeps[index].evaluated() - before);
         self.spent += seconds;
-        self.images += images;
         let multiply_adds = images as f64 * cost::multiply_adds(objective.graph()) as f64;
         session.speed.learn(multiply_adds, seconds);
+        self.speed = session.speed;
         if self.sweeps.iter().all(Sweep::is_finished) {
             self.show(&objective);
             self.level += 1;
@@ -286,15 +287,22 @@ impl SliceJob {
         })
     }
 
-    /// Images of this and all later passes at the mean time of one so far.
+    /// What this and all later passes cost, at the speed so far. Points of a pass on the same images are remembered.
     fn seconds_left(&self, objective: &Objective, remaining: usize) -> f64 {
         let later: usize = (self.level + 1..self.levels.len())
             .map(|index| {
                 let (points, samples) = self.levels[index];
-                points * self.lines.len() * Evaluation::images(objective, self.request.policy, samples)
+                let (points_before, samples_before) = self.levels[index - 1];
+                let new = if samples == samples_before {
+                    points - points_before
+                } else {
+                    points
+                };
+                new * self.lines.len() * Evaluation::images(objective, self.request.policy, samples)
             })
             .sum();
-        (remaining + later) as f64 * self.spent / self.images.max(1) as f64
+        let images = (remaining + later) as f64;
+        images * cost::multiply_adds(objective.graph()) as f64 / self.speed.rate
     }
 
     /// Gives up the slice but keeps the pad's map.
@@ -315,15 +323,22 @@ fn all_images(objective: &Objective) -> usize {
 }
 
 /// The passes that differ for this data: small data sets have fewer. While weights move only the first is made.
-fn levels(objective: &Objective, speed: Speed, moving: bool) -> Vec<(usize, usize)> {
-    let [most, few, fewest] = FIRST_IMAGES;
-    let affordable = FIRST_SECONDS * speed.rate / cost::multiply_adds(objective.graph()).max(1) as f64;
-    // Of each of the two splits, a whole number of vectors.
-    let images = |points: usize| (affordable / (2 * points) as f64) as usize / 16 * 16;
+fn levels(
+    objective: &Objective,
+    request: &SliceRequest,
+    lines: usize,
+    speed: Speed,
+    moving: bool,
+) -> Vec<(usize, usize)> {
+    let [most, few] = FIRST_IMAGES;
+    let unit = objective.fewest_images();
+    let at_a_point = lines * Evaluation::images(objective, request.policy, unit);
+    let cost = cost::multiply_adds(objective.graph()).max(1) as f64 * at_a_point as f64;
+    let images = |points: usize| (FIRST_SECONDS * speed.rate / (cost * points as f64)) as usize * unit;
     let [many, less] = FIRST_POINTS;
     let first = match images(many) {
         enough if enough >= few => (many, enough.min(most)),
-        _ => (less, images(less).clamp(fewest, few)),
+        _ => (less, images(less).clamp(unit.min(few), few)),
     };
     let mut levels: Vec<(usize, usize)> = std::iter::once(first)
         .chain(LEVELS)

@@ -142,7 +142,10 @@ impl Worker {
                     Some(session) => Some(self.read(|_, progress| session.reopen(&compute, progress))?),
                     None => None,
                 };
-                self.tell(Update::Device(compute.name().to_owned()));
+                let name = session
+                    .as_ref()
+                    .map_or(compute.name(), |session| session.objective.device_name());
+                self.tell(Update::Device(name.to_owned()));
                 self.compute = compute;
                 if let Some(session) = session {
                     self.enter(session)?;

@@ -33,7 +33,7 @@ pub struct Growth {
     pub multiply_adds: u64,
     /// Seconds in all.
     pub seconds: f64,
-    /// Bytes that the evaluator holds afterwards: activations, images and weights; none for tensors.
+    /// Bytes that the evaluator holds from pass to pass: activations and images; none for tensors.
     pub memory: Option<usize>,
 }
 
@@ -77,7 +77,7 @@ pub fn measure(compute: &Compute, progress: &mut dyn FnMut(&str) -> bool) -> Res
         let mut seconds = f64::INFINITY;
         for _ in 0..REPEATS {
             let start = Instant::now();
-            Sweep::new(&objective, request.clone()).run(&objective, |_, _| true)?;
+            Sweep::new(&objective, request.clone()).run(&objective, |_, _| progress(&format!("growth, {doubled}")))?;
             seconds = seconds.min(start.elapsed().as_secs_f64());
         }
         let passes = Evaluation::images(&objective, request.policy, images);

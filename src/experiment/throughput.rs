@@ -27,6 +27,9 @@ const PATIENCE: f64 = 6.0;
 /// Seconds for which the machine's peak is measured.
 const PEAK: f64 = 0.5;
 
+/// Told what is being measured; says whether to go on.
+pub type Progress<'a> = &'a mut dyn FnMut(&str) -> bool;
+
 /// A network and its images.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
@@ -149,37 +152,38 @@ impl Report {
     ///
     /// # Errors
     /// When the device fails.
-    pub fn measure(&mut self, case: &Case, compute: &Compute, progress: &mut dyn FnMut(&str) -> bool) -> Result<()> {
+    pub fn measure(&mut self, case: &Case, compute: &Compute, progress: Progress) -> Result<()> {
         let classes = 10;
         let graph = Arc::new(zoo::build(case.model, case.input, classes)?);
         let data = Arc::new(hashed::dataset(case.input, classes, case.images.max(BATCH), 0));
         let batch = usual_batch(&graph).min(BATCH);
         let objective = Objective::new(graph.clone(), data, compute.clone(), batch)?;
         for policy in [BatchNormPolicy::Running, BatchNormPolicy::Recompute] {
-            if !progress(&format!("{} line {policy}", case.name)) {
-                return Err(crate::Error::Cancelled);
-            }
-            let measured = self.line(case, &objective, policy)?;
+            let measured = self.line(case, &objective, policy, progress)?;
             self.measurements.push(measured);
         }
         if case.trains {
-            if !progress(&format!("{} training step", case.name)) {
-                return Err(crate::Error::Cancelled);
-            }
-            let measured = self.training_step(case, &objective)?;
+            let measured = self.training_step(case, &objective, progress)?;
             self.measurements.push(measured);
         }
         Ok(())
     }
 
-    fn line(&self, case: &Case, objective: &Objective, policy: BatchNormPolicy) -> Result<Measurement> {
+    fn line(
+        &self,
+        case: &Case,
+        objective: &Objective,
+        policy: BatchNormPolicy,
+        progress: Progress,
+    ) -> Result<Measurement> {
+        let what = format!("{} line {policy}", case.name);
         let graph = objective.graph();
         let line = Line::Segment {
             from: Arc::new(hashed::solution(graph, 1)),
             to: Arc::new(hashed::solution(graph, 2)),
         };
         let grid = positions(0.0, 1.0, POINTS);
-        let sweep = |points: usize| -> Result<(f64, f64)> {
+        let mut sweep = |points: usize| -> Result<(f64, f64)> {
             let request = SweepRequest {
                 line: line.clone(),
                 positions: grid[..points].to_vec(),
@@ -187,7 +191,7 @@ impl Report {
                 samples: case.images,
             };
             let start = Instant::now();
-            let curve = Sweep::new(objective, request).run(objective, |_, _| true)?;
+            let curve = Sweep::new(objective, request).run(objective, |_, _| progress(&what))?;
             let loss = curve.values[0].map_or(f64::NAN, |measured| measured.train.loss);
             Ok((start.elapsed().as_secs_f64(), loss))
         };
@@ -209,7 +213,8 @@ impl Report {
         ))
     }
 
-    fn training_step(&self, case: &Case, objective: &Objective) -> Result<Measurement> {
+    fn training_step(&self, case: &Case, objective: &Objective, progress: Progress) -> Result<Measurement> {
+        let what = format!("{} training step", case.name);
         let graph = objective.graph();
         let data = objective.data();
         let mut images = Vec::new();
@@ -218,6 +223,9 @@ impl Report {
         let mut parameters = hashed::solution(graph, 1).parameters;
         let mut sgd = Sgd::with_velocity(vec![0.0; parameters.len()], 0.9, 3e-4);
         let mut step = || -> Result<(f64, f64)> {
+            if !progress(&what) {
+                return Err(crate::Error::Cancelled);
+            }
             let start = Instant::now();
             let result = objective.batch_gradient(&parameters, images.clone(), labels, None)?;
             sgd.step(&mut parameters, &result.gradient, 0.01);

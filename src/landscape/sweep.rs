@@ -12,6 +12,9 @@ use crate::objective::{BatchNormPolicy, Evaluation, Measurement, Objective};
 /// Measurements remembered at most; the oldest are forgotten first.
 const REMEMBERED: usize = 50_000;
 
+/// Numbers of points looked up in the memory in one step, so that it can be cancelled soon.
+const LOOKED_AT: usize = 1 << 22;
+
 /// What is evaluated along a line.
 #[derive(Clone, Debug)]
 pub struct SweepRequest {
@@ -120,21 +123,24 @@ impl Sweep {
         self.evaluated
     }
 
-    /// Does one batch, or takes any number of points from memory. True when the curve gained values.
+    /// Does one batch, or takes some points from memory. True when the curve gained values.
     ///
     /// # Errors
     /// When the device fails, or a batch could not be normalised.
     pub fn step(&mut self, objective: &Objective, memory: &mut Memory) -> Result<bool> {
+        let mut remembered = false;
         let statistics = &self.request.line.origin().statistics;
         let (policy, samples) = (self.request.policy, self.request.samples);
         if self.current.is_none() {
             let (mut points, mut values) = (Vec::new(), Vec::new());
-            let mut remembered = false;
+            let mut looked_at = 0;
             while points.len() < self.points_at_once
+                && looked_at < LOOKED_AT
                 && let Some(index) = self.pending.pop_front()
             {
                 let point = self.request.line.point(self.request.positions[index]);
                 let key = Memory::key(&point, statistics, policy, samples);
+                looked_at += point.len();
                 if let Some(&known) = memory.values.get(&key) {
                     self.curve.values[index] = Some(known);
                     remembered = true;
@@ -156,7 +162,7 @@ impl Sweep {
         let measured = current.evaluation.step(objective)?;
         self.evaluated += current.points.len() * (before - current.evaluation.remaining());
         let Some(measured) = measured else {
-            return Ok(false);
+            return Ok(remembered);
         };
         for (&(index, key), &measured) in current.points.iter().zip(&measured) {
             self.curve.values[index] = Some(measured);

@@ -147,6 +147,18 @@ impl Objective {
         }
     }
 
+    /// Images below which a pass costs no less.
+    pub fn fewest_images(&self) -> usize {
+        self.lanes.as_ref().map_or(8, Lanes::lanes)
+    }
+
+    /// Gives back the memory that gradients took.
+    pub fn release_gradients(&self) {
+        if let Some(lanes) = &self.lanes {
+            lanes.release_gradients();
+        }
+    }
+
     /// Bytes that the evaluator over the processor's vectors holds from pass to pass; none for tensors.
     pub fn memory(&self) -> Option<usize> {
         self.lanes.as_ref().map(Lanes::memory)
@@ -172,9 +184,11 @@ impl Objective {
     pub fn points_at_once(&self, samples: usize) -> usize {
         let Some(lanes) = &self.lanes else { return 1 };
         let images = samples.min(self.batch_size).max(1);
-        let cost = cost::multiply_adds(&self.graph).max(1).saturating_mul(images as u64);
         let blocks = images.div_ceil(lanes.lanes());
-        let busy = (2 * rayon::current_num_threads()).div_ceil(blocks);
+        let cost = cost::multiply_adds(&self.graph)
+            .max(1)
+            .saturating_mul((blocks * lanes.lanes()) as u64);
+        let busy = rayon::current_num_threads().div_ceil(blocks);
         let affordable = (MOST_BATCH_BYTES / 8 / lanes.batch_bytes(images)).max(1);
         ((STEP / cost) as usize).max(busy).min(affordable).clamp(1, MOST_POINTS)
     }
@@ -282,10 +296,9 @@ impl Objective {
     /// When the result would not fit in memory; [`Error::Device`] when the device fails.
     pub fn image_gradients(&self, solution: &Solution, part: Part, range: Range<usize>) -> Result<Vec<f32>> {
         let (parameters, statistics) = (&solution.parameters, solution.statistics.as_slice());
-        let bytes = range
-            .len()
-            .saturating_mul(parameters.len())
-            .saturating_mul(size_of::<f32>());
+        // Whole blocks of lanes are computed, and then copied.
+        let rows = 2 * range.len().next_multiple_of(self.fewest_images());
+        let bytes = rows.saturating_mul(parameters.len()).saturating_mul(size_of::<f32>());
         if bytes > MOST_BATCH_BYTES {
             return Err(Error::Request(format!(
                 "the gradients of {} images in {} parameters would take {} GiB; ask for fewer images at a time",

@@ -404,6 +404,12 @@ impl Trainer {
     }
 }
 
+impl Drop for Trainer {
+    fn drop(&mut self) {
+        self.objective.release_gradients();
+    }
+}
+
 impl Epoch {
     fn new(objective: &Objective, options: &TrainingOptions, epoch: usize) -> Self {
         let images = objective.data().train.len();

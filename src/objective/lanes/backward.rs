@@ -16,30 +16,31 @@ use super::vectors::LaneBuffer;
 
 /// Where gradients with respect to parameters go.
 #[derive(Debug)]
-pub enum Sink {
-    /// Summed over images, `[d]`.
-    Sum(Vec<f32>),
-    /// Image by image, `[lanes, d]`.
-    Images(Vec<f32>),
+pub struct Sink {
+    /// Summed over images, `[d]`, or image by image, `[lanes, d]`.
+    pub values: Vec<f32>,
+    apart: bool,
 }
 
 impl Sink {
+    /// Adds to `values`: `[lanes, d]` where images are kept `apart`, `[d]` otherwise.
+    pub fn new(values: Vec<f32>, apart: bool) -> Self {
+        Self { values, apart }
+    }
+
     /// Adds lane vectors for consecutive parameters from `first` on.
     fn add(&mut self, context: &Context, first: usize, values: &[f32]) {
         let lanes = context.lanes;
         let count = values.len() / lanes;
-        match self {
-            Self::Sum(sums) => context.instructions.run(SumLanes {
-                values,
-                sums: &mut sums[first..first + count],
-            }),
-            Self::Images(images) => {
-                let d = images.len() / lanes;
-                for (lane, image) in images.chunks_exact_mut(d).enumerate() {
-                    for (sum, &value) in image[first..].iter_mut().zip(values[lane..].iter().step_by(lanes)) {
-                        *sum += value;
-                    }
-                }
+        if !self.apart {
+            let sums = &mut self.values[first..first + count];
+            context.instructions.run(SumLanes { values, sums });
+            return;
+        }
+        let d = self.values.len() / lanes;
+        for (lane, image) in self.values.chunks_exact_mut(d).enumerate() {
+            for (sum, &value) in image[first..].iter_mut().zip(values[lane..].iter().step_by(lanes)) {
+                *sum += value;
             }
         }
     }
@@ -261,7 +262,7 @@ impl Context<'_> {
             let Some(layer) = view.norm else { continue };
             let channels = view.shape[0];
             let vectors = channels * self.lanes;
-            scratch.sums.reserve(2 * vectors);
+            scratch.sums.make_room(2 * vectors);
             for block in &mut *group {
                 let (shift, scale) = scratch.sums[..2 * vectors].split_at_mut(vectors);
                 self.instructions.run(NormSums {
@@ -275,7 +276,7 @@ impl Context<'_> {
                 let pairs = shift.chunks_exact(self.lanes).zip(scale.chunks_exact(self.lanes));
                 let sums = pairs.map(|(shift, scale)| [total(shift), total(scale)]).collect();
                 let graph = &self.plan.graph;
-                let (gamma, beta) = self.point.affine[layer];
+                let (gamma, beta) = self.plan.affine[layer];
                 sink.add(self, graph.parameters[gamma].offset, scale);
                 sink.add(self, graph.parameters[beta].offset, shift);
                 block.norm_sums[passing.lazy] = sums;
@@ -301,7 +302,7 @@ impl Context<'_> {
         let plane = height * width;
         let parameters = &self.plan.graph.parameters;
         if let Some(bias) = product.bias {
-            scratch.sums.reserve(channels * self.lanes);
+            scratch.sums.make_room(channels * self.lanes);
             for block in &*group {
                 let sums = &mut scratch.sums[..channels * self.lanes];
                 self.instructions.run(ChannelSums {
@@ -312,7 +313,7 @@ impl Context<'_> {
                 sink.add(self, parameters[bias].offset, sums);
             }
         }
-        let geometry = &product.correlation;
+        let Some(geometry) = &product.correlation else { return };
         let phase = &geometry.phases[0];
         let terms = phase.offsets.len();
         let weight = parameters[product.weight].offset;
@@ -320,7 +321,7 @@ impl Context<'_> {
             let sources: Vec<Source> = blocks.iter().map(|block| self.source(block, &step.input)).collect();
             self.gather(geometry, &sources, 0, &mut scratch.patch);
             let sums_length = TILE * terms * self.lanes;
-            scratch.sums.reserve(sums_length);
+            scratch.sums.make_room(sums_length);
             for first in (0..channels).step_by(TILE) {
                 let count = TILE.min(channels - first);
                 let gradients: Vec<&[f32]> = blocks
@@ -335,7 +336,6 @@ impl Context<'_> {
                     columns: geometry.columns(phase, blocks.len(), 0),
                     channels: count,
                     plane,
-                    start: 0,
                     gradients: &gradients,
                     sums,
                 });

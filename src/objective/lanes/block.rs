@@ -14,7 +14,7 @@ use super::vectors::LaneBuffer;
 /// The images of a block, one a lane.
 #[derive(Clone, Debug)]
 pub struct BlockImages {
-    /// `[channel][row][column]` lane vectors. Lanes without an image repeat the last.
+    /// `[channel][row][column]` lane vectors. Lanes that do not count hold some image, too.
     pub values: Arc<LaneBuffer>,
     /// Labels of the images that count, at most one a lane.
     pub labels: Vec<u32>,
@@ -53,7 +53,7 @@ pub struct Block {
     pub view_gradients: Vec<LaneBuffer>,
     /// Memory of gradients no longer needed.
     pub free: Vec<LaneBuffer>,
-    /// For every channel of the view gone through last, the sums of [`super::kernels::backward::NormSums`].
+    /// For every view that is not raw, the sums of [`super::kernels::backward::NormSums`], channel by channel.
     pub norm_sums: Vec<Vec<[f64; 2]>>,
 }
 

@@ -108,15 +108,17 @@ impl Context<'_> {
             let blocks = 0..group.len();
             let sources: Vec<Source> = blocks.clone().map(|block| source(block, &step.input)).collect();
             let finish = &product.finish;
-            let add = finish.add.iter();
+            let add: Vec<Source> = finish
+                .add
+                .iter()
+                .flat_map(|view| blocks.clone().map(|block| source(block, view)))
+                .collect();
             let finishing = Finishing {
+                add: &add,
                 bias: product
                     .bias
                     .map(|bias| &self.point.parameters[graph.parameters[bias].range()]),
                 affine: finish.norm.map(|layer| affine(self.normalisation, layer)),
-                add: add
-                    .flat_map(|view| blocks.clone().map(|block| source(block, view)))
-                    .collect(),
                 relu: finish.relu,
                 accumulate: false,
             };
@@ -173,10 +175,9 @@ impl Context<'_> {
         for (index, outputs) in outputs.chunks_mut(geometry.blocks).enumerate() {
             let first = index * geometry.blocks;
             let sources = &sources[first..first + outputs.len()];
-            let add = finishing.add.iter().skip(first).take(outputs.len()).copied().collect();
             let finishing = Finishing {
-                add,
-                ..finishing.clone()
+                add: finishing.add.get(first..first + outputs.len()).unwrap_or_default(),
+                ..*finishing
             };
             for row in geometry.strips() {
                 self.gather(geometry, sources, row, &mut scratch.patch);
@@ -198,8 +199,8 @@ impl Context<'_> {
                         Method::Winograd => {
                             scratch
                                 .transformed
-                                .reserve(winograd::room(geometry.input[0]) * self.lanes);
-                            scratch.products.reserve(winograd::room(channels) * self.lanes);
+                                .make_room(winograd::room(geometry.input[0]) * self.lanes);
+                            scratch.products.make_room(winograd::room(channels) * self.lanes);
                             self.instructions.run(Winograd {
                                 panel,
                                 offsets: &phase.offsets,
@@ -224,12 +225,12 @@ impl Context<'_> {
     /// Copies the strip from output row `row` on into a patch, block after block.
     pub fn gather(&self, geometry: &Geometry, sources: &[Source], row: usize, patch: &mut LaneBuffer) {
         let size = geometry.patch_size() * self.lanes;
-        patch.reserve(size * sources.len());
+        patch.make_room(size * sources.len());
         for (&source, patch) in sources.iter().zip(patch.chunks_exact_mut(size)) {
             self.instructions.run(Gather {
                 source,
-                first_row: (row * geometry.stride) as isize - geometry.border.0 as isize,
-                left: geometry.border.1,
+                first_row: (row * geometry.stride) as isize - geometry.border as isize,
+                left: geometry.border,
                 rows: geometry.patch_rows,
                 columns: geometry.patch_columns,
                 patch,

@@ -11,7 +11,7 @@ use crate::network::graph::Shape;
 /// Bytes of a patch that a strip may take: with what else is in use it should stay in a second-level cache of 1 MiB.
 const PATCH_BYTES: usize = 320 << 10;
 /// Fewest channels on either side for which Winograd's transforms cost less than they save.
-const WINOGRAD_CHANNELS: usize = 12;
+const WINOGRAD_CHANNELS: usize = 8;
 
 /// How products are formed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,8 @@ pub struct Geometry {
     pub patch_rows: usize,
     /// Columns of a patch.
     pub patch_columns: usize,
-    /// Zeros above and to the left of the input.
-    pub border: (usize, usize),
+    /// Rows of zeros above the input, and columns to its left.
+    pub border: usize,
     /// Output rows of a strip.
     pub rows: usize,
     /// Input rows from one output row to the next.
@@ -135,7 +135,7 @@ impl Geometry {
             blocks,
             patch_rows,
             patch_columns,
-            border: (padding, padding),
+            border: padding,
             rows,
             stride,
             phases: vec![Phase { taps, offsets, columns }],
@@ -162,7 +162,7 @@ impl Geometry {
             blocks,
             patch_rows,
             patch_columns,
-            border: (1, 1),
+            border: 1,
             rows,
             stride: 1,
             phases: vec![Phase {
@@ -251,7 +251,7 @@ impl Geometry {
             blocks,
             patch_rows,
             patch_columns,
-            border: (before, before),
+            border: before,
             // One strip: its rows are input rows here.
             rows: height,
             stride: 1,

@@ -6,8 +6,9 @@
 //! and blocks are shared over the cores; every sum over images is taken in the order of the images, so the result is
 //! the same whatever the number of threads.
 //!
-//! Memory: a block's activations, those not in use at once sharing room ([`Lanes::block_bytes`]); one block a thread
-//! where statistics are given, all blocks of a batch where they are taken from it or a gradient is asked for.
+//! Memory: a block's activations, those not in use at once sharing room; one group of blocks a thread where statistics
+//! are given, all blocks of a batch where they are taken from it, and all activations of a batch for a gradient. It is
+//! kept for the next pass ([`Lanes::memory`]).
 
 mod backward;
 mod block;
@@ -43,6 +44,9 @@ use crate::network::Graph;
 
 /// Bytes of images kept laid out in lanes.
 const KEPT_IMAGES: usize = 256 << 20;
+/// Sums of gradients over some images each, one after another, that are added up at last; and bytes that they may take.
+const MOST_SUMS: usize = 16;
+const SUM_BYTES: usize = 1 << 30;
 /// Bytes that all activations of one block may take: beyond, tensors with small batches are the better way.
 const MOST_BLOCK_BYTES: usize = 2 << 30;
 
@@ -99,6 +103,7 @@ impl Lanes {
             return Err(format!("{lanes} images at once would take {} MiB", bytes >> 20));
         }
         let fixed = Plan::new(graph, Purpose::Fixed, lanes);
+        fixed.check()?;
         Ok(Self {
             instructions,
             lanes,
@@ -112,20 +117,20 @@ impl Lanes {
         })
     }
 
-    /// Bytes that the activations of one block take where statistics are given.
-    pub fn block_bytes(&self) -> usize {
-        self.fixed.block_size() * self.lanes * size_of::<f32>()
-    }
-
     /// Images in one block.
     pub fn lanes(&self) -> usize {
         self.lanes
     }
 
-    /// Bytes that the activations of a batch take where statistics are taken from it, and those of the weights.
+    /// Bytes that a batch's activations at one point take at most, and its ordered weights.
     pub fn batch_bytes(&self, images: usize) -> usize {
-        let blocks = images.div_ceil(self.lanes);
-        blocks * self.block_bytes() + 2 * self.graph.parameter_count() * size_of::<f32>()
+        let activations = images.next_multiple_of(self.lanes) * self.graph.activation_count();
+        (activations + 2 * self.graph.parameter_count()) * size_of::<f32>()
+    }
+
+    /// Gives back the memory that gradients took.
+    pub fn release_gradients(&self) {
+        lock(&self.blocks[Purpose::Gradient as usize]).clear();
     }
 
     /// Bytes held from pass to pass: activations and gradients of all blocks, the threads' scratch, and images.
@@ -212,7 +217,7 @@ impl Lanes {
             .iter()
             .zip(statistics)
             .map(|(point, statistics)| {
-                Normalisation::with_statistics(&self.graph, &point.affine, &point.parameters, statistics)
+                Normalisation::with_statistics(&self.graph, &plan.affine, &point.parameters, statistics)
             })
             .collect();
         let groups: Vec<&[BlockImages]> = batch.blocks.chunks(plan.group).collect();
@@ -223,11 +228,9 @@ impl Lanes {
             .into_par_iter()
             .map(|(index, images)| {
                 let mut group = self.take_blocks(plan, Purpose::Fixed, images);
-                let mut scratch = lock(&self.scratch).pop().unwrap_or_default();
                 let context = self.context(plan, &points[index], &normalisations[index]);
-                context.forward(0..plan.steps.len(), &mut group, &mut scratch);
+                self.with_scratch(|scratch| context.forward(0..plan.steps.len(), &mut group, scratch));
                 let losses = group.iter().flat_map(|block| self.block_losses(plan, block)).collect();
-                lock(&self.scratch).push(scratch);
                 self.return_blocks(Purpose::Fixed, group);
                 losses
             })
@@ -270,12 +273,10 @@ impl Lanes {
         let mut statistics = Vec::new();
         let mut normalisation = Normalisation::new(&self.graph);
         if let Some(given) = given {
-            normalisation = Normalisation::with_statistics(&self.graph, &point.affine, parameters, given);
+            normalisation = Normalisation::with_statistics(&self.graph, &plan.affine, parameters, given);
             let context = self.context(plan, &point, &normalisation);
             blocks.par_chunks_mut(plan.group).for_each(|group| {
-                let mut scratch = lock(&self.scratch).pop().unwrap_or_default();
-                context.forward(0..plan.steps.len(), group, &mut scratch);
-                lock(&self.scratch).push(scratch);
+                self.with_scratch(|scratch| context.forward(0..plan.steps.len(), group, scratch));
             });
         } else {
             statistics = vec![0.0; self.graph.statistics_count()];
@@ -288,16 +289,16 @@ impl Lanes {
             .map(|block| self.loss_gradient(plan, block, scale))
             .collect();
         let d = parameters.len();
-        // Image by image, a block is a group of its own.
-        let size = if apart { 1 } else { plan.group };
+        // Image by image, a block is a group of its own. Otherwise as many groups share a sum as memory asks, whatever
+        // the number of threads.
+        let most_sums = (SUM_BYTES / (d * size_of::<f32>()).max(1)).clamp(1, MOST_SUMS);
+        let (size, length) = if apart {
+            (1, self.lanes * d)
+        } else {
+            (blocks.len().div_ceil(most_sums).next_multiple_of(plan.group), d)
+        };
         let mut sinks: Vec<Sink> = (0..blocks.len().div_ceil(size))
-            .map(|_| {
-                if apart {
-                    Sink::Images(vec![0.0; self.lanes * d])
-                } else {
-                    Sink::Sum(vec![0.0; d])
-                }
-            })
+            .map(|_| Sink::new(vec![0.0; length], apart))
             .collect();
         let mut progress = Progress::new(plan);
         let mut waiting: Vec<Passing> = Vec::new();
@@ -306,10 +307,10 @@ impl Lanes {
             let mut passings = progress.passings(plan, index);
             let groups = blocks.par_chunks_mut(size).zip(&mut sinks);
             groups.for_each(|(group, sink)| {
-                let mut scratch = lock(&self.scratch).pop().unwrap_or_default();
-                context.backward(index, &waiting, &contributions, group, sink, &mut scratch);
-                context.norm_sums(&passings, group, sink, &mut scratch);
-                lock(&self.scratch).push(scratch);
+                self.with_scratch(|scratch| {
+                    context.backward(index, &waiting, &contributions, group, sink, scratch);
+                    context.norm_sums(&passings, group, sink, scratch);
+                });
             });
             if given.is_none() {
                 for passing in &mut passings {
@@ -320,16 +321,12 @@ impl Lanes {
         }
         self.return_blocks(Purpose::Gradient, blocks);
         let gradient = if apart {
-            let rows = sinks.iter().flat_map(|sink| match sink {
-                Sink::Images(images) => images.chunks_exact(d),
-                Sink::Sum(sums) => sums.chunks_exact(d),
-            });
+            let rows = sinks.iter().flat_map(|sink| sink.values.chunks_exact(d));
             rows.take(batch.images).flatten().copied().collect()
         } else {
             let mut total = vec![0.0_f64; d];
             for sink in &sinks {
-                let (Sink::Sum(sums) | Sink::Images(sums)) = sink;
-                for (total, &part) in total.iter_mut().zip(sums) {
+                for (total, &part) in total.iter_mut().zip(&sink.values) {
                     *total += f64::from(part);
                 }
             }
@@ -355,9 +352,7 @@ impl Lanes {
         for barrier in plan.barriers() {
             let context = self.context(plan, point, normalisation);
             blocks.par_chunks_mut(plan.group).for_each(|group| {
-                let mut scratch = lock(&self.scratch).pop().unwrap_or_default();
-                context.forward(done..barrier, group, &mut scratch);
-                lock(&self.scratch).push(scratch);
+                self.with_scratch(|scratch| context.forward(done..barrier, group, scratch));
             });
             done = barrier;
             for norm in plan.norms.iter().filter(|norm| norm.after == barrier) {
@@ -376,13 +371,21 @@ impl Lanes {
                 let biased = moments.iter().map(|m| (m.mean, m.squares / m.count));
                 normalisation.set(
                     &self.graph,
-                    point.affine[norm.layer],
+                    plan.affine[norm.layer],
                     norm.layer,
                     &point.parameters,
                     biased,
                 );
             }
         }
+    }
+
+    /// Lends a thread memory to work in.
+    fn with_scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
+        let mut scratch = lock(&self.scratch).pop().unwrap_or_default();
+        let result = work(&mut scratch);
+        lock(&self.scratch).push(scratch);
+        result
     }
 
     fn context<'a>(&self, plan: &'a Plan, point: &'a Point, normalisation: &'a Normalisation) -> Context<'a> {

@@ -79,8 +79,8 @@ pub struct Product {
     pub finish: Finish,
     /// The way through memory.
     pub forward: Geometry,
-    /// The same term by term.
-    pub correlation: Geometry,
+    /// The way through the input for the gradient with respect to the weights.
+    pub correlation: Option<Geometry>,
     /// The gradient with respect to the input; the images need none.
     pub backward: Option<Geometry>,
     /// Channels, height and width as the weights see them.
@@ -142,6 +142,8 @@ pub struct Norm {
 pub struct Plan {
     /// Where it comes from.
     pub graph: Arc<Graph>,
+    /// For every batch-norm layer, the rows of the parameter table that hold γ and β.
+    pub affine: Vec<(usize, usize)>,
     /// Steps in order.
     pub steps: Vec<Step>,
     /// Lane vectors of each buffer: the values of one image.
@@ -190,9 +192,37 @@ impl Plan {
         compiler.finish()
     }
 
-    /// Lane vectors that a block's activations take.
-    pub fn block_size(&self) -> usize {
-        self.slot_sizes.iter().sum()
+    /// Whether the steps can be run: what the zoo builds can, but a graph can be drawn that cannot.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self) -> Result<(), String> {
+        let graph = &self.graph;
+        let mut uses = vec![0; graph.parameters.len()];
+        let mut read = vec![false; graph.nodes.len()];
+        for node in &graph.nodes {
+            match node.operation {
+                Operation::Convolution { weight, .. } | Operation::Linear { weight, .. } => uses[weight] += 1,
+                Operation::BatchNorm { .. } if node.inputs == [0] => {
+                    return Err("batch norm of the images themselves has no step to take their moments".to_owned());
+                }
+                _ => {}
+            }
+            for &input in &node.inputs {
+                read[input] = true;
+            }
+        }
+        if let Some(weight) = uses.iter().position(|&count| count > 1) {
+            return Err(format!("two layers share `{}`", graph.parameters[weight].name));
+        }
+        if read[..graph.nodes.len() - 1].contains(&false) {
+            return Err("a node is read by none".to_owned());
+        }
+        let behind = |step: &Step| step.input.buffer == step.output.buffer && step.input.first >= step.output.first;
+        if self.steps.iter().any(behind) {
+            return Err("a layer writes before the channels that it reads, in one concatenation".to_owned());
+        }
+        Ok(())
     }
 
     /// After which steps a batch-norm layer's statistics become known: the pass waits for all blocks there.
@@ -216,6 +246,8 @@ struct Compiler<'a> {
     values: Vec<View>,
     /// The step whose raw output a node is.
     producer: Vec<Option<usize>>,
+    /// Steps after which a node's value is whole.
+    written: Vec<usize>,
     steps: Vec<Step>,
     buffers: Vec<(usize, usize)>,
     norms: Vec<Norm>,
@@ -269,6 +301,7 @@ impl<'a> Compiler<'a> {
             readers,
             values: Vec::with_capacity(nodes),
             producer: vec![None; nodes],
+            written: Vec::with_capacity(nodes),
             steps: Vec::new(),
             buffers,
             norms: Vec::new(),
@@ -347,6 +380,7 @@ impl<'a> Compiler<'a> {
         let (Some(input), Some(value)) = (input, value) else {
             let images = self.placed(id);
             self.values.push(images);
+            self.written.push(0);
             return;
         };
         let result = match node.operation {
@@ -452,6 +486,7 @@ impl<'a> Compiler<'a> {
             }
         };
         self.values.push(result);
+        self.written.push(self.steps.len());
     }
 
     fn product(
@@ -464,14 +499,14 @@ impl<'a> Compiler<'a> {
         window: Window,
     ) -> Product {
         let (lanes, group) = (self.lanes, self.group);
-        let needed = self.purpose == Purpose::Gradient && input != 0;
+        let gradient = self.purpose == Purpose::Gradient;
         Product {
             weight,
             bias,
             finish: Finish::default(),
             forward: Geometry::forward(from, to, window, lanes, group),
-            correlation: Geometry::correlation(from, to, window, group),
-            backward: needed.then(|| Geometry::backward(from, to, window, lanes, group)),
+            correlation: gradient.then(|| Geometry::correlation(from, to, window, group)),
+            backward: (gradient && input != 0).then(|| Geometry::backward(from, to, window, lanes, group)),
             input: from,
         }
     }
@@ -479,9 +514,9 @@ impl<'a> Compiler<'a> {
     /// The sum is left to the later of the two convolutions where nobody else reads its bare result.
     fn add(&mut self, id: NodeId, left: NodeId, right: NodeId) -> View {
         for (node, other) in [(left, right), (right, left)] {
-            let later = self.producer[node] > self.producer[other];
+            let whole_before = self.producer[node].is_some_and(|step| self.written[other] <= step);
             let addend = self.values[other];
-            if later && let Some(finish) = self.open_finish(node).filter(|f| f.add.is_none()) {
+            if whole_before && let Some(finish) = self.open_finish(node).filter(|f| f.add.is_none()) {
                 finish.add = Some(addend);
                 self.producer[id] = self.producer[node];
                 return self.values[node];
@@ -521,6 +556,7 @@ impl<'a> Compiler<'a> {
         };
         Plan {
             graph: self.graph.clone(),
+            affine: affine_parameters(self.graph),
             steps: self.steps,
             slots,
             slot_sizes,
@@ -534,6 +570,17 @@ impl<'a> Compiler<'a> {
             group: self.group,
         }
     }
+}
+
+/// For every batch-norm layer, the rows of the parameter table that hold γ and β.
+fn affine_parameters(graph: &Graph) -> Vec<(usize, usize)> {
+    let mut rows = vec![(0, 0); graph.batch_norm_layers.len()];
+    for node in &graph.nodes {
+        if let Operation::BatchNorm { scale, shift, layer } = node.operation {
+            rows[layer] = (scale, shift);
+        }
+    }
+    rows
 }
 
 /// How many blocks of images to lay side by side: several, where much of the work is in layers with so few positions

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::geometry::{Geometry, Method};
 use super::plan::{Plan, Product, Work};
 use crate::network::Graph;
-use crate::network::graph::{BATCH_NORM_EPSILON, Operation};
+use crate::network::graph::BATCH_NORM_EPSILON;
 
 /// Output channels that a kernel works on together.
 pub const TILE: usize = 4;
@@ -25,8 +25,6 @@ pub struct Point {
     pub parameters: Vec<f32>,
     /// For every row of the parameter table that is a product's weight, the ordered weights.
     pub forward: Vec<Panels>,
-    /// For every batch-norm layer, the rows of the parameter table that hold γ and β.
-    pub affine: Vec<(usize, usize)>,
     /// Likewise for the gradient with respect to the input; empty where no gradient is asked for.
     pub backward: Vec<Panels>,
 }
@@ -52,7 +50,6 @@ impl Point {
         }
         Self {
             parameters: parameters.to_vec(),
-            affine: affine_parameters(graph),
             forward,
             backward,
         }
@@ -201,15 +198,4 @@ impl Normalisation {
     pub fn range(&self, layer: usize) -> std::ops::Range<usize> {
         self.starts[layer]..self.starts[layer + 1]
     }
-}
-
-/// For every batch-norm layer, the rows of the parameter table that hold γ and β.
-pub fn affine_parameters(graph: &Graph) -> Vec<(usize, usize)> {
-    let mut rows = vec![(0, 0); graph.batch_norm_layers.len()];
-    for node in &graph.nodes {
-        if let Operation::BatchNorm { scale, shift, layer } = node.operation {
-            rows[layer] = (scale, shift);
-        }
-    }
-    rows
 }

@@ -114,7 +114,7 @@ impl LaneBuffer {
     }
 
     /// Makes room for at least `length` numbers; what they are is not said.
-    pub fn reserve(&mut self, length: usize) {
+    pub fn make_room(&mut self, length: usize) {
         if self.length < length {
             *self = Self::new(length);
         }

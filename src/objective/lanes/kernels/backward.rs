@@ -138,14 +138,12 @@ pub struct Correlate<'a> {
     pub offsets: &'a [u32],
     /// The patch.
     pub patch: &'a [f32],
-    /// The strip's results.
+    /// The results.
     pub columns: &'a [Column],
     /// Output channels of the tile: four, or fewer in the last.
     pub channels: usize,
     /// Lane vectors of an output channel.
     pub plane: usize,
-    /// Where the strip starts in its plane.
-    pub start: usize,
     /// Gradient with respect to the output in every block, from the tile's first channel.
     pub gradients: &'a [&'a [f32]],
     /// `[TILE][term]` lane vectors, added to.
@@ -196,7 +194,7 @@ impl Correlate<'_> {
         // The last tile may have fewer channels: the others repeat its last and are not kept.
         let mut channels = [0; TILE];
         for (lane, channel) in channels.iter_mut().enumerate() {
-            *channel = lane.min(self.channels - 1) * self.plane + self.start;
+            *channel = lane.min(self.channels - 1) * self.plane;
         }
         let mut columns = columns;
         while let Some(block) = columns.first().map(|column| column.block) {

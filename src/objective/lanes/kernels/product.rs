@@ -10,24 +10,30 @@ use crate::objective::lanes::geometry::Column;
 use crate::objective::lanes::point::TILE;
 use crate::objective::lanes::vectors::{multiply_add, relu, vectors, vectors_mut};
 
-/// Results at once with 32 registers, and with 16.
-const MOST: (usize, usize) = (6, 3);
+/// Results at once with 32 registers.
+pub const MOST_COLUMNS: usize = 6;
+/// Results at once with 16 registers.
+const FEWER_COLUMNS: usize = 3;
 
 /// Results that are worked on together with the registers of `S`.
 #[inline(always)]
 pub fn most_columns<S: Simd>() -> usize {
-    if S::F32_LANES >= 16 { MOST.0 } else { MOST.1 }
+    if S::F32_LANES >= 16 {
+        MOST_COLUMNS
+    } else {
+        FEWER_COLUMNS
+    }
 }
 
 /// What is done to sums before they are written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Finishing<'a> {
     /// Added to every channel.
     pub bias: Option<&'a [f32]>,
     /// Batch norm.
     pub affine: Option<super::patch::Affine<'a>>,
     /// Added then, one source a block, of the output's shape.
-    pub add: Vec<Source<'a>>,
+    pub add: &'a [Source<'a>],
     /// max(x, 0) at last.
     pub relu: bool,
     /// Added to what is there instead of taking its place.

@@ -4,7 +4,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::product::{Finishing, most_columns};
+use super::product::{Finishing, MOST_COLUMNS, most_columns};
 use crate::objective::lanes::geometry::Column;
 use crate::objective::lanes::point::TILE;
 use crate::objective::lanes::vectors::{multiply_add, vectors, vectors_mut};
@@ -42,7 +42,7 @@ pub struct Winograd<'a, 'b> {
 
 /// Lane vectors of the two rooms for any instruction set.
 pub fn room(channels: usize) -> usize {
-    FREQUENCIES * 6 * channels.next_multiple_of(TILE)
+    FREQUENCIES * MOST_COLUMNS * channels.next_multiple_of(TILE)
 }
 
 impl WithSimd for Winograd<'_, '_> {
