@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use valleyscope::data::{Dataset, Part};
 use valleyscope::experiment::hashed;
-use valleyscope::network::graph::Shape;
+use valleyscope::network::graph::{Builder, Shape};
 use valleyscope::network::{Graph, zoo};
 use valleyscope::objective::{BatchNormPolicy, Compute, Measurement, Objective, Solution};
 
@@ -248,4 +248,101 @@ fn activations_beyond_memory_are_left_to_tensors() {
     let data = Arc::new(hashed::dataset([3, 512, 512], 10, 1, 1));
     let objective = objective(&graph, &data, Compute::cpu(), 1);
     assert_eq!(objective.device_name(), Compute::flex().name());
+}
+
+/// A network that no family of the zoo draws: batch norm after batch norm and after ReLU, a node read bare and through
+/// batch norm, with and without ReLU, sums whose second part is written later, pooling and concatenation of what is
+/// still to be normalised, kernels of 5 and 2 with and without padding, and sides that no stride divides.
+fn tangled() -> Graph {
+    let mut b = Builder::new("tangled", [3, 11, 13]);
+    let stem = b.convolution(b.input(), "stem", 9, 5, 2, 2, true).unwrap();
+    let norm = b.batch_norm(stem, "norm");
+    let active = b.relu(norm);
+    let twice = b.batch_norm(norm, "twice");
+    let after = b.batch_norm(active, "after");
+    let left = b.convolution(after, "left", 9, 3, 1, 1, false).unwrap();
+    let right = b.convolution(twice, "right", 9, 3, 1, 1, true).unwrap();
+    let rectified = b.relu(right);
+    let sum = b.add(left, rectified);
+    let other = b.add(right, norm);
+    let joined = b.concatenate(sum, active);
+    let joined = b.concatenate(joined, other);
+    let norm = b.batch_norm(joined, "joined");
+    let active = b.relu(norm);
+    let pooled = b.max_pool(active, 2).unwrap();
+    let halved = b.padded_subsample(norm, 1);
+    let small = b.convolution(pooled, "small", 5, 2, 1, 0, true).unwrap();
+    let wide = b.convolution(halved, "wide", 5, 3, 2, 4, false).unwrap();
+    let wide = b.average_pool(wide, 2).unwrap();
+    let strided = b.convolution(small, "strided", 4, 1, 2, 0, false).unwrap();
+    let first = b.global_average_pool(strided);
+    let second = b.global_average_pool(wide);
+    let all = b.concatenate(first, second);
+    let hidden = b.linear(all, "hidden", 6);
+    let hidden = b.batch_norm(hidden, "last");
+    let hidden = b.relu(hidden);
+    b.linear(hidden, "out", 4);
+    b.finish()
+}
+
+#[test]
+fn any_graph_agrees_with_tensors() {
+    let graph = Arc::new(tangled());
+    let data = Arc::new(hashed::dataset([3, 11, 13], 4, 45, 20));
+    let solution = hashed::solution(&graph, 1);
+    let reference = objective(&graph, &data, Compute::flex(), 30);
+    for compute in Compute::cpus() {
+        let lanes = objective(&graph, &data, compute, 30);
+        assert_eq!(lanes.device_name(), lanes.compute().name());
+        for policy in BatchNormPolicy::ALL {
+            let ours = evaluate(&lanes, &solution.parameters, &solution.statistics, policy);
+            let theirs = evaluate(&reference, &solution.parameters, &solution.statistics, policy);
+            let (a, b) = (ours[0].test.loss, theirs[0].test.loss);
+            assert!((a - b).abs() <= LOSS_TOLERANCE * b, "{policy}: {a} {b}");
+            let (_, ours) = lanes.gradient(&solution, policy, Part::Train).unwrap();
+            let (_, theirs) = reference.gradient(&solution, policy, Part::Train).unwrap();
+            for parameter in &graph.parameters {
+                let what = format!("{policy} {}", parameter.name);
+                let range = parameter.range();
+                let scale = theirs.iter().fold(0.0_f32, |m, g| m.max(g.abs()));
+                let pairs = ours[range.clone()].iter().zip(&theirs[range]);
+                let worst = pairs.fold(0.0_f32, |m, (a, b)| m.max((a - b).abs()));
+                assert!(worst <= 1e-4 * scale, "{what}: off by {worst} of {scale}");
+            }
+        }
+    }
+}
+
+#[test]
+fn graphs_without_a_plan_are_left_to_tensors() {
+    let drawn = |draw: &dyn Fn(&mut Builder)| {
+        let mut b = Builder::new("drawn", [2, 8, 8]);
+        draw(&mut b);
+        let graph = Arc::new(b.finish());
+        let data = Arc::new(hashed::dataset([2, 8, 8], 3, 4, 4));
+        let objective = objective(&graph, &data, Compute::cpu(), 4);
+        let solution = hashed::solution(&graph, 1);
+        evaluate(
+            &objective,
+            &solution.parameters,
+            &solution.statistics,
+            BatchNormPolicy::Running,
+        );
+        objective.device_name().to_owned()
+    };
+    let flex = Compute::flex();
+    let images_normalised = drawn(&|b| {
+        let norm = b.batch_norm(b.input(), "norm");
+        b.linear(norm, "out", 3);
+    });
+    let written_before_what_is_read = drawn(&|b| {
+        let first = b.convolution(b.input(), "first", 2, 3, 1, 1, false).unwrap();
+        let second = b.convolution(first, "second", 2, 3, 1, 1, false).unwrap();
+        let joined = b.concatenate(second, first);
+        b.linear(joined, "out", 3);
+    });
+    assert_eq!(
+        [images_normalised, written_before_what_is_read],
+        [flex.name(), flex.name()]
+    );
 }

@@ -16,7 +16,7 @@ const GPU_BATCHES: usize = 8;
 /// `K` points where they are computed.
 #[derive(Debug)]
 pub enum Evaluator {
-    Tensors(TensorPoints),
+    Tensors(Box<TensorPoints>),
     Lanes(LanePoints),
 }
 
@@ -37,7 +37,10 @@ impl Evaluator {
                 points: points.par_chunks_exact(d).map(|point| lanes.point(point)).collect(),
                 fixed: None,
             }),
-            None => Self::Tensors(TensorPoints::new(objective.graph(), objective.compute(), points)),
+            None => {
+                let points = TensorPoints::new(objective.graph(), objective.compute(), points);
+                Self::Tensors(Box::new(points))
+            }
         }
     }
 
