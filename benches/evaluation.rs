@@ -37,37 +37,52 @@ fn bench_gradient(bencher: Bencher, objective: &Objective, solution: &Solution) 
     bencher.bench_local(|| objective.gradient(solution, BatchNormPolicy::Batch, Part::Train));
 }
 
-#[divan::bench(args = NETWORKS, min_time = 1)]
+fn names() -> Vec<String> {
+    Compute::cpus()
+        .iter()
+        .map(|compute| compute.name().to_owned())
+        .collect()
+}
+
+/// The demo's network with every set of instructions that this processor has.
+#[divan::bench(args = names(), sample_count = 20, max_time = 3)]
+fn instructions_running(bencher: Bencher, name: &str) {
+    let compute = Compute::cpus().into_iter().find(|compute| compute.name() == name);
+    let (objective, solution) = objective(NETWORKS[0], compute.expect("it was listed"));
+    bench_loss(bencher, &objective, &solution, BatchNormPolicy::Running);
+}
+
+#[divan::bench(args = NETWORKS, sample_count = 20, max_time = 3)]
 fn vectors_running(bencher: Bencher, network: (&str, usize)) {
     let (objective, solution) = objective(network, Compute::cpu());
     bench_loss(bencher, &objective, &solution, BatchNormPolicy::Running);
 }
 
-#[divan::bench(args = NETWORKS, min_time = 1)]
+#[divan::bench(args = NETWORKS, sample_count = 20, max_time = 3)]
 fn vectors_recompute(bencher: Bencher, network: (&str, usize)) {
     let (objective, solution) = objective(network, Compute::cpu());
     bench_loss(bencher, &objective, &solution, BatchNormPolicy::Recompute);
 }
 
-#[divan::bench(args = NETWORKS, min_time = 1)]
+#[divan::bench(args = NETWORKS, sample_count = 20, max_time = 3)]
 fn vectors_gradient(bencher: Bencher, network: (&str, usize)) {
     let (objective, solution) = objective(network, Compute::cpu());
     bench_gradient(bencher, &objective, &solution);
 }
 
-#[divan::bench(args = NETWORKS, min_time = 1)]
+#[divan::bench(args = NETWORKS, sample_count = 20, max_time = 3)]
 fn vectors_image_gradients(bencher: Bencher, network: (&str, usize)) {
     let (objective, solution) = objective(network, Compute::cpu());
     bencher.bench_local(|| objective.image_gradients(&solution, Part::Train, 0..IMAGES));
 }
 
-#[divan::bench(args = &NETWORKS[..2], min_time = 1)]
+#[divan::bench(args = &NETWORKS[..2], sample_count = 20, max_time = 3)]
 fn tensors_running(bencher: Bencher, &network: &(&str, usize)) {
     let (objective, solution) = objective(network, Compute::flex());
     bench_loss(bencher, &objective, &solution, BatchNormPolicy::Running);
 }
 
-#[divan::bench(args = &NETWORKS[..2], min_time = 1)]
+#[divan::bench(args = &NETWORKS[..2], sample_count = 20, max_time = 3)]
 fn tensors_gradient(bencher: Bencher, &network: &(&str, usize)) {
     let (objective, solution) = objective(network, Compute::flex());
     bench_gradient(bencher, &objective, &solution);

@@ -248,6 +248,11 @@ fn activations_beyond_memory_are_left_to_tensors() {
     let data = Arc::new(hashed::dataset([3, 512, 512], 10, 1, 1));
     let objective = objective(&graph, &data, Compute::cpu(), 1);
     assert_eq!(objective.device_name(), Compute::flex().name());
+    assert!(
+        objective.fallback().unwrap().contains("MiB"),
+        "{:?}",
+        objective.fallback()
+    );
 }
 
 /// A network that no family of the zoo draws: batch norm after batch norm and after ReLU, a node read bare and through

@@ -94,6 +94,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         );
     }
     let objective = Objective::new(source.graph, data, Compute::open(device)?, batch_size)?;
+    super::note_device(&objective);
     let (start, end) = arguments.range;
     let request = SweepRequest {
         line,

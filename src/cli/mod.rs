@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::{self, Start};
 use crate::error::{Error, Result};
-use crate::objective::{Compute, DeviceChoice};
+use crate::objective::{Compute, DeviceChoice, Objective};
 
 /// Look into the valleys of a neural network's loss.
 ///
@@ -155,6 +155,18 @@ fn interrupt_flag() -> Arc<AtomicBool> {
         tracing::warn!("Ctrl-C cannot be caught: {error}");
     }
     flag
+}
+
+/// Says on standard error where something else computes than was asked for.
+fn note_device(objective: &Objective) {
+    if let Some(reason) = objective.fallback() {
+        eprintln!(
+            "note: {} is evaluated with {}, not with {}: {reason}",
+            objective.graph().name,
+            objective.device_name(),
+            objective.compute().name()
+        );
+    }
 }
 
 /// Prints one JSON document on standard output.

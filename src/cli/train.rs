@@ -70,6 +70,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     };
     let graph = Arc::new(zoo::build(model, data.shape, data.classes.len())?);
     let objective = Arc::new(Objective::usual(graph, data, Compute::open(device)?)?);
+    super::note_device(&objective);
     let mut trainer = match (folder, &arguments.out) {
         (Some(folder), _) => Trainer::resume(objective, folder)?,
         (None, Some(path)) => Trainer::start(objective, &options, path)?,

@@ -62,6 +62,8 @@ pub struct Objective {
     compute: Compute,
     /// The evaluator over the processor's vectors, where it is in use.
     lanes: Option<Lanes>,
+    /// Why it is not, where it was asked for.
+    fallback: Option<String>,
     batch_size: usize,
 }
 
@@ -100,16 +102,17 @@ impl Objective {
             return Err(Error::option("--batch-size", batch_size, "it must be at least 1"));
         }
         check_memory(&graph, batch_size)?;
-        let lanes = compute.instructions().and_then(|instructions| {
-            Lanes::new(&graph, instructions)
-                .inspect_err(|reason| tracing::warn!("{}: {reason}; evaluated with Burn's flex device", graph.name))
-                .ok()
-        });
+        let (lanes, fallback) = match compute.instructions().map(|known| Lanes::new(&graph, known)) {
+            Some(Ok(lanes)) => (Some(lanes), None),
+            Some(Err(reason)) => (None, Some(reason)),
+            None => (None, None),
+        };
         Ok(Self {
             graph,
             data,
             compute,
             lanes,
+            fallback,
             batch_size,
         })
     }
@@ -140,11 +143,15 @@ impl Objective {
 
     /// What computes, for people and files: the device, or the processor's vectors.
     pub fn device_name(&self) -> &str {
-        if self.lanes.is_none() && self.compute.instructions().is_some() {
-            device::FLEX_NAME
-        } else {
-            self.compute.name()
+        match self.fallback {
+            Some(_) => device::FLEX_NAME,
+            None => self.compute.name(),
         }
+    }
+
+    /// Why Burn's tensors compute although the processor's vectors were asked for.
+    pub fn fallback(&self) -> Option<&str> {
+        self.fallback.as_deref()
     }
 
     /// Images below which a pass costs no less.
