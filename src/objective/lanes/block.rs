@@ -77,7 +77,7 @@ impl Block {
     /// Numbers that its memory holds.
     pub fn numbers(&self) -> usize {
         let buffers = [&self.memories, &self.gradients, &self.view_gradients, &self.free];
-        buffers.into_iter().flatten().map(|memory| memory.len()).sum()
+        buffers.into_iter().flatten().map(LaneBuffer::capacity).sum()
     }
 
     /// Images that count.
@@ -110,10 +110,22 @@ impl Block {
         }
     }
 
-    /// Memory for a gradient of `length` numbers: one that was given back, or new.
+    /// Memory for a gradient of `length` numbers: the smallest given back that is large enough, or new.
     pub fn take_free(&mut self, length: usize) -> LaneBuffer {
-        match self.free.iter().position(|memory| memory.len() == length) {
-            Some(index) => self.free.swap_remove(index),
+        let fitting = self
+            .free
+            .iter()
+            .enumerate()
+            .filter(|(_, memory)| memory.capacity() >= length);
+        match fitting
+            .min_by_key(|(_, memory)| memory.capacity())
+            .map(|(index, _)| index)
+        {
+            Some(index) => {
+                let mut memory = self.free.swap_remove(index);
+                memory.fit(length);
+                memory
+            }
             None => LaneBuffer::new(length),
         }
     }

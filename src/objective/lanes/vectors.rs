@@ -113,6 +113,16 @@ impl LaneBuffer {
         Self { data, start, length }
     }
 
+    /// The longest that it can be made without new memory.
+    pub fn capacity(&self) -> usize {
+        self.data.len() - self.start
+    }
+
+    /// Makes it `length` long, at most its capacity; what the numbers are is not said.
+    pub fn fit(&mut self, length: usize) {
+        self.length = length.min(self.capacity());
+    }
+
     /// Makes room for at least `length` numbers; what they are is not said.
     pub fn make_room(&mut self, length: usize) {
         if self.length < length {
