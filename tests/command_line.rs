@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+
+use valleyscope::experiment::hashed;
+use valleyscope::objective::{BatchNormPolicy, Compute, Objective};
 
 fn run(arguments: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_valleyscope"))
@@ -248,9 +252,49 @@ fn a_data_set_is_described_with_its_normalisation() {
 }
 
 #[test]
+fn the_benchmark_says_what_it_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = json(&succeed(&["bench", "demo", "--json", "--device", "cpu"], folder.path()));
+    assert!(report["peak_gflops"].as_f64().unwrap() > 0.0);
+    let measured = report["measurements"].as_array().unwrap();
+    let tasks: Vec<_> = measured
+        .iter()
+        .map(|m| (m["task"].as_str().unwrap(), m["policy"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        tasks,
+        [("line", "running"), ("line", "recompute"), ("training step", "batch")]
+    );
+    let graph = valleyscope::network::zoo::build("resnet8:width=8", [3, 16, 16], 10).unwrap();
+    let one_image = valleyscope::network::cost::multiply_adds(&graph);
+    let passes = [2048, 2 * 2048];
+    for (line, passes) in measured.iter().zip(passes) {
+        assert_eq!(line["multiply_adds"].as_u64().unwrap(), one_image * passes);
+        let (rate, points) = (line["rate"].as_f64().unwrap(), line["points"].as_f64().unwrap());
+        assert!((rate * line["seconds"].as_f64().unwrap() / points - 1.0).abs() < 1e-9);
+    }
+    // Burn's tensors find the same loss at the first point.
+    let data = Arc::new(hashed::dataset([3, 16, 16], 10, 2048, 0));
+    let objective = Objective::new(Arc::new(graph), data, Compute::flex(), 128).unwrap();
+    let solution = hashed::solution(objective.graph(), 1);
+    for (line, policy) in measured
+        .iter()
+        .zip([BatchNormPolicy::Running, BatchNormPolicy::Recompute])
+    {
+        let theirs = objective
+            .evaluate(&solution.parameters, &solution.statistics, policy)
+            .unwrap()[0]
+            .train
+            .loss;
+        assert!((line["loss"].as_f64().unwrap() / theirs - 1.0).abs() < 1e-5, "{policy}");
+    }
+}
+
+#[test]
 fn bad_usage_is_told_in_a_sentence_and_ends_with_2() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 8] = [
+        (&["bench", "nosuch"], "preresnet20"),
         (&["train", "--out", "run", "--batch-size", "0"], "--batch-size = 0"),
         (&["train", "--out", "run", "--lr=-0.1"], "--lr = -0.1"),
         (

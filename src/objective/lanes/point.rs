@@ -3,7 +3,8 @@
 
 use rayon::prelude::*;
 
-use super::geometry::{Geometry, Method};
+use super::geometry::{Geometry, Method, Phase};
+use super::kernels::winograd::FREQUENCIES;
 use super::plan::{Plan, Product, Work};
 use crate::network::Graph;
 use crate::network::graph::BATCH_NORM_EPSILON;
@@ -68,58 +69,59 @@ impl Weights<'_> {
     fn panels(&self, geometry: &Geometry, transposed: bool) -> Panels {
         let (reads, writes) = (geometry.input[0], geometry.output[0]);
         let side = self.area.isqrt();
-        let taps = |write: usize, read: usize| {
-            let (output, input) = if transposed { (read, write) } else { (write, read) };
-            &self.values[(output * self.inputs + input) * self.area..][..self.area]
+        let panel = |phase: &Phase| {
+            let places: Vec<usize> = phase.taps.iter().map(|&(y, x)| y * side + x).collect();
+            let terms = match geometry.method {
+                Method::Direct => places.len(),
+                Method::Winograd => FREQUENCIES,
+            };
+            let size = (reads * terms * TILE).max(1);
+            let mut panel = vec![0.0; writes.div_ceil(TILE) * reads * terms * TILE];
+            let tiles = panel.par_chunks_exact_mut(size).with_min_len(PARALLEL / size + 1);
+            tiles.enumerate().for_each(|(tile, panel)| {
+                let own = 0..TILE.min(writes - tile * TILE);
+                for (write, read) in own.flat_map(|write| (0..reads).map(move |read| (write, read))) {
+                    let taps = self.taps(tile * TILE + write, read, transposed);
+                    match geometry.method {
+                        Method::Direct => order_taps(panel, &places, taps, (read, write)),
+                        Method::Winograd => order_frequencies(panel, &places, taps, (read, write), reads),
+                    }
+                }
+            });
+            panel
         };
-        let phases = geometry.phases.iter();
-        phases
-            .map(|phase| {
-                let places: Vec<usize> = phase.taps.iter().map(|&(y, x)| y * side + x).collect();
-                let terms = match geometry.method {
-                    Method::Direct => places.len(),
-                    Method::Winograd => 16,
-                };
-                let size = reads * terms * TILE;
-                let mut panel = vec![0.0; writes.div_ceil(TILE) * size];
-                let tiles = panel.par_chunks_exact_mut(size.max(1));
-                tiles
-                    .with_min_len(PARALLEL / size.max(1) + 1)
-                    .enumerate()
-                    .for_each(|(tile, panel)| {
-                        for lane in 0..TILE.min(writes - tile * TILE) {
-                            for read in 0..reads {
-                                let taps = taps(tile * TILE + lane, read);
-                                match geometry.method {
-                                    Method::Direct => {
-                                        let panel = &mut panel[read * terms * TILE + lane..];
-                                        for (&place, term) in places.iter().zip(panel.iter_mut().step_by(TILE)) {
-                                            *term = taps[place];
-                                        }
-                                    }
-                                    Method::Winograd => {
-                                        let transformed = winograd_weights(&std::array::from_fn(|i| taps[places[i]]));
-                                        let panel = &mut panel[read * TILE + lane..];
-                                        let places = panel.iter_mut().step_by(reads * TILE);
-                                        for (value, place) in transformed.into_iter().zip(places) {
-                                            *place = value;
-                                        }
-                                    }
-                                }
-                            }
-                        }
-                    });
-                panel
-            })
-            .collect()
+        geometry.phases.iter().map(panel).collect()
+    }
+
+    /// The kernel between two channels, `[kernel, kernel]`.
+    fn taps(&self, write: usize, read: usize, transposed: bool) -> &[f32] {
+        let (output, input) = if transposed { (read, write) } else { (write, read) };
+        &self.values[(output * self.inputs + input) * self.area..][..self.area]
+    }
+}
+
+/// Puts one kernel into a tile `[read][tap][TILE]`.
+fn order_taps(tile: &mut [f32], places: &[usize], taps: &[f32], (read, write): (usize, usize)) {
+    let tile = &mut tile[read * places.len() * TILE + write..];
+    for (&place, term) in places.iter().zip(tile.iter_mut().step_by(TILE)) {
+        *term = taps[place];
+    }
+}
+
+/// Puts one transformed kernel into a tile `[frequency][read][TILE]` of `reads` input channels.
+fn order_frequencies(tile: &mut [f32], places: &[usize], taps: &[f32], (read, write): (usize, usize), reads: usize) {
+    let transformed = winograd_weights(&std::array::from_fn(|i| taps[places[i]]));
+    let tile = &mut tile[read * TILE + write..];
+    for (value, term) in transformed.into_iter().zip(tile.iter_mut().step_by(reads * TILE)) {
+        *term = value;
     }
 }
 
 /// G g Gᵀ (Lavin and Gray 2016, §4.1).
-fn winograd_weights(g: &[f32; 9]) -> [f32; 16] {
+fn winograd_weights(g: &[f32; 9]) -> [f32; FREQUENCIES] {
     let transform = |a: f32, b: f32, c: f32| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
     let columns: [[f32; 4]; 3] = std::array::from_fn(|x| transform(g[x], g[3 + x], g[6 + x]));
-    let mut result = [0.0; 16];
+    let mut result = [0.0; FREQUENCIES];
     for y in 0..4 {
         result[4 * y..4 * y + 4].copy_from_slice(&transform(columns[0][y], columns[1][y], columns[2][y]));
     }

@@ -17,11 +17,36 @@ const FEWER_COLUMNS: usize = 3;
 
 /// Results that are worked on together with the registers of `S`.
 #[inline(always)]
-pub fn most_columns<S: Simd>() -> usize {
+fn most_columns<S: Simd>() -> usize {
     if S::F32_LANES >= 16 {
         MOST_COLUMNS
     } else {
         FEWER_COLUMNS
+    }
+}
+
+/// Work on a strip's results, as many at a time as registers hold.
+pub trait Piecewise {
+    /// Works on `P` results.
+    fn piece<S: Simd, const P: usize>(&mut self, simd: S, piece: &[Column]);
+}
+
+/// Cuts `columns` into pieces of nearly the same length, [`most_columns`] at most, and works on each.
+#[inline(always)]
+pub fn in_pieces<S: Simd>(simd: S, columns: &[Column], work: &mut impl Piecewise) {
+    let mut rest = columns;
+    while !rest.is_empty() {
+        let pieces = rest.len().div_ceil(most_columns::<S>());
+        let (piece, later) = rest.split_at(rest.len().div_ceil(pieces));
+        match piece.len() {
+            6 => work.piece::<S, 6>(simd, piece),
+            5 => work.piece::<S, 5>(simd, piece),
+            4 => work.piece::<S, 4>(simd, piece),
+            3 => work.piece::<S, 3>(simd, piece),
+            2 => work.piece::<S, 2>(simd, piece),
+            _ => work.piece::<S, 1>(simd, piece),
+        }
+        rest = later;
     }
 }
 
@@ -144,24 +169,11 @@ impl WithSimd for Direct<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let mut rest = self.columns;
-        while !rest.is_empty() {
-            let pieces = rest.len().div_ceil(most_columns::<S>());
-            let (piece, later) = rest.split_at(rest.len().div_ceil(pieces));
-            match piece.len() {
-                6 => self.piece::<S, 6>(simd, piece),
-                5 => self.piece::<S, 5>(simd, piece),
-                4 => self.piece::<S, 4>(simd, piece),
-                3 => self.piece::<S, 3>(simd, piece),
-                2 => self.piece::<S, 2>(simd, piece),
-                _ => self.piece::<S, 1>(simd, piece),
-            }
-            rest = later;
-        }
+        in_pieces(simd, self.columns, &mut self);
     }
 }
 
-impl Direct<'_, '_> {
+impl Piecewise for Direct<'_, '_> {
     #[inline(always)]
     fn piece<S: Simd, const P: usize>(&mut self, simd: S, piece: &[Column]) {
         let mut columns = [0; P];

@@ -4,13 +4,13 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::product::{Finishing, MOST_COLUMNS, most_columns};
+use super::product::{Finishing, MOST_COLUMNS, Piecewise, in_pieces};
 use crate::objective::lanes::geometry::Column;
 use crate::objective::lanes::point::TILE;
 use crate::objective::lanes::vectors::{multiply_add, vectors, vectors_mut};
 
 /// Products for four results.
-const FREQUENCIES: usize = 16;
+pub const FREQUENCIES: usize = 16;
 
 /// One strip of a convolution.
 pub struct Winograd<'a, 'b> {
@@ -34,7 +34,7 @@ pub struct Winograd<'a, 'b> {
     pub finishing: &'a Finishing<'a>,
     /// The output's channels in every block.
     pub outputs: &'a mut [&'b mut [f32]],
-    /// Room for `16 · columns · input channels` lane vectors, columns being [`most_columns`].
+    /// Room for `16 · columns · input channels` lane vectors, columns being [`MOST_COLUMNS`] at most.
     pub transformed: &'a mut [f32],
     /// Room for `16 · columns · output channels` lane vectors, the channels rounded up to tiles.
     pub products: &'a mut [f32],
@@ -50,24 +50,11 @@ impl WithSimd for Winograd<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let mut rest = self.columns;
-        while !rest.is_empty() {
-            let pieces = rest.len().div_ceil(most_columns::<S>());
-            let (piece, later) = rest.split_at(rest.len().div_ceil(pieces));
-            match piece.len() {
-                6 => self.piece::<S, 6>(simd, piece),
-                5 => self.piece::<S, 5>(simd, piece),
-                4 => self.piece::<S, 4>(simd, piece),
-                3 => self.piece::<S, 3>(simd, piece),
-                2 => self.piece::<S, 2>(simd, piece),
-                _ => self.piece::<S, 1>(simd, piece),
-            }
-            rest = later;
-        }
+        in_pieces(simd, self.columns, &mut self);
     }
 }
 
-impl Winograd<'_, '_> {
+impl Piecewise for Winograd<'_, '_> {
     #[inline(always)]
     fn piece<S: Simd, const P: usize>(&mut self, simd: S, piece: &[Column]) {
         let inputs = self.offsets.len();
