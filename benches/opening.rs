@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use valleyscope::checkpoint::{CheckpointFile, NamedTensors, Reference};
 use valleyscope::data::{Dataset, Part};
 use valleyscope::engine::{Anchor, CheckpointRequest, Engine, Request, SliceRequest, Turn, Update, View};
-use valleyscope::landscape::{Basis, DirectionKind};
+use valleyscope::landscape::{Basis, DirectionKind, Normalisation};
 use valleyscope::network::initialisation::initial_parameters;
 use valleyscope::network::zoo;
 use valleyscope::objective::{BatchNormPolicy, Compute, Solution};
@@ -97,11 +97,13 @@ fn first_point(reference: Reference, data: String) {
             first: basis(DirectionKind::BatchNorm),
             second: basis(DirectionKind::NonBatchNorm),
             angle: 0.8,
+            normalisation: Normalisation::Unit,
         }),
         policy: BatchNormPolicy::Running,
         range: (-3.0, 3.0),
         marked: 0.0,
         compass: None,
+        surface: None,
     }))));
     let mut first = true;
     loop {

@@ -13,6 +13,8 @@ use valleyscope::data::{Dataset, Part, Pixels, Split};
 use valleyscope::engine::{Anchor, CheckpointRequest, Engine, Request, SaveRequest, SliceRequest, Turn, Update, View};
 use valleyscope::error::Error;
 use valleyscope::experiment::hashed;
+use valleyscope::landscape::Normalisation;
+use valleyscope::landscape::Normalisation;
 use valleyscope::landscape::direction::{self, Basis, DirectionKind};
 use valleyscope::network::forward::{self, Images, Leaves, Normaliser};
 use valleyscope::network::zoo;
@@ -468,6 +470,8 @@ fn the_worker_keeps_a_checkpoint_through_a_change_of_device_and_writes_nothing_o
             first: Basis::SwaToSgd,
             second: Basis::Random(DirectionKind::Uniform, 1),
             angle: 0.0,
+            normalisation: Normalisation::Unit,
+            normalisation: Normalisation::Unit,
         };
         engine.send(Request::Save(Box::new(SaveRequest {
             slice: SliceRequest {
@@ -479,6 +483,8 @@ fn the_worker_keeps_a_checkpoint_through_a_change_of_device_and_writes_nothing_o
                 range: (-1.0, 1.0),
                 marked: 0.5,
                 compass: None,
+                surface: None,
+                surface: None,
             },
             position: 0.5,
             path: folder.path().join(name),

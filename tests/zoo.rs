@@ -161,10 +161,7 @@ fn agree_everywhere(name: &str, objective: &Objective, origin: &Arc<Solution>, t
             tolerance.1 * scale,
         );
     }
-    let line = Line::Segment {
-        from: origin.clone(),
-        to: to.clone(),
-    };
+    let line = Line::segment(origin.clone(), to.clone());
     for point in record["line"].as_array().unwrap() {
         let position = point["position"].as_f64().unwrap();
         let measured = objective

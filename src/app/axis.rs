@@ -2,7 +2,7 @@
 
 use egui_plot::{GridInput, GridMark, Plot};
 
-use crate::figure::chart::Scale;
+use crate::landscape::Height;
 
 /// A plot that shows what it is told to: dragging moves the mark or the epoch in it, never the view.
 pub fn fixed_plot<'a>(name: &str) -> Plot<'a> {
@@ -15,35 +15,6 @@ pub fn fixed_plot<'a>(name: &str) -> Plot<'a> {
         .allow_double_click_reset(false)
         .sense(egui::Sense::click_and_drag())
         .show_crosshair(false)
-}
-
-/// How losses become heights: as they are, or by their logarithm.
-#[derive(Clone, Copy)]
-pub struct Height {
-    logarithmic: bool,
-}
-
-impl Height {
-    /// The axis for losses from `low` to `high`.
-    pub fn new(scale: Scale, low: f64, high: f64) -> Self {
-        Self {
-            logarithmic: scale.is_logarithmic(low, high),
-        }
-    }
-
-    /// Height of a loss.
-    pub fn of(self, loss: f64) -> f64 {
-        if self.logarithmic {
-            loss.max(1e-12).log10()
-        } else {
-            loss
-        }
-    }
-
-    /// Loss at a height.
-    pub fn loss(self, height: f64) -> f64 {
-        if self.logarithmic { 10f64.powf(height) } else { height }
-    }
 }
 
 /// About `count` round numbers within bounds.
@@ -71,10 +42,11 @@ pub fn grid(height: Height, input: &GridInput, count: f64) -> Vec<GridMark> {
     if !height.logarithmic {
         return round_marks(input.bounds, count);
     }
+    let decades = |height: f64| height / std::f64::consts::LN_10;
     let mut marks = Vec::new();
-    for decade in low.floor() as i32..=high.ceil() as i32 {
+    for decade in decades(low).floor() as i32..=decades(high).ceil() as i32 {
         for factor in [1.0_f64, 2.0, 5.0] {
-            let value = f64::from(decade) + factor.log10();
+            let value = height.of(factor * 10f64.powi(decade));
             if (low..=high).contains(&value) {
                 marks.push(GridMark {
                     value,

@@ -129,16 +129,23 @@ fn basis_row(ui: &mut Ui, symbol: &str, name: &str, basis: &mut Basis, offered: 
         ui.label(RichText::new(symbol).strong());
         let way = offered.way.as_deref().unwrap_or("SWA → SGD");
         let sum = format!("{way} + random");
+        let to_epoch = match *basis {
+            Basis::SwaToEpoch(epoch) => format!("SWA → epoch {epoch}"),
+            _ => String::new(),
+        };
         let file = |index: usize| offered.files.get(index).map_or("file", String::as_str);
         let text = match *basis {
             Basis::Random(kind, _) => kind.name(),
             Basis::SwaToSgd => way,
             Basis::SwaToSgdAndRandom(_) => &sum,
             Basis::File(index) => file(index),
+            Basis::SwaToEpoch(_) => &to_epoch,
+            Basis::Principal { component: 0, .. } => "trajectory PC 1",
+            Basis::Principal { .. } => "trajectory PC 2",
         };
         let seed = match basis {
             Basis::Random(_, seed) | Basis::SwaToSgdAndRandom(seed) => *seed,
-            Basis::SwaToSgd | Basis::File(_) => 1,
+            Basis::SwaToSgd | Basis::File(_) | Basis::SwaToEpoch(_) | Basis::Principal { .. } => 1,
         };
         let combo = ComboBox::from_id_salt(name)
             .width(96.0)

@@ -5,17 +5,17 @@ use egui_plot::{
     AxisHints, Corner, Legend, Line, LineStyle, MarkerShape, PlotBounds, PlotPoint, PlotPoints, Points, Text, VLine,
 };
 
-use super::axis::{Height, fixed_plot, grid, round_marks};
+use super::axis::{fixed_plot, grid, round_marks};
 use super::command::Command;
 use super::pad;
 use super::state::{Picture, State};
 use super::theme::{self, Palette};
 use crate::data::Part;
 use crate::engine::{SliceView, View};
-use crate::figure::chart::{Scale, number};
+use crate::figure::chart::number;
 use crate::figure::pictures;
-use crate::landscape::Curve;
 use crate::landscape::curve::loss_range;
+use crate::landscape::{Curve, Height, Scale};
 use crate::objective::BatchNormPolicy;
 
 /// The panel.
@@ -170,7 +170,7 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
         });
         return;
     };
-    let height = Height::new(state.scale, low, high);
+    let height = state.scale.height(low, high);
     // What is drawn is what was evaluated, even where the look has moved on already.
     let interpolation = slice.request.view == View::Interpolation;
     let range = slice.request.range;
@@ -195,7 +195,7 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
         .custom_y_axes(vec![
             AxisHints::new_y()
                 .label("cross-entropy loss")
-                .formatter(move |mark, _| number(height.loss(mark.value)))
+                .formatter(move |mark, _| number(height.value(mark.value)))
                 .min_thickness(56.0),
         ])
         .y_grid_spacer(move |input| grid(height, &input, 6.0))

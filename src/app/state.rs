@@ -11,8 +11,7 @@ use crate::engine::{
     Anchor, CompassView, RunSummary, SliceRequest, SliceView, Step, TrainingStatus, Turn, Update, View,
 };
 use crate::experiment::demo;
-use crate::figure::chart::Scale;
-use crate::landscape::{Basis, DirectionKind};
+use crate::landscape::{Basis, DirectionKind, Normalisation, Scale};
 use crate::objective::BatchNormPolicy;
 use crate::training::TrainingOptions;
 use crate::training::{Results, RunStatus};
@@ -54,6 +53,8 @@ pub struct Look {
     pub second: Basis,
     /// φ, in radians.
     pub angle: f64,
+    /// What is done to the directions' lengths.
+    pub normalisation: Normalisation,
     /// Batch-norm policy.
     pub policy: BatchNormPolicy,
     /// Slices reach from −reach to reach.
@@ -71,6 +72,7 @@ impl Default for Look {
             first: Basis::Random(DirectionKind::BatchNorm, 1),
             second: Basis::Random(DirectionKind::NonBatchNorm, 1),
             angle: std::f64::consts::FRAC_PI_4,
+            normalisation: Normalisation::Unit,
             policy: BatchNormPolicy::Running,
             reach: 3.0,
             position: 0.0,
@@ -85,6 +87,7 @@ impl Look {
             first: self.first,
             second: self.second,
             angle: self.angle,
+            normalisation: self.normalisation,
         }
     }
 
@@ -543,7 +546,7 @@ impl State {
         let look = &self.look;
         let view = match look.picture {
             Picture::Direction => View::Direction(look.turn()),
-            Picture::Comparison => View::Comparison(look.first, look.second),
+            Picture::Comparison => View::Comparison(look.first, look.second, look.normalisation),
             Picture::Interpolation if run.swa && run.sgd => View::Interpolation,
             Picture::Interpolation => return None,
         };
@@ -556,6 +559,7 @@ impl State {
             range: look.range(),
             marked: look.position,
             compass: (look.picture == Picture::Direction).then_some((look.first, look.second)),
+            surface: None,
         })
     }
 

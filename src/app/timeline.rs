@@ -3,13 +3,14 @@
 use egui::{RichText, Ui, Vec2b};
 use egui_plot::{Corner, Legend, Line, LineStyle, MarkerShape, PlotBounds, PlotPoints, Points, VLine};
 
-use super::axis::{Height, fixed_plot, grid, round_marks};
+use super::axis::{fixed_plot, grid, round_marks};
 use super::command::Command;
 use super::source::name;
 use super::state::{Picture, State};
 use super::theme;
 use crate::engine::Anchor;
-use crate::figure::chart::{Scale, number};
+use crate::figure::chart::number;
+use crate::landscape::Scale;
 use crate::training::EpochMetrics;
 
 /// The panel.
@@ -100,7 +101,7 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         .map_or(1, |run| run.record.options.total_epochs().max(1)) as f64;
     let finite = train.iter().chain(&test).map(|p| p[1]).filter(|y| y.is_finite());
     let (low, high) = finite.fold((f64::INFINITY, 0.0_f64), |(low, high), y| (low.min(y), high.max(y)));
-    let height = Height::new(Scale::Automatic, low, high);
+    let height = Scale::Automatic.height(low, high);
     // On a linear axis losses start at 0.
     let (bottom, top) = match (high > 0.0, height.of(low) == low) {
         (false, _) => (0.0, 1.0),
@@ -114,7 +115,7 @@ fn curves(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let response = fixed_plot("training")
         .show_axes(Vec2b::TRUE)
         .x_axis_formatter(|mark, _| number(mark.value))
-        .y_axis_formatter(move |mark, _| number(height.loss(mark.value)))
+        .y_axis_formatter(move |mark, _| number(height.value(mark.value)))
         .y_axis_min_width(40.0)
         .grid_color(palette.grid)
         .x_grid_spacer(|input| round_marks(input.bounds, 8.0))

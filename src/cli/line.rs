@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use super::progress::Progress;
 use super::source;
 use crate::error::{Error, Result};
-use crate::figure::chart::Scale;
 use crate::figure::{pictures, table};
 use crate::files::whole_file;
 use crate::landscape::line::positions;
 use crate::landscape::sweep::{Sweep, SweepRequest};
-use crate::landscape::{LineRecord, Provenance};
+use crate::landscape::{LineRecord, Provenance, Scale};
 use crate::objective::{BatchNormPolicy, Compute, DeviceChoice, Objective, usual_batch};
 
 /// More points than any plot has pixels; a larger number is a slip of the keyboard.
@@ -40,7 +39,7 @@ pub struct Arguments {
     json: bool,
 }
 
-fn parse_range(text: &str) -> std::result::Result<(f64, f64), String> {
+pub fn parse_range(text: &str) -> std::result::Result<(f64, f64), String> {
     let wrong = || format!("`{text}` is not of the form A..B with two numbers");
     let (start, end) = text.split_once("..").ok_or_else(wrong)?;
     let number = |text: &str| {
@@ -71,10 +70,11 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         }
         whole_file::check_writable(out)?;
     }
-    arguments.source.check(true)?;
+    let first = arguments.source.first();
+    arguments.source.check(&[&first])?;
     let mut progress = Progress::new();
     let source = arguments.source.open(true, &mut progress)?;
-    let (line, label) = arguments.source.line(&source)?;
+    let (line, label) = arguments.source.line(&source, &mut progress)?;
     let data = source.data.ok_or_else(|| {
         Error::Request(format!(
             "{} does not say which data it is for; give --data, such as --data cifar10:DIR",
@@ -82,12 +82,12 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         ))
     })?;
     let batch_size = arguments.batch_size.unwrap_or_else(|| usual_batch(&source.graph));
-    let policy = arguments.bn.unwrap_or(match arguments.source.is_segment() {
+    let policy = arguments.bn.unwrap_or(match first.is_segment() {
         true => BatchNormPolicy::Recompute,
         false => BatchNormPolicy::Running,
     });
     let has_statistics = source.graph.statistics_count() > 0;
-    if arguments.source.is_segment() && policy == BatchNormPolicy::Running && has_statistics {
+    if first.is_segment() && policy == BatchNormPolicy::Running && has_statistics {
         eprintln!(
             "note: under bn running the first solution's statistics hold all along the line, so its end is not the \
              other's own loss; --bn recompute finds each point's"
@@ -97,7 +97,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     super::note_device(&objective);
     let (start, end) = arguments.range;
     let request = SweepRequest {
-        line,
+        slice: line,
         positions: positions(start, end, arguments.points),
         policy,
         samples: usize::MAX,

@@ -7,10 +7,12 @@ macro_rules! say {
     };
 }
 
+mod axis;
 mod bench;
 mod demo;
 mod info;
 mod line;
+mod plane;
 mod progress;
 mod save;
 mod source;
@@ -59,6 +61,8 @@ enum Command {
     Save(save::Arguments),
     /// Loss and accuracy along a line, as CSV, JSON, PNG or SVG
     Line(line::Arguments),
+    /// Loss and accuracy over a plane, or through the whole of training, as CSV, JSON, PNG, SVG, GIF or a 3-D model
+    Plane(Box<plane::Arguments>),
     /// Points and training steps a second on this machine, beside what it can do at most
     Bench(bench::Arguments),
 }
@@ -99,6 +103,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Info(arguments)) => info::run(&arguments),
         Some(Command::Save(arguments)) => save::run(&arguments, device),
         Some(Command::Line(arguments)) => line::run(&arguments, device),
+        Some(Command::Plane(arguments)) => plane::run(&arguments, device),
         Some(Command::Bench(arguments)) => bench::run(&arguments, device),
         None => window(device, open, idle),
     }

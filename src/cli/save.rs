@@ -37,8 +37,11 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
             "the file name must end in .safetensors",
         ));
     }
-    arguments.source.check(arguments.position.is_some())?;
-    if arguments.position.is_none() && arguments.source.has_line() {
+    let first = arguments.source.first();
+    if arguments.position.is_some() || first.is_given() {
+        arguments.source.check(&[&first])?;
+    }
+    if arguments.position.is_none() && first.is_given() {
         return Err(Error::option("--position", "", "say which point of the line to save"));
     }
     if arguments.position.is_some_and(|position| !position.is_finite()) {
@@ -54,7 +57,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     let (mut solution, what) = match arguments.position {
         None => ((*source.origin).clone(), source.name.clone()),
         Some(position) => {
-            let (line, label) = arguments.source.line(&source)?;
+            let (line, label) = arguments.source.line(&source, &mut progress)?;
             let solution = Solution {
                 parameters: line.point(position),
                 statistics: source.origin.statistics.clone(),

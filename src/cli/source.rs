@@ -1,15 +1,14 @@
-//! What `line` and `save` start from: a checkpoint, the network and the data it belongs to, and a line through it.
+//! What `line`, `plane` and `save` start from: a checkpoint, the network and the data it belongs to, and an axis.
 
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::axis::{AxisChoice, DirectionSource};
 use super::progress::Progress;
 use crate::checkpoint::{CheckpointFile, Reference, StateDict, entry_names};
 use crate::data::{Dataset, Specification};
 use crate::error::{Error, Result};
-use crate::landscape::Line;
-use crate::landscape::direction::{self, DirectionKind};
-use crate::landscape::direction_file;
+use crate::landscape::{Axis, Line, Normalisation};
 use crate::network::{Graph, zoo};
 use crate::objective::Solution;
 
@@ -89,50 +88,7 @@ impl DataOptions {
     }
 }
 
-/// Where a direction comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DirectionSource {
-    /// Drawn at random.
-    Random(DirectionKind),
-    /// Read from a file.
-    File(Reference),
-    /// The way to the other solution and a uniform random direction, both of unit length, added up.
-    InterpolationAndRandom,
-}
-
-impl FromStr for DirectionSource {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        if let Some(path) = text.strip_prefix("file:") {
-            return Ok(Self::File(path.into()));
-        }
-        if text == "inter+random" {
-            return Ok(Self::InterpolationAndRandom);
-        }
-        let kinds = DirectionKind::ALL;
-        kinds
-            .into_iter()
-            .find(|kind| kind.name() == text)
-            .map(Self::Random)
-            .ok_or_else(|| {
-                let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-                format!("there are {}, inter+random and file:F.safetensors", names.join(", "))
-            })
-    }
-}
-
-/// What is done to a direction's length.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Normalize {
-    /// ‖u‖ = 1
-    #[default]
-    Unit,
-    /// As it is: the random numbers as drawn, a file's own length, for inter+random the sum of two unit vectors
-    None,
-}
-
-/// Where the origin and the line come from.
+/// Where the origin and the first axis come from.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Solution at position 0: a PyTorch or safetensors file, with ::key an entry of it
@@ -141,16 +97,19 @@ pub struct Arguments {
     /// Solution at position 1: position t means w + t·(w_to − w)
     #[arg(long, value_name = "FILE[::KEY]")]
     to: Option<Reference>,
-    /// Direction: position l means w + l·u. uniform, symmetric, gaussian, bn, non-bn, file:F.safetensors, or (with --to)
-    /// inter+random
+    /// Direction: position l means w + l·u. uniform, symmetric, gaussian, bn, non-bn, file:F.safetensors, (with --to)
+    /// inter+random, or (with --trajectory) the principal components pc1 and pc2
     #[arg(long, value_name = "KIND")]
     direction: Option<DirectionSource>,
-    /// What is done to the direction's length
-    #[arg(long, value_enum, default_value_t, requires = "direction")]
-    normalize: Normalize,
+    /// What is done to the length of a direction
+    #[arg(long, value_enum, default_value_t)]
+    normalize: Normalisation,
     /// Seed of a random direction [default: 1]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Run folder whose trajectory pc1 and pc2 belong to
+    #[arg(long, value_name = "RUN")]
+    trajectory: Option<PathBuf>,
     /// Model name with options; may be left out where the checkpoint names its own or only one fits
     #[arg(long)]
     model: Option<String>,
@@ -174,58 +133,45 @@ pub struct Source {
 }
 
 impl Arguments {
-    /// Whether the line leads to another solution.
-    pub fn is_segment(&self) -> bool {
-        self.direction.is_none()
+    /// The first axis.
+    pub fn first(&self) -> AxisChoice {
+        AxisChoice {
+            to: self.to.clone(),
+            direction: self.direction.clone(),
+            seed: self.seed,
+            flags: ["--to", "--direction", "--seed"],
+        }
+    }
+
+    /// Run folder whose trajectory is asked for.
+    pub fn trajectory(&self) -> Option<&Path> {
+        self.trajectory.as_deref()
+    }
+
+    /// The solution at position 0, as it is named.
+    pub fn checkpoint(&self) -> &Reference {
+        &self.checkpoint
     }
 
     /// Short names of the two ends, where the line leads from one solution to another.
     pub fn ends(&self) -> Option<[String; 2]> {
-        let to = self.to.as_ref().filter(|_| self.is_segment())?;
-        let [first, second] = [&self.checkpoint, to].map(|reference| {
-            let file = reference.path.file_stem().unwrap_or_default().to_string_lossy();
-            (file.into_owned(), reference.key.clone())
-        });
-        // Two entries of a file are told apart by their keys, two files by their names.
-        Some(match (first.1, second.1) {
-            (Some(a), Some(b)) if first.0 == second.0 => entry_names(&a, Some(&b)),
-            _ => [first.0, second.0],
-        })
-    }
-
-    /// Whether a line is named.
-    pub fn has_line(&self) -> bool {
-        self.to.is_some() || self.direction.is_some()
+        let to = self.to.as_ref().filter(|_| self.direction.is_none())?;
+        Some(short_names(&self.checkpoint, to))
     }
 
     /// Checks what can be checked before anything is read.
-    pub fn check(&self, needs_line: bool) -> Result<()> {
-        match (&self.to, &self.direction) {
-            (None, Some(DirectionSource::InterpolationAndRandom)) => Err(Error::option(
-                "--direction",
-                "inter+random",
-                "it leads toward another solution; name it with --to FILE",
-            )),
-            (Some(_), Some(DirectionSource::Random(_) | DirectionSource::File(_))) => Err(Error::option(
-                "--to",
-                self.to.as_ref().map_or(String::new(), Reference::to_string),
-                "give --to or --direction, not both (but for --direction inter+random)",
-            )),
-            _ if self.seed.is_some() && !self.is_random() => Err(Error::option(
-                "--seed",
-                self.seed.unwrap_or_default(),
-                "nothing random is asked for; it belongs to a random --direction",
-            )),
-            (None, None) if needs_line => Err(Error::option("--direction", "", "give --direction KIND or --to FILE")),
-            _ => Ok(()),
+    pub fn check(&self, choices: &[&AxisChoice]) -> Result<()> {
+        for choice in choices {
+            choice.check(self.trajectory.is_some())?;
         }
-    }
-
-    fn is_random(&self) -> bool {
-        matches!(
-            self.direction,
-            Some(DirectionSource::Random(_) | DirectionSource::InterpolationAndRandom)
-        )
+        if self.normalize != Normalisation::Unit && choices.iter().all(|choice| choice.is_segment()) {
+            return Err(Error::option(
+                "--normalize",
+                self.normalize,
+                "the way to another solution keeps its length; it belongs to a --direction",
+            ));
+        }
+        Ok(())
     }
 
     /// Opens checkpoint and network, and the data where they are named or needed.
@@ -265,59 +211,33 @@ impl Arguments {
         }
     }
 
+    /// An axis through `source`, with its name.
+    pub fn axis(&self, source: &Source, choice: &AxisChoice, progress: &mut Progress) -> Result<(Axis, String)> {
+        choice.axis(source, self.normalize, self.trajectory.as_deref(), progress)
+    }
+
     /// The line through `source`, with its name.
-    pub fn line(&self, source: &Source) -> Result<(Line, String)> {
-        let graph = &source.graph;
-        let to = match &self.to {
-            Some(reference) => {
-                let file = CheckpointFile::open(&reference.path)?;
-                let state = file.state_dict(reference.key.as_deref())?;
-                Some((Arc::new(state.solution(graph)?), named(reference, &state)))
-            }
-            None => None,
-        };
-        let seed = self.seed.unwrap_or(1);
-        let (vector, label) = match (&self.direction, to) {
-            (None, Some((to, name))) => {
-                let from = source.origin.clone();
-                return Ok((Line::Segment { from, to }, format!("to {name}")));
-            }
-            (Some(DirectionSource::Random(kind)), _) => {
-                (direction::draw(graph, *kind, seed)?, format!("{kind} (seed {seed})"))
-            }
-            (Some(DirectionSource::File(reference)), _) => {
-                (direction_file::read(reference, graph)?, format!("file {reference}"))
-            }
-            (Some(DirectionSource::InterpolationAndRandom), Some((to, name))) => (
-                direction::interpolation_and_random(graph, &source.origin.parameters, &to.parameters, seed)?,
-                format!("inter+random to {name} (seed {seed})"),
-            ),
-            (Some(DirectionSource::InterpolationAndRandom) | None, None) => {
-                return Err(Error::option("--direction", "", "give --direction KIND or --to FILE"));
-            }
-        };
-        let (vector, label) = match self.normalize {
-            Normalize::None => {
-                let length = direction::dot(&vector, &vector).sqrt();
-                (vector, format!("{label}, length {length:.6}"))
-            }
-            Normalize::Unit => {
-                let unit = direction::normalised(vector).ok_or_else(|| {
-                    Error::Request(format!("the direction {label} has length 0: there is no way along it"))
-                })?;
-                (unit, label)
-            }
-        };
-        let ray = Line::Ray {
-            origin: source.origin.clone(),
-            direction: Arc::new(vector),
-        };
-        Ok((ray, label))
+    pub fn line(&self, source: &Source, progress: &mut Progress) -> Result<(Line, String)> {
+        let (axis, label) = self.axis(source, &self.first(), progress)?;
+        let origin = source.origin.clone();
+        Ok((Line { origin, axis }, label))
+    }
+}
+
+/// Short names of two solutions: two entries of a file are told apart by their keys, two files by their names.
+pub fn short_names(first: &Reference, second: &Reference) -> [String; 2] {
+    let [first, second] = [first, second].map(|reference| {
+        let file = reference.path.file_stem().unwrap_or_default().to_string_lossy();
+        (file.into_owned(), reference.key.clone())
+    });
+    match (first.1, second.1) {
+        (Some(a), Some(b)) if first.0 == second.0 => entry_names(&a, Some(&b)),
+        _ => [first.0, second.0],
     }
 }
 
 /// A reference, and what is done to the values it names.
-fn named(reference: &Reference, state: &StateDict) -> String {
+pub fn named(reference: &Reference, state: &StateDict) -> String {
     let notes = state.notes();
     if notes.is_empty() {
         reference.to_string()

@@ -6,6 +6,7 @@ mod inbox;
 pub mod request;
 mod session;
 mod slice;
+mod surface;
 mod worker;
 
 use std::path::PathBuf;
@@ -17,8 +18,9 @@ use std::time::{Duration, Instant};
 
 use inbox::Inbox;
 pub use request::{
-    Anchor, CheckpointRequest, CompassView, Inspection, LineView, Request, RunSummary, SaveRequest, SliceRequest,
-    SliceView, Step, TrainRequest, TrainingStatus, Turn, Update, View,
+    Anchor, CheckpointRequest, CompassView, Inspection, LineView, Marginals, PlaneChoice, Request, RunSummary,
+    SaveRequest, SliceRequest, SliceView, Step, SurfaceChoice, SurfaceRequest, SurfaceView, TrainRequest,
+    TrainingStatus, Turn, Update, View,
 };
 
 use crate::error::{Error, Result};
@@ -57,6 +59,8 @@ impl<T> Slot<T> {
 pub struct Slots {
     /// The slice under the mouse.
     pub slice: Slot<SliceView>,
+    /// The surface beside it.
+    pub surface: Slot<SurfaceView>,
     /// The polar map behind the direction pad.
     pub compass: Slot<CompassView>,
     /// How far training is; empty when none goes on.

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use crate::checkpoint::{Listing, Reference};
-use crate::landscape::{Basis, Curve, LineRecord};
+use crate::landscape::normalisation::Normalisation;
+use crate::landscape::{Basis, Curve, Frame, Heights, LineRecord, Quantity, SurfaceRecord};
 use crate::objective::{BatchNormPolicy, DeviceChoice, Measurement};
 use crate::training::{EpochMetrics, RunRecord, RunStatus, TrainingOptions};
 
@@ -106,7 +107,7 @@ pub enum Anchor {
     Sgd,
 }
 
-/// u = (cos φ · u₁ + sin φ · u₂) / ‖·‖.
+/// u = cos φ · u₁ + sin φ · u₂, of unit length where the directions are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Turn {
     /// u₁.
@@ -115,6 +116,99 @@ pub struct Turn {
     pub second: Basis,
     /// φ in radians.
     pub angle: f64,
+    /// What is done to the directions' lengths.
+    pub normalisation: Normalisation,
+}
+
+/// The plane w + a·e₁ + b·e₂.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlaneChoice {
+    /// u₁.
+    pub first: Basis,
+    /// u₂.
+    pub second: Basis,
+    /// Whether e₁ and e₂ are u₁ and u₂, or orthogonal unit vectors that span the same plane.
+    pub frame: Frame,
+    /// What is done to the lengths of u₁ and u₂.
+    pub normalisation: Normalisation,
+}
+
+/// The two curves through a point of a plane, along its axes or turned ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Marginals {
+    /// The plane.
+    pub plane: PlaneChoice,
+    /// Ranges of its two axes.
+    pub ranges: [(f64, f64); 2],
+    /// The point's positions.
+    pub mark: [f64; 2],
+    /// Angles of the two curves in the plane, in radians; 0 and π/2 are its axes.
+    pub angles: [f64; 2],
+}
+
+impl Marginals {
+    /// Direction of curve `index` in the plane.
+    pub fn along(&self, index: usize) -> [f64; 2] {
+        // The axes themselves are met exactly.
+        match self.angles[index] {
+            0.0 => [1.0, 0.0],
+            angle if angle == std::f64::consts::FRAC_PI_2 => [0.0, 1.0],
+            angle => [angle.cos(), angle.sin()],
+        }
+    }
+
+    /// Position of the point along curve `index`: on an axis, its position there.
+    pub fn position(&self, index: usize) -> f64 {
+        let along = self.along(index);
+        self.mark[0] * along[0] + self.mark[1] * along[1]
+    }
+
+    /// Where position 0 of curve `index` lies in the plane.
+    pub fn foot(&self, index: usize) -> [f64; 2] {
+        let (along, position) = (self.along(index), self.position(index));
+        [0, 1].map(|axis| match along[axis] {
+            // Along an axis the other position is the point's.
+            0.0 => self.mark[axis],
+            1.0 => 0.0,
+            share => self.mark[axis] - position * share,
+        })
+    }
+
+    /// The part of curve `index` that lies in the plane's ranges.
+    pub fn range(&self, index: usize) -> (f64, f64) {
+        let (along, foot) = (self.along(index), self.foot(index));
+        let mut range = (f64::NEG_INFINITY, f64::INFINITY);
+        for axis in 0..2 {
+            if along[axis].abs() > 1e-9 {
+                let ends = [self.ranges[axis].0, self.ranges[axis].1].map(|end| (end - foot[axis]) / along[axis]);
+                range = (range.0.max(ends[0].min(ends[1])), range.1.min(ends[0].max(ends[1])));
+            }
+        }
+        let position = self.position(index);
+        (range.0.min(position), range.1.max(position))
+    }
+}
+
+/// A surface over two positions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SurfaceChoice {
+    /// The loss in a plane through the point.
+    Plane(PlaneChoice),
+    /// L(w_t + l·u) over (l, t): the loss along a direction through the whole of training.
+    Through(Turn),
+}
+
+/// A live surface.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SurfaceRequest {
+    /// Which.
+    pub choice: SurfaceChoice,
+    /// Ranges of the two axes; of a surface through training, only the first counts.
+    pub ranges: [(f64, f64); 2],
+    /// Snapshots of the trajectory there are.
+    pub snapshots: usize,
+    /// Whether every node is wanted, not only those that tell.
+    pub every_node: bool,
 }
 
 /// A step w ← w + l·u.
@@ -132,9 +226,11 @@ pub enum View {
     /// The slice along the pad's direction.
     Direction(Turn),
     /// The pad's two basis directions over each other.
-    Comparison(Basis, Basis),
+    Comparison(Basis, Basis, Normalisation),
     /// From SWA to SGD.
     Interpolation,
+    /// Two curves through a point of a plane.
+    Marginals(Marginals),
 }
 
 /// A live slice.
@@ -156,6 +252,8 @@ pub struct SliceRequest {
     pub marked: f64,
     /// Axes of the pad whose map is wanted behind it, once the slice itself is there.
     pub compass: Option<(Basis, Basis)>,
+    /// Surface that is wanted beside it.
+    pub surface: Option<SurfaceRequest>,
 }
 
 /// How finely something is, or is being, evaluated.
@@ -186,6 +284,8 @@ pub struct LineView {
     pub record: LineRecord,
     /// The next finer one, as far as it is.
     pub incoming: Curve,
+    /// First and last position.
+    pub range: (f64, f64),
 }
 
 /// The refinement under way.
@@ -255,6 +355,43 @@ pub struct CompassView {
     pub losses: Vec<Option<f32>>,
     /// Training images used.
     pub images: usize,
+}
+
+/// A surface as far as it is known.
+#[derive(Clone, Debug)]
+pub struct SurfaceView {
+    /// What was asked.
+    pub request: SurfaceRequest,
+    /// Its values, and how they were made.
+    pub record: SurfaceRecord,
+    /// What is drawn of it, by [`Quantity::ALL`].
+    pub heights: Vec<Heights>,
+    /// Images of each split used at every node.
+    pub images: [usize; 2],
+    /// Whether these are all images.
+    pub full: bool,
+    /// The refinement under way.
+    pub refining: Option<SurfaceRefining>,
+    /// Counts what was shown, so that a picture is drawn anew only when there is something new.
+    pub version: u64,
+}
+
+impl SurfaceView {
+    /// What is drawn of one quantity.
+    pub fn heights(&self, quantity: Quantity) -> Option<&Heights> {
+        self.heights.iter().find(|heights| heights.quantity == quantity)
+    }
+}
+
+/// The refinement of a surface.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SurfaceRefining {
+    /// Nodes of the pass along both axes.
+    pub nodes: [usize; 2],
+    /// Images of each split it uses.
+    pub images: [usize; 2],
+    /// Nodes measured in it so far, and those asked for so far.
+    pub measured: (usize, usize),
 }
 
 /// How far training is.

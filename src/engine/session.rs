@@ -4,13 +4,18 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::request::{Anchor, CheckpointRequest, RunSummary, Step, TrainRequest, Turn, View};
+use super::request::{
+    Anchor, CheckpointRequest, Marginals, PlaneChoice, RunSummary, SliceRequest, Step, SurfaceChoice, TrainRequest,
+    Turn, View,
+};
 use super::slice::Speed;
 use crate::checkpoint::{CheckpointFile, Reference, entry_names};
 use crate::data::{Dataset, Progress};
 use crate::error::{Error, Result};
 use crate::landscape::direction::{self, Basis};
-use crate::landscape::{Line, Memory, direction_file};
+use crate::landscape::normalisation::Normalisation;
+use crate::landscape::projection::{PrincipalComponents, principal_components};
+use crate::landscape::{Axis, Frame, Landmarks, Line, Memory, Plane, Trajectory, direction_file};
 use crate::network::zoo;
 use crate::objective::{Compute, Objective, Solution};
 use crate::training::{RunFolder, RunRecord, RunStatus, Trainer, TrainingOptions};
@@ -39,6 +44,8 @@ pub struct Session {
     /// Directions read from files, with the files' names.
     files: Vec<(String, Arc<Vec<f32>>)>,
     solutions: HashMap<&'static str, Arc<Solution>>,
+    /// The trajectory's leading components, and the number of snapshots they are of.
+    principal: Option<(usize, PrincipalComponents)>,
 }
 
 /// The objective that a model and data name describe.
@@ -102,6 +109,7 @@ impl Session {
             directions: HashMap::new(),
             files: Vec::new(),
             solutions,
+            principal: None,
             origin: Origin::Checkpoint {
                 request: request.clone(),
                 record: Box::new(record),
@@ -126,6 +134,7 @@ impl Session {
             directions: HashMap::new(),
             files: Vec::new(),
             solutions: HashMap::new(),
+            principal: None,
             objective,
             origin: Origin::Run(folder),
         })
@@ -234,6 +243,18 @@ impl Session {
                 let (swa, sgd) = (self.named("swa")?, self.named("sgd")?);
                 direction::between(&swa.parameters, &sgd.parameters)?
             }
+            Basis::SwaToEpoch(epoch) => {
+                let (swa, then) = (self.named("swa")?, self.epoch(epoch)?);
+                direction::between(&swa.parameters, &then.parameters)?
+            }
+            Basis::Principal { component, snapshots } => {
+                // Found before, with progress; see `prepare`.
+                let known = self.principal.as_ref().filter(|(count, _)| *count == snapshots);
+                let found = known.and_then(|(_, principal)| principal.components.get(component));
+                return found.cloned().ok_or_else(|| {
+                    Error::Request("the trajectory has grown; choose its principal components again".to_owned())
+                });
+            }
         };
         let direction = Arc::new(direction);
         if self.directions.len() >= DIRECTIONS_KEPT {
@@ -286,29 +307,140 @@ impl Session {
         }
     }
 
+    /// Finds what a request needs and what can take long: the principal components of the trajectory.
+    ///
+    /// # Errors
+    /// When there are none, a snapshot cannot be read, or `progress` says stop.
+    pub fn prepare(&mut self, request: &SliceRequest, progress: Progress) -> Result<()> {
+        let mut bases = Vec::new();
+        match request.view {
+            View::Direction(turn) => bases.extend([turn.first, turn.second]),
+            View::Comparison(first, second, _) => bases.extend([first, second]),
+            View::Marginals(marginals) => bases.extend([marginals.plane.first, marginals.plane.second]),
+            View::Interpolation => {}
+        }
+        match request.surface.map(|surface| surface.choice) {
+            Some(SurfaceChoice::Through(turn)) => bases.extend([turn.first, turn.second]),
+            Some(SurfaceChoice::Plane(plane)) => bases.extend([plane.first, plane.second]),
+            None => {}
+        }
+        bases.extend(request.walk.iter().flat_map(|step| [step.turn.first, step.turn.second]));
+        for basis in bases {
+            let Basis::Principal { snapshots, .. } = basis else {
+                continue;
+            };
+            if self.principal.as_ref().is_some_and(|(count, _)| *count == snapshots) {
+                continue;
+            }
+            let trajectory = self.trajectory(snapshots)?;
+            let found = principal_components(snapshots, 2, |step| trajectory.snapshot(step), progress)?;
+            self.principal = Some((snapshots, found));
+        }
+        Ok(())
+    }
+
+    /// The first `count` snapshots of the run.
+    ///
+    /// # Errors
+    /// When a checkpoint is open, which has none.
+    pub fn trajectory(&self, count: usize) -> Result<Arc<Trajectory>> {
+        let graph = self.objective.graph().clone();
+        let folder = self.folder().ok_or_else(no_trajectory)?;
+        Ok(Arc::new(Trajectory::new(graph, folder.clone(), count)))
+    }
+
+    /// Share of the trajectory's variance along a direction, where it is one of its principal components.
+    pub fn explained(&self, basis: Basis) -> Option<f64> {
+        let Basis::Principal { component, snapshots } = basis else {
+            return None;
+        };
+        let (_, principal) = self.principal.as_ref().filter(|(count, _)| *count == snapshots)?;
+        principal.explained.get(component).copied()
+    }
+
+    /// The trajectory of so many snapshots, and the solutions there are.
+    pub fn landmarks(&mut self, snapshots: usize) -> Result<Landmarks> {
+        let trajectory = match self.folder() {
+            Some(_) if snapshots > 0 => Some(self.trajectory(snapshots)?),
+            _ => None,
+        };
+        let mut solutions = Vec::new();
+        for (name, key) in self.names().into_iter().zip(["swa", "sgd"]) {
+            let there = match &self.origin {
+                Origin::Run(folder) => folder.solution_path(key).exists(),
+                Origin::Checkpoint { .. } => self.solutions.contains_key(key),
+            };
+            if there {
+                solutions.push((name, self.named(key)?));
+            }
+        }
+        Ok(Landmarks { trajectory, solutions })
+    }
+
+    /// The plane of a choice through `origin`.
+    ///
+    /// # Errors
+    /// When a direction is not to be had, or the two span no plane.
+    pub fn plane(&mut self, choice: PlaneChoice, origin: &Arc<Solution>) -> Result<Plane> {
+        let [first, second] =
+            [choice.first, choice.second].map(|basis| self.direction(basis, choice.normalisation, origin));
+        Plane::new(
+            origin.clone(),
+            [Axis::Along(first?), Axis::Along(second?)],
+            choice.frame,
+        )
+    }
+
+    /// A direction of the pad with the length asked for, at a point.
+    pub fn direction(&mut self, basis: Basis, normalisation: Normalisation, at: &Solution) -> Result<Arc<Vec<f32>>> {
+        let unit = self.basis(basis)?;
+        if normalisation == Normalisation::Unit {
+            return Ok(unit);
+        }
+        let graph = self.objective.graph();
+        let drawn = match basis {
+            Basis::Random(kind, seed) => direction::draw(graph, kind, seed)?,
+            _ => unit.to_vec(),
+        };
+        let scaled = normalisation.apply(graph, &at.parameters, drawn);
+        scaled.map(Arc::new).ok_or_else(|| {
+            Error::Request(format!(
+                "{} has length 0 after normalisation `{normalisation}`; choose another direction",
+                self.basis_name(basis)
+            ))
+        })
+    }
+
     /// What a basis direction is called.
-    fn basis_name(&self, basis: Basis) -> String {
+    pub fn basis_name(&self, basis: Basis) -> String {
         let names = self.names();
         let files: Vec<&str> = self.files.iter().map(|(name, _)| name.as_str()).collect();
         basis.name(names.each_ref().map(String::as_str), &files)
     }
 
     /// `uniform (seed 1)` at 0°, otherwise the angle with both, precise enough to repeat it.
-    fn turn_name(&self, turn: Turn) -> String {
+    pub fn turn_name(&self, turn: Turn) -> String {
         let (first, second) = (self.basis_name(turn.first), self.basis_name(turn.second));
         let degrees = turn.angle.to_degrees();
-        if degrees.abs() < 0.05 {
+        let name = if degrees.abs() < 0.05 {
             first
         } else if (degrees - 90.0).abs() < 0.05 {
             second
         } else {
             format!("{}° from {first} to {second}", (degrees * 1e4).round() / 1e4)
-        }
+        };
+        name + &normalisation_note(turn.normalisation)
     }
 
-    fn turned(&mut self, turn: Turn) -> Result<Arc<Vec<f32>>> {
-        let (first, second) = (self.basis(turn.first)?, self.basis(turn.second)?);
-        Ok(Arc::new(direction::turned(&first, &second, turn.angle)?))
+    /// The direction of a turn at a point.
+    pub fn turned(&mut self, turn: Turn, at: &Solution) -> Result<Arc<Vec<f32>>> {
+        let first = self.direction(turn.first, turn.normalisation, at)?;
+        let second = self.direction(turn.second, turn.normalisation, at)?;
+        let direction = match turn.normalisation {
+            Normalisation::Unit => direction::turned(&first, &second, turn.angle)?,
+            _ => direction::combined(&first, &second, turn.angle)?,
+        };
+        Ok(Arc::new(direction))
     }
 
     /// The point that a walk from an anchor leads to, and its name.
@@ -342,7 +474,7 @@ impl Session {
             }
         };
         for step in walk {
-            let direction = self.turned(step.turn)?;
+            let direction = self.turned(step.turn, &point)?;
             point = Arc::new(point.moved(&direction, step.position));
             name += &format!(" {:+} along {}", step.position, self.turn_name(step.turn));
         }
@@ -352,33 +484,83 @@ impl Session {
     fn epoch(&self, epoch: usize) -> Result<Arc<Solution>> {
         match self.folder() {
             Some(folder) => Ok(Arc::new(folder.snapshot(self.objective.graph(), epoch)?)),
-            None => Err(Error::Request(
-                "a checkpoint has no trajectory; open a run folder to scrub through one".to_owned(),
-            )),
+            None => Err(no_trajectory()),
+        }
+    }
+
+    /// What the axes of a plane are called.
+    pub fn axis_names(&self, plane: PlaneChoice) -> [String; 2] {
+        let note = normalisation_note(plane.normalisation);
+        let [first, second] = [plane.first, plane.second].map(|basis| self.basis_name(basis) + &note);
+        match plane.frame {
+            Frame::Given => [first, second],
+            Frame::Orthonormal => {
+                let second = format!("{second}, across the first");
+                [first, second]
+            }
+        }
+    }
+
+    fn marginal_name(&self, marginals: &Marginals, index: usize) -> String {
+        let names = self.axis_names(marginals.plane);
+        match marginals.along(index) {
+            [1.0, 0.0] => names[0].clone(),
+            [0.0, 1.0] => names[1].clone(),
+            _ => format!(
+                "{:.1}° from {} to {}",
+                marginals.angles[index].to_degrees(),
+                names[0],
+                names[1]
+            ),
         }
     }
 
     /// The lines of a view through `origin`, each with its name.
     pub fn lines(&mut self, view: View, origin: &Arc<Solution>) -> Result<Vec<(Line, String)>> {
-        let ray = |direction: Arc<Vec<f32>>| Line::Ray {
-            origin: origin.clone(),
-            direction,
-        };
+        let ray = |direction: Arc<Vec<f32>>| Line::ray(origin.clone(), direction);
         Ok(match view {
             View::Direction(turn) => {
-                let direction = self.turned(turn)?;
+                let direction = self.turned(turn, origin)?;
                 vec![(ray(direction), self.turn_name(turn))]
             }
-            View::Comparison(first, second) => vec![
-                (ray(self.basis(first)?), self.basis_name(first)),
-                (ray(self.basis(second)?), self.basis_name(second)),
-            ],
+            View::Comparison(first, second, normalisation) => {
+                let mut line = |basis| -> Result<(Line, String)> {
+                    let direction = self.direction(basis, normalisation, origin)?;
+                    let name = self.basis_name(basis) + &normalisation_note(normalisation);
+                    Ok((ray(direction), name))
+                };
+                vec![line(first)?, line(second)?]
+            }
+            View::Marginals(marginals) => {
+                let plane = self.plane(marginals.plane, origin)?;
+                (0..2)
+                    .map(|index| {
+                        let origin = Arc::new(Solution {
+                            parameters: plane.point(marginals.foot(index)),
+                            statistics: origin.statistics.clone(),
+                        });
+                        let line = Line::ray(origin, Arc::new(plane.step(marginals.along(index))));
+                        (line, self.marginal_name(&marginals, index))
+                    })
+                    .collect()
+            }
             View::Interpolation => {
                 let (from, to) = (self.named("swa")?, self.named("sgd")?);
-                vec![(Line::Segment { from, to }, self.names().join(" → "))]
+                vec![(Line::segment(from, to), self.names().join(" → "))]
             }
         })
     }
+}
+
+fn normalisation_note(normalisation: Normalisation) -> String {
+    match normalisation {
+        Normalisation::Unit => String::new(),
+        other => format!(", normalised by {other}"),
+    }
+}
+
+fn no_trajectory() -> Error {
+    Error::Request("a checkpoint has no trajectory; open a run folder to scrub through one".to_owned())
 }
 
 /// A folder under `runs` that does not exist yet, named after the model and seed.

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::compass::{Compass, MAP_EVALUATIONS};
-use super::request::{CompassView, Distance, Level, LineView, Refining, SliceRequest, SliceView, View};
+use super::request::{CompassView, Distance, Level, LineView, Refining, SliceRequest, SliceView, SurfaceView, View};
 use super::session::Session;
+use super::surface::SurfaceJob;
 use crate::data::Part;
 use crate::error::Result;
 use crate::landscape::direction::dot;
@@ -39,8 +40,13 @@ impl Speed {
         }
     }
 
+    /// Multiply-adds a second.
+    pub fn rate(self) -> f64 {
+        self.rate
+    }
+
     /// Takes one more step into account: `multiply_adds` in `seconds`.
-    fn learn(&mut self, multiply_adds: f64, seconds: f64) {
+    pub fn learn(&mut self, multiply_adds: f64, seconds: f64) {
         if multiply_adds > 0.0 && seconds > 0.0 {
             self.rate += 0.1 * (multiply_adds / seconds - self.rate);
         }
@@ -53,11 +59,11 @@ const PATIENCE: f64 = 0.5;
 /// A slice being refined.
 pub struct SliceJob {
     request: SliceRequest,
-    lines: Vec<(Line, Provenance, String)>,
+    lines: Vec<JobLine>,
     level: usize,
     /// Points and images of each pass.
     levels: Vec<(usize, usize)>,
-    sweeps: Vec<Sweep>,
+    sweeps: Vec<Sweep<Line>>,
     shown: Vec<LineRecord>,
     shown_level: Option<Level>,
     distance: Distance,
@@ -66,18 +72,39 @@ pub struct SliceJob {
     spent: f64,
     speed: Speed,
     compass: Option<Compass>,
+    surface: Option<SurfaceJob>,
+    /// Whether the next step is the surface's.
+    surface_turn: bool,
+}
+
+/// A line of the slice.
+struct JobLine {
+    line: Line,
+    provenance: Provenance,
+    label: String,
+    /// First and last position.
+    range: (f64, f64),
+    /// Positions that are measured beside the even ones.
+    marked: Vec<f64>,
+}
+
+/// What a new slice may take over from the one before.
+#[derive(Default)]
+pub struct Kept {
+    compass: Option<Compass>,
+    surface: Option<SurfaceJob>,
 }
 
 impl SliceJob {
-    /// Prepares the slice; nothing is evaluated yet. A map `kept` from the slice before is used where it is of the
-    /// same plane. While weights are trained only the first pass is made: by
-    /// the second the point has moved on.
+    /// Prepares the slice; nothing is evaluated yet. Map and surface `kept` from the slice before are used where they
+    /// are of the same plane. While weights are trained only the first pass is made: by the second the point has moved
+    /// on.
     pub fn new(
         session: &mut Session,
         request: SliceRequest,
         trainer: Option<&Trainer>,
         moving: bool,
-        kept: Option<Compass>,
+        kept: Kept,
     ) -> Result<Self> {
         let (origin, name) = session.point(request.anchor, &request.walk, trainer)?;
         let lines = session.lines(request.view, &origin)?;
@@ -85,7 +112,8 @@ impl SliceJob {
         let [first_solution, _] = session.names();
         let lines: Vec<_> = lines
             .into_iter()
-            .map(|(line, label)| {
+            .enumerate()
+            .map(|(index, (line, label))| {
                 let from = if matches!(request.view, View::Interpolation) {
                     &first_solution
                 } else {
@@ -95,21 +123,41 @@ impl SliceJob {
                     run: Some(session.path().display().to_string()),
                     ..Provenance::new(&objective, from, &label, request.policy, usize::MAX, session.seed())
                 };
-                (line, provenance, label)
+                let (range, marked) = match request.view {
+                    View::Marginals(marginals) => (marginals.range(index), vec![marginals.position(index)]),
+                    View::Interpolation => (request.range, vec![request.marked, 0.0, 1.0]),
+                    _ => (request.range, vec![request.marked]),
+                };
+                JobLine {
+                    line,
+                    provenance,
+                    label,
+                    range,
+                    marked,
+                }
             })
             .collect();
-        let distance = distance(&lines[0].0, session.start());
+        let distance = distance(&lines[0].line, session.start());
         let basis_cosine = match request.view {
             View::Direction(turn) => Some((turn.first, turn.second)),
-            View::Comparison(first, second) => Some((first, second)),
-            View::Interpolation => None,
+            View::Comparison(first, second, _) => Some((first, second)),
+            View::Marginals(_) | View::Interpolation => None,
         }
         .and_then(|(a, b)| Some(dot(&session.basis(a).ok()?, &session.basis(b).ok()?)));
         let compass = match request.compass {
-            Some(axes) if !moving => match kept.filter(|kept| kept.is_of(&origin, &request)) {
+            Some(axes) if !moving => match kept.compass.filter(|kept| kept.is_of(&origin, &request)) {
                 Some(kept) => Some(kept),
                 None => Some(Compass::new(session, axes, &origin, &request)?),
             },
+            _ => None,
+        };
+        // In a plane through weights that move, nothing stays what it is for long enough.
+        let surface = match request.surface {
+            Some(wanted) if !moving => {
+                let moves = trainer.is_some();
+                let origin = (&origin, name.as_str());
+                Some(SurfaceJob::new(session, &request, wanted, origin, moves, kept.surface)?)
+            }
             _ => None,
         };
         let mut job = Self {
@@ -125,6 +173,8 @@ impl SliceJob {
             spent: 0.0,
             speed: session.speed,
             compass,
+            surface,
+            surface_turn: false,
             request,
         };
         job.prepare(&objective);
@@ -144,34 +194,28 @@ impl SliceJob {
 
     fn prepare(&mut self, objective: &Objective) {
         let (points, samples) = self.levels[self.level];
-        let mut grid = positions(self.request.range.0, self.request.range.1, points);
-        let marked = self.request.marked;
-        let inside = |position: f64| (self.request.range.0..=self.request.range.1).contains(&position);
-        let mut extra = vec![marked];
-        if matches!(self.request.view, View::Interpolation) {
-            extra.extend([0.0, 1.0]);
-        }
-        for position in extra {
-            if inside(position) && self.level > 0 && !grid.iter().any(|p| (p - position).abs() < 1e-9) {
-                grid.push(position);
+        let first_pass = self.level == 0;
+        let sweep = |line: &JobLine| {
+            let (start, end) = line.range;
+            let mut grid = positions(start, end, points);
+            for &position in &line.marked {
+                let inside = (start..=end).contains(&position);
+                if inside && !first_pass && !grid.iter().any(|p| (p - position).abs() < 1e-9) {
+                    grid.push(position);
+                }
             }
-        }
-        grid.sort_by(f64::total_cmp);
-        self.sweeps = self
-            .lines
-            .iter()
-            .map(|(line, _, _)| {
-                Sweep::new(
-                    objective,
-                    SweepRequest {
-                        line: line.clone(),
-                        positions: grid.clone(),
-                        policy: self.request.policy,
-                        samples,
-                    },
-                )
-            })
-            .collect();
+            grid.sort_by(f64::total_cmp);
+            Sweep::new(
+                objective,
+                SweepRequest {
+                    slice: line.line.clone(),
+                    positions: grid,
+                    policy: self.request.policy,
+                    samples,
+                },
+            )
+        };
+        self.sweeps = self.lines.iter().map(sweep).collect();
     }
 
     /// Whether the first pass is still to come: it goes before everything else.
@@ -181,7 +225,9 @@ impl SliceJob {
 
     /// Whether nothing is left to evaluate.
     pub fn is_finished(&self) -> bool {
-        self.level >= self.levels.len() && self.compass.as_ref().is_none_or(Compass::is_finished)
+        self.level >= self.levels.len()
+            && self.compass.as_ref().is_none_or(Compass::is_finished)
+            && self.surface.as_ref().is_none_or(SurfaceJob::is_finished)
     }
 
     /// Does one batch at one or several points. True when there is something new to show.
@@ -193,6 +239,15 @@ impl SliceJob {
             points.saturating_mul(samples.saturating_mul(2)) > MAP_EVALUATIONS || self.level >= self.levels.len();
         if let Some(compass) = self.compass.as_mut().filter(|c| map_first && !c.is_finished()) {
             return compass.step(&objective);
+        }
+        if let Some(surface) = self.surface.as_mut().filter(|surface| !surface.is_finished()) {
+            // Once the slice answers, the surface gets its shape; then they take turns.
+            self.surface_turn = !self.surface_turn;
+            let slice_waits = self.level < self.levels.len();
+            let first = self.shown_level.is_some() && (!surface.has_shape() || self.surface_turn);
+            if first || !slice_waits {
+                return surface.step(session);
+            }
         }
         let Some(index) = self.sweeps.iter().position(|sweep| !sweep.is_finished()) else {
             return Ok(false);
@@ -235,14 +290,14 @@ impl SliceJob {
         self.sweeps
             .iter()
             .zip(&self.lines)
-            .map(|(sweep, (_, provenance, label))| LineRecord {
-                label: label.clone(),
+            .map(|(sweep, line)| LineRecord {
+                label: line.label.clone(),
                 provenance: Provenance {
                     train_images: level.train_images,
                     test_images: level.test_images,
-                    ..provenance.clone()
+                    ..line.provenance.clone()
                 },
-                curve: sweep.curve().clone(),
+                curve: sweep.curve(),
             })
             .collect()
     }
@@ -259,10 +314,8 @@ impl SliceJob {
             .enumerate()
             .map(|(index, record)| LineView {
                 record: record.clone(),
-                incoming: self
-                    .sweeps
-                    .get(index)
-                    .map_or_else(Curve::default, |sweep| sweep.curve().clone()),
+                incoming: self.sweeps.get(index).map_or_else(Curve::default, Sweep::curve),
+                range: self.lines[index].range,
             })
             .collect();
         let refining = (self.level < self.levels.len()).then(|| {
@@ -305,9 +358,22 @@ impl SliceJob {
         images * cost::multiply_adds(objective.graph()) as f64 / self.speed.rate
     }
 
-    /// Gives up the slice but keeps the pad's map.
-    pub fn into_compass(self) -> Option<Compass> {
-        self.compass
+    /// Gives up the slice but keeps what a new one may take over.
+    pub fn into_kept(self) -> Kept {
+        Kept {
+            compass: self.compass,
+            surface: self.surface,
+        }
+    }
+
+    /// Whether a surface goes with it.
+    pub fn has_surface(&self) -> bool {
+        self.surface.is_some()
+    }
+
+    /// The surface as far as it is known, where that is more than was shown.
+    pub fn surface_news(&mut self, objective: &Objective) -> Option<SurfaceView> {
+        self.surface.as_mut().and_then(|surface| surface.news(objective))
     }
 
     /// The pad's map as far as it is known.
@@ -353,7 +419,7 @@ fn levels(
 
 /// Distance from the initial weights along a line.
 fn distance(line: &Line, start: &[f32]) -> Distance {
-    let origin = &line.origin().parameters;
+    let origin = &line.origin.parameters;
     let mut distance = Distance::default();
     let at_one = line.point(1.0);
     for ((&w, &moved), &w0) in origin.iter().zip(&at_one).zip(start) {

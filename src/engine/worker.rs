@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::inbox::Inbox;
 use super::request::{Anchor, Inspection, Request, SaveRequest, SliceRequest, TrainingStatus, Update, View};
 use super::session::Session;
-use super::slice::SliceJob;
+use super::slice::{Kept, SliceJob};
 use super::{Slots, Waker};
 use crate::checkpoint::{CheckpointFile, NamedTensors, Reference};
 use crate::data::Progress;
@@ -233,7 +233,7 @@ impl Worker {
         };
         let mut solution = Solution {
             parameters: line.point(request.position),
-            statistics: line.origin().statistics.clone(),
+            statistics: line.origin.statistics.clone(),
         };
         let (objective, path, seed) = (
             session.objective.clone(),
@@ -271,6 +271,7 @@ impl Worker {
         self.live = None;
         self.slots.slice.set(None);
         self.slots.compass.set(None);
+        self.slots.surface.set(None);
         self.tell(Update::Opened(Box::new(summary)));
         Ok(())
     }
@@ -300,27 +301,42 @@ impl Worker {
     }
 
     fn start_slice(&mut self) -> Result<()> {
-        let kept = self.job.take().and_then(SliceJob::into_compass);
-        let (Some(request), Some(session)) = (&self.live, &mut self.session) else {
+        let kept = self.job.take().map_or_else(Kept::default, SliceJob::into_kept);
+        let Some(request) = &self.live else { return Ok(()) };
+        let Some(mut session) = self.session.take() else {
             return Ok(());
         };
+        let prepared = self.read(|_, progress| session.prepare(request, progress));
         let training = self.training.as_mut();
         let moving = request.anchor == Anchor::Current && training.as_ref().is_some_and(|t| !t.paused);
         let trainer = training.map(|training| {
             training.batches_since_slice = 0;
             &training.trainer
         });
-        let job = SliceJob::new(session, request.clone(), trainer, moving, kept);
+        let job = prepared.and_then(|()| SliceJob::new(&mut session, request.clone(), trainer, moving, kept));
+        self.session = Some(session);
         match job {
             Ok(job) => {
                 self.slots.compass.set(job.compass());
+                if !job.has_surface() {
+                    self.slots.surface.set(None);
+                }
                 self.job = Some(job);
+                self.show_surface();
                 Ok(())
             }
             Err(error) => {
                 // Asked again, it would fail again.
                 self.live = None;
                 Err(error)
+            }
+        }
+    }
+
+    fn show_surface(&mut self) {
+        if let (Some(job), Some(session)) = (&mut self.job, &self.session) {
+            if let Some(view) = job.surface_news(&session.objective) {
+                self.slots.surface.set(Some(view));
             }
         }
     }
@@ -349,6 +365,7 @@ impl Worker {
                 if let Some(compass) = job.compass() {
                     self.slots.compass.set(Some(compass));
                 }
+                self.show_surface();
                 (self.wake)();
                 Ok(())
             }

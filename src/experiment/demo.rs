@@ -161,10 +161,7 @@ fn measure(objective: &Objective, trainer: &Trainer, recipe: &Recipe, report: &m
     let end = Arc::new(folder.solution(graph, "sgd")?);
     let seed = recipe.options.seed;
     let mut slice = |kind: DirectionKind, title: &str| {
-        let line = Line::Ray {
-            origin: average.clone(),
-            direction: Arc::new(direction::random(graph, kind, seed)?),
-        };
+        let line = Line::ray(average.clone(), Arc::new(direction::random(graph, kind, seed)?));
         let what = Measured {
             origin: "SWA",
             label: format!("{kind} (seed {seed})"),
@@ -184,7 +181,7 @@ fn measure(objective: &Objective, trainer: &Trainer, recipe: &Recipe, report: &m
         policy: BatchNormPolicy::Recompute,
         positions: positions(-2.0, 3.0, recipe.interpolation_points),
     }
-    .sweep(objective, Line::Segment { from: average, to: end }, seed, &mut |done| {
+    .sweep(objective, Line::segment(average, end), seed, &mut |done| {
         report("SWA to SGD", done)
     })?;
     Ok(Findings {
@@ -213,7 +210,7 @@ impl Measured {
         report: &mut dyn FnMut(f64) -> bool,
     ) -> Result<LineRecord> {
         let request = SweepRequest {
-            line,
+            slice: line,
             positions: self.positions,
             policy: self.policy,
             samples: usize::MAX,

@@ -66,10 +66,10 @@ pub fn measure(compute: &Compute, progress: &mut dyn FnMut(&str) -> bool) -> Res
         let batch = usual_batch(&graph);
         let objective = Objective::new(graph.clone(), data, compute.clone(), batch)?;
         let request = SweepRequest {
-            line: Line::Segment {
-                from: Arc::new(hashed::solution(&graph, 1)),
-                to: Arc::new(hashed::solution(&graph, 2)),
-            },
+            slice: Line::segment(
+                Arc::new(hashed::solution(&graph, 1)),
+                Arc::new(hashed::solution(&graph, 2)),
+            ),
             positions: positions(0.0, 1.0, points),
             policy: BatchNormPolicy::Recompute,
             samples: images,

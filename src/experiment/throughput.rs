@@ -178,14 +178,14 @@ impl Report {
     ) -> Result<Measurement> {
         let what = format!("{} line {policy}", case.name);
         let graph = objective.graph();
-        let line = Line::Segment {
-            from: Arc::new(hashed::solution(graph, 1)),
-            to: Arc::new(hashed::solution(graph, 2)),
-        };
+        let line = Line::segment(
+            Arc::new(hashed::solution(graph, 1)),
+            Arc::new(hashed::solution(graph, 2)),
+        );
         let grid = positions(0.0, 1.0, POINTS);
         let mut sweep = |points: usize| -> Result<(f64, f64)> {
             let request = SweepRequest {
-                line: line.clone(),
+                slice: line.clone(),
                 positions: grid[..points].to_vec(),
                 policy,
                 samples: case.images,

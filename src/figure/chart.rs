@@ -10,12 +10,10 @@ use plotters::style::{FontStyle, register_font};
 
 use crate::error::{Error, Result};
 use crate::files::whole_file;
+use crate::landscape::Scale;
 
 /// Pixels of a figure: wide enough for two columns in print and for a slide.
 pub const SIZE: (u32, u32) = (1600, 1000);
-
-/// A loss range beyond this ratio is drawn on a logarithmic axis, unless the chart says otherwise.
-const LOGARITHMIC_FROM: f64 = 15.0;
 
 /// Okabe and Ito's colours, told apart by colour-blind readers.
 pub const BLUE: [u8; 3] = [0, 114, 178];
@@ -48,30 +46,6 @@ pub struct Mark {
     pub position: f64,
     /// Its name, written beside it.
     pub label: String,
-}
-
-/// The vertical axis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scale {
-    /// Logarithmic where the range asks for it.
-    #[default]
-    Automatic,
-    /// Linear.
-    Linear,
-    /// Logarithmic.
-    Logarithmic,
-}
-
-impl Scale {
-    /// Whether values from `low` to `high` are drawn logarithmically; those that reach 0 never are.
-    pub fn is_logarithmic(self, low: f64, high: f64) -> bool {
-        low > 0.0
-            && match self {
-                Self::Automatic => high / low > LOGARITHMIC_FROM,
-                Self::Linear => false,
-                Self::Logarithmic => true,
-            }
-    }
 }
 
 /// A chart.
@@ -334,7 +308,7 @@ pub fn number(value: f64) -> String {
 }
 
 /// The font that egui brings, so that figures look the same on machines without fonts.
-fn use_own_font() -> Result<()> {
+pub(super) fn use_own_font() -> Result<()> {
     static REGISTERED: OnceLock<bool> = OnceLock::new();
     let registered = REGISTERED
         .get_or_init(|| register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).is_ok());

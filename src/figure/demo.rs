@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::chart::Scale;
 use super::{pictures, table};
 use crate::data::Part;
 use crate::error::Result;
 use crate::experiment::demo::Findings;
 use crate::files::whole_file;
 use crate::landscape::LineRecord;
+use crate::landscape::Scale;
 
 /// Writes training curve, slices and interpolation, each as PNG, SVG and CSV, and a summary with the numbers.
 ///

@@ -1,8 +1,8 @@
 //! The charts of this program: a slice, two slices over each other, an interpolation, a training run.
 
-use super::chart::{BLUE, Chart, GREEN, Mark, PURPLE, Scale, Series, VERMILION};
+use super::chart::{BLUE, Chart, GREEN, Mark, PURPLE, Series, VERMILION};
 use crate::data::Part;
-use crate::landscape::LineRecord;
+use crate::landscape::{LineRecord, Scale};
 use crate::training::{EpochMetrics, RunRecord, schedule};
 
 /// Horizontal axis of a slice along a direction.

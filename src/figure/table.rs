@@ -17,13 +17,14 @@ pub const LINE_HEADER: [&str; 5] = ["position", "train_loss", "train_accuracy", 
 /// # Errors
 /// When a row cannot be written.
 pub fn lines_csv(records: &[LineRecord]) -> Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
     let several = records.len() > 1;
-    let failed = |error: csv::Error| Error::Request(format!("the table could not be written: {error}"));
-    let header = several.then_some("curve").into_iter().chain(LINE_HEADER);
-    writer.write_record(header).map_err(failed)?;
-    for record in records {
-        for (position, value) in record.curve.measured() {
+    let header = several
+        .then_some("curve")
+        .into_iter()
+        .chain(LINE_HEADER)
+        .map(str::to_owned);
+    let rows = records.iter().flat_map(|record| {
+        record.curve.measured().map(move |(position, value)| {
             let row = [
                 position,
                 value.train.loss,
@@ -32,14 +33,23 @@ pub fn lines_csv(records: &[LineRecord]) -> Result<Vec<u8>> {
                 value.test.accuracy,
             ];
             let label = several.then(|| record.label.clone());
-            writer
-                .write_record(label.into_iter().chain(row.map(|v| v.to_string())))
-                .map_err(failed)?;
-        }
+            label.into_iter().chain(row.map(|v| v.to_string())).collect()
+        })
+    });
+    table(header, rows)
+}
+
+/// A CSV table.
+pub(super) fn table(
+    header: impl IntoIterator<Item = String>,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Result<Vec<u8>> {
+    let failed = |reason: String| Error::Request(format!("the table could not be written: {reason}"));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in std::iter::once(header.into_iter().collect()).chain(rows) {
+        writer.write_record(row).map_err(|error| failed(error.to_string()))?;
     }
-    writer
-        .into_inner()
-        .map_err(|error| Error::Request(format!("the table could not be written: {error}")))
+    writer.into_inner().map_err(|error| failed(error.to_string()))
 }
 
 /// Writes the numbers of an export: a CSV file, or a figure through `chart`, and beside it a JSON file of the same name
@@ -78,7 +88,7 @@ fn is_table(path: &Path) -> bool {
 }
 
 /// `run.csv` would bring `run.json` with it, and `metrics.csv` is the run's own.
-fn refuse_files_of_a_run(path: &Path) -> Result<()> {
+pub(super) fn refuse_files_of_a_run(path: &Path) -> Result<()> {
     let stem = path.file_stem().unwrap_or_default();
     if (stem == "run" || stem == "metrics") && path.with_file_name("run.json").exists() {
         return Err(Error::file_reason(

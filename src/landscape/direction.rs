@@ -146,6 +146,16 @@ pub enum Basis {
     SwaToSgdAndRandom(u64),
     /// The direction read from a file, by its number in the order of reading.
     File(usize),
+    /// From the average to the weights after an epoch, scaled to unit length: with the way to SGD it spans the plane of
+    /// three solutions.
+    SwaToEpoch(usize),
+    /// A principal component of the trajectory (0 is the leading one), of so many snapshots from its start.
+    Principal {
+        /// Which one.
+        component: usize,
+        /// Snapshots.
+        snapshots: usize,
+    },
 }
 
 impl Basis {
@@ -156,6 +166,10 @@ impl Basis {
             Self::SwaToSgd => format!("{first} → {second}"),
             Self::SwaToSgdAndRandom(seed) => format!("{first} → {second} + uniform (seed {seed})"),
             Self::File(index) => format!("file {}", files.get(index).map_or("", AsRef::as_ref)),
+            Self::SwaToEpoch(epoch) => format!("{first} → epoch {epoch}"),
+            Self::Principal { component, snapshots } => {
+                format!("PC {} of epochs 0 to {}", component + 1, snapshots.saturating_sub(1))
+            }
         }
     }
 }
@@ -165,6 +179,14 @@ impl Basis {
 /// # Errors
 /// When the two cancel.
 pub fn turned(first: &[f32], second: &[f32], angle: f64) -> Result<Vec<f32>> {
+    normalised(combined(first, second, angle)?).ok_or_else(cancelled)
+}
+
+/// cos φ · u₁ + sin φ · u₂, of the length that comes out.
+///
+/// # Errors
+/// When the two cancel.
+pub fn combined(first: &[f32], second: &[f32], angle: f64) -> Result<Vec<f32>> {
     let (sine, cosine) = angle.sin_cos();
     let sum: Vec<f32> = first
         .iter()
@@ -172,10 +194,17 @@ pub fn turned(first: &[f32], second: &[f32], angle: f64) -> Result<Vec<f32>> {
         .map(|(&a, &b)| (cosine * f64::from(a) + sine * f64::from(b)) as f32)
         .collect();
     // What is left of two directions that cancel is rounding, not a direction.
-    let cancelled = dot(&sum, &sum) < CANCELLED * CANCELLED;
-    normalised(sum).filter(|_| !cancelled).ok_or_else(|| {
-        Error::Request("the two directions cancel at this angle; turn the handle or choose others".to_owned())
-    })
+    let longest = dot(first, first).max(dot(second, second));
+    let square = dot(&sum, &sum);
+    if square.is_finite() && square > CANCELLED * CANCELLED * longest {
+        Ok(sum)
+    } else {
+        Err(cancelled())
+    }
+}
+
+fn cancelled() -> Error {
+    Error::Request("the two directions cancel at this angle; turn the handle or choose others".to_owned())
 }
 
 /// u/‖u‖, or nothing where ‖u‖ is 0 or not finite.

@@ -2,50 +2,58 @@
 
 use std::sync::Arc;
 
-use crate::objective::{Solution, move_along};
+use super::axis::Axis;
+use super::sweep::Slice;
+use crate::error::Result;
+use crate::objective::Solution;
 
-/// The points w(l) of a line. Its statistics, which the policy `running` holds fixed, are the origin's.
+/// The points w(l) = w + l·u of a line, or w(t) = w + t·(w′ − w). Its statistics, which the policy `running` holds
+/// fixed, are the origin's.
 #[derive(Clone, Debug)]
-pub enum Line {
-    /// w(l) = w + l·u.
-    Ray {
-        /// w.
-        origin: Arc<Solution>,
-        /// u, `[d]`.
-        direction: Arc<Vec<f32>>,
-    },
-    /// w(t) = w + t·(w′ − w), so t = 0 is `from` and t = 1 is `to`, exactly.
-    Segment {
-        /// w.
-        from: Arc<Solution>,
-        /// w′.
-        to: Arc<Solution>,
-    },
+pub struct Line {
+    /// w.
+    pub origin: Arc<Solution>,
+    /// u, or the way to w′.
+    pub axis: Axis,
 }
 
 impl Line {
-    /// The solution at position 0.
-    pub fn origin(&self) -> &Arc<Solution> {
-        match self {
-            Self::Ray { origin, .. } => origin,
-            Self::Segment { from, .. } => from,
+    /// Along a direction `[d]`.
+    pub fn ray(origin: Arc<Solution>, direction: Arc<Vec<f32>>) -> Self {
+        Self {
+            origin,
+            axis: Axis::Along(direction),
+        }
+    }
+
+    /// From one solution, at position 0, to another, at position 1, exactly.
+    pub fn segment(from: Arc<Solution>, to: Arc<Solution>) -> Self {
+        Self {
+            origin: from,
+            axis: Axis::Towards(to),
         }
     }
 
     /// The parameters at `position`, computed in double precision and rounded once.
     pub fn point(&self, position: f64) -> Vec<f32> {
-        match self {
-            Self::Ray { origin, direction } => move_along(&origin.parameters, direction, position),
-            Self::Segment { from, to } => from
-                .parameters
-                .iter()
-                .zip(&to.parameters)
-                .map(|(&a, &b)| {
-                    let (a, b) = (f64::from(a), f64::from(b));
-                    (a + position * (b - a)) as f32
-                })
-                .collect(),
-        }
+        let origin = &self.origin.parameters;
+        origin
+            .iter()
+            .zip(self.axis.entries(origin))
+            .map(|(&w, entry)| (f64::from(w) + position * entry) as f32)
+            .collect()
+    }
+}
+
+impl Slice for Line {
+    type Position = f64;
+
+    fn point(&self, position: f64) -> Result<Vec<f32>> {
+        Ok(self.point(position))
+    }
+
+    fn statistics(&self, _position: f64) -> Result<Arc<Solution>> {
+        Ok(self.origin.clone())
     }
 }
 
@@ -79,7 +87,7 @@ mod tests {
         #[test]
         fn a_segment_ends_exactly_at_its_solutions(a in proptest::collection::vec(-10.0_f32..10.0, 5), b in proptest::collection::vec(-10.0_f32..10.0, 5)) {
             let solution = |parameters: &[f32]| Arc::new(Solution { parameters: parameters.to_vec(), statistics: vec![] });
-            let line = Line::Segment { from: solution(&a), to: solution(&b) };
+            let line = Line::segment(solution(&a), solution(&b));
             prop_assert_eq!(line.point(0.0), a);
             prop_assert_eq!(line.point(1.0), b);
         }

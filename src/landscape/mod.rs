@@ -1,13 +1,33 @@
-//! Functions of one or two numbers cut out of the loss: directions, lines, their minima, and the record of how each
-//! was made.
+//! Functions of one or two numbers cut out of the loss: directions, lines and planes, their minima, the trajectory as
+//! seen in a plane, and the record of how each was made.
 
+pub mod axis;
 pub mod curve;
 pub mod direction;
 pub mod direction_file;
+pub mod grid;
+pub mod heights;
 pub mod line;
+pub mod normalisation;
+pub mod plane;
+pub mod projection;
+pub mod refinement;
+pub mod scale;
+pub mod surface;
+pub mod survey;
 pub mod sweep;
+pub mod trajectory;
 
+pub use axis::Axis;
 pub use curve::{Curve, LineRecord, Minimum, Provenance};
 pub use direction::{Basis, DirectionKind};
+pub use grid::{Field, Grid, Known, Quantity};
+pub use heights::{Heights, Node};
 pub use line::Line;
+pub use normalisation::Normalisation;
+pub use plane::{Frame, Plane};
+pub use scale::{Height, Scale};
+pub use surface::{Projected, SurfaceRecord};
+pub use survey::Survey;
 pub use sweep::{Memory, Sweep};
+pub use trajectory::{Landmarks, Through, Trajectory};

@@ -1,13 +1,14 @@
-//! Evaluation along a line as a machine that does one batch a step, at several points where the device does better so,
-//! and the memory of points already measured.
+//! Evaluation at many positions as a machine that does one batch a step, at several points where the device does better
+//! so, and the memory of points already measured.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use super::curve::Curve;
 use super::line::Line;
 use crate::error::Result;
-use crate::objective::{BatchNormPolicy, Evaluation, Measurement, Objective};
+use crate::objective::{BatchNormPolicy, Evaluation, Measurement, Objective, Solution};
 
 /// Measurements remembered at most; the oldest are forgotten first.
 const REMEMBERED: usize = 50_000;
@@ -15,13 +16,31 @@ const REMEMBERED: usize = 50_000;
 /// Numbers of points looked up in the memory in one step, so that it can be cancelled soon.
 const LOOKED_AT: usize = 1 << 22;
 
-/// What is evaluated along a line.
+/// A function from positions to points of parameter space: a line, a plane, a trajectory.
+pub trait Slice {
+    /// What names a point: one number, two numbers, a step.
+    type Position: Copy + std::fmt::Debug;
+
+    /// The parameters `[d]` at a position.
+    ///
+    /// # Errors
+    /// When they have to be read from a file, and cannot be.
+    fn point(&self, position: Self::Position) -> Result<Vec<f32>>;
+
+    /// The solution whose statistics the policy `running` holds there.
+    ///
+    /// # Errors
+    /// As [`Slice::point`].
+    fn statistics(&self, position: Self::Position) -> Result<Arc<Solution>>;
+}
+
+/// What is evaluated.
 #[derive(Clone, Debug)]
-pub struct SweepRequest {
-    /// The line.
-    pub line: Line,
+pub struct SweepRequest<S: Slice> {
+    /// The function.
+    pub slice: S,
     /// Positions, in the order in which they are reported.
-    pub positions: Vec<f64>,
+    pub positions: Vec<S::Position>,
     /// Batch-norm policy.
     pub policy: BatchNormPolicy,
     /// Images used of each split, from its start.
@@ -59,15 +78,16 @@ impl Memory {
     }
 }
 
-/// The evaluation of a line, its origin and ends first, then halfway between what is known.
+/// The evaluation of a slice at positions that are asked for one after the other.
 #[derive(Debug)]
-pub struct Sweep {
-    request: SweepRequest,
+pub struct Sweep<S: Slice> {
+    request: SweepRequest<S>,
+    values: Vec<Option<Measurement>>,
     pending: VecDeque<usize>,
     current: Option<Current>,
-    curve: Curve,
     points_at_once: usize,
     images_per_point: usize,
+    asked: usize,
     evaluated: usize,
 }
 
@@ -79,39 +99,63 @@ struct Current {
     evaluation: Evaluation,
 }
 
-impl Sweep {
-    /// Prepares a sweep; nothing is evaluated yet.
-    pub fn new(objective: &Objective, mut request: SweepRequest) -> Self {
+impl<S: Slice> Sweep<S> {
+    /// Prepares a sweep of which nothing is asked yet.
+    pub fn idle(objective: &Objective, mut request: SweepRequest<S>) -> Self {
         // More images than there are is all of them: asked for either way, it is one measurement in memory.
         let data = objective.data();
         request.samples = request.samples.min(data.train.len().max(data.test.len()));
         Self {
-            curve: Curve {
-                values: vec![None; request.positions.len()],
-                positions: request.positions.clone(),
-            },
-            pending: coarse_to_fine(&request.positions).into(),
+            values: vec![None; request.positions.len()],
+            pending: VecDeque::new(),
             current: None,
             points_at_once: objective.points_at_once(request.samples),
             images_per_point: Evaluation::images(objective, request.policy, request.samples),
+            asked: 0,
             evaluated: 0,
             request,
         }
     }
 
-    /// What is known so far.
-    pub fn curve(&self) -> &Curve {
-        &self.curve
+    /// Asks for positions by their indices, in this order, after what was asked before. What is known is not asked.
+    pub fn ask(&mut self, indices: impl IntoIterator<Item = usize>) {
+        let before = self.pending.len();
+        let values = &self.values;
+        self.pending
+            .extend(indices.into_iter().filter(|&index| values[index].is_none()));
+        self.asked += self.pending.len() - before;
     }
 
-    /// Whether every position is measured.
+    /// Takes values that are known already.
+    pub fn know(&mut self, known: impl IntoIterator<Item = (usize, Measurement)>) {
+        for (index, value) in known {
+            self.values[index] = Some(value);
+        }
+    }
+
+    /// What was asked.
+    pub fn request(&self) -> &SweepRequest<S> {
+        &self.request
+    }
+
+    /// One entry a position, where measured.
+    pub fn values(&self) -> &[Option<Measurement>] {
+        &self.values
+    }
+
+    /// Whether every position asked for is measured.
     pub fn is_finished(&self) -> bool {
         self.pending.is_empty() && self.current.is_none()
     }
 
-    /// Images evaluated and in all: an image counts once for every point and pass over it.
+    /// Number of positions asked for and not measured.
+    pub fn pending(&self) -> usize {
+        self.pending.len() + self.current.as_ref().map_or(0, |current| current.points.len())
+    }
+
+    /// Images evaluated and in all that was asked: an image counts once for every point and pass over it.
     pub fn progress(&self) -> (usize, usize) {
-        let total = self.images_per_point * self.request.positions.len();
+        let total = self.images_per_point * self.asked;
         let current = self.current.as_ref();
         let remaining = self.images_per_point * self.pending.len()
             + current.map_or(0, |current| current.points.len() * current.evaluation.remaining());
@@ -123,37 +167,17 @@ impl Sweep {
         self.evaluated
     }
 
-    /// Does one batch, or takes some points from memory. True when the curve gained values.
+    /// Does one batch, or takes some points from memory. True when there are new values.
     ///
     /// # Errors
-    /// When the device fails, or a batch could not be normalised.
+    /// When the device fails, a batch could not be normalised, or a point could not be read.
     pub fn step(&mut self, objective: &Objective, memory: &mut Memory) -> Result<bool> {
         let mut remembered = false;
-        let statistics = &self.request.line.origin().statistics;
-        let (policy, samples) = (self.request.policy, self.request.samples);
         if self.current.is_none() {
-            let (mut points, mut values) = (Vec::new(), Vec::new());
-            let mut looked_at = 0;
-            while points.len() < self.points_at_once
-                && looked_at < LOOKED_AT
-                && let Some(index) = self.pending.pop_front()
-            {
-                let point = self.request.line.point(self.request.positions[index]);
-                let key = Memory::key(&point, statistics, policy, samples);
-                looked_at += point.len();
-                if let Some(&known) = memory.values.get(&key) {
-                    self.curve.values[index] = Some(known);
-                    remembered = true;
-                } else {
-                    points.push((index, key));
-                    values.extend(point);
-                }
+            match self.start(objective, memory, &mut remembered)? {
+                Some(current) => self.current = Some(current),
+                None => return Ok(remembered),
             }
-            if points.is_empty() {
-                return Ok(remembered);
-            }
-            let evaluation = Evaluation::new(objective, &values, statistics, policy, samples)?;
-            self.current = Some(Current { points, evaluation });
         }
         let Some(current) = &mut self.current else {
             return Ok(false);
@@ -165,11 +189,65 @@ impl Sweep {
             return Ok(remembered);
         };
         for (&(index, key), &measured) in current.points.iter().zip(&measured) {
-            self.curve.values[index] = Some(measured);
+            self.values[index] = Some(measured);
             memory.keep(key, measured);
         }
         self.current = None;
         Ok(true)
+    }
+
+    /// The next points that can be evaluated together, those that are remembered aside.
+    fn start(&mut self, objective: &Objective, memory: &Memory, remembered: &mut bool) -> Result<Option<Current>> {
+        let (policy, samples) = (self.request.policy, self.request.samples);
+        let (mut points, mut values) = (Vec::new(), Vec::new());
+        let mut shared: Option<Arc<Solution>> = None;
+        let mut looked_at = 0;
+        while points.len() < self.points_at_once
+            && looked_at < LOOKED_AT
+            && let Some(&index) = self.pending.front()
+        {
+            let position = self.request.positions[index];
+            let statistics = self.request.slice.statistics(position)?;
+            // Points evaluated together share the statistics that `running` holds.
+            if policy == BatchNormPolicy::Running
+                && shared.as_ref().is_some_and(|shared| !Arc::ptr_eq(shared, &statistics))
+            {
+                break;
+            }
+            let point = self.request.slice.point(position)?;
+            self.pending.pop_front();
+            let key = Memory::key(&point, &statistics.statistics, policy, samples);
+            looked_at += point.len();
+            if let Some(&known) = memory.values.get(&key) {
+                self.values[index] = Some(known);
+                *remembered = true;
+            } else {
+                points.push((index, key));
+                values.extend(point);
+                shared = Some(statistics);
+            }
+        }
+        let Some(shared) = shared else { return Ok(None) };
+        let evaluation = Evaluation::new(objective, &values, &shared.statistics, policy, samples)?;
+        Ok(Some(Current { points, evaluation }))
+    }
+}
+
+impl Sweep<Line> {
+    /// Prepares the whole of a line: its origin and ends first, then halfway between what is known.
+    pub fn new(objective: &Objective, request: SweepRequest<Line>) -> Self {
+        let order = coarse_to_fine(&request.positions);
+        let mut sweep = Self::idle(objective, request);
+        sweep.ask(order);
+        sweep
+    }
+
+    /// What is known so far.
+    pub fn curve(&self) -> Curve {
+        Curve {
+            positions: self.request.positions.clone(),
+            values: self.values.clone(),
+        }
     }
 
     /// Runs to the end, telling `progress` (images done, in all) after every batch; it stops the sweep by saying no.
@@ -185,7 +263,7 @@ impl Sweep {
                 return Err(crate::Error::Cancelled);
             }
         }
-        Ok(self.curve)
+        Ok(self.curve())
     }
 }
 
