@@ -2,10 +2,11 @@
 //! they are small, comparable and can be undone.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::checkpoint::{Listing, Reference};
 use crate::landscape::normalisation::Normalisation;
-use crate::landscape::{Basis, Curve, Frame, Heights, LineRecord, Quantity, SurfaceRecord};
+use crate::landscape::{Basis, Curve, Field, Frame, LineRecord, Quantity, SurfaceRecord};
 use crate::objective::{BatchNormPolicy, DeviceChoice, Measurement};
 use crate::training::{EpochMetrics, RunRecord, RunStatus, TrainingOptions};
 
@@ -364,8 +365,8 @@ pub struct SurfaceView {
     pub request: SurfaceRequest,
     /// Its values, and how they were made.
     pub record: SurfaceRecord,
-    /// What is drawn of it, by [`Quantity::ALL`].
-    pub heights: Vec<Heights>,
+    /// What can be drawn of it, in the order of [`Quantity::ALL`].
+    pub fields: Vec<Arc<Field>>,
     /// Images of each split used at every node.
     pub images: [usize; 2],
     /// Whether these are all images.
@@ -378,8 +379,8 @@ pub struct SurfaceView {
 
 impl SurfaceView {
     /// What is drawn of one quantity.
-    pub fn heights(&self, quantity: Quantity) -> Option<&Heights> {
-        self.heights.iter().find(|heights| heights.quantity == quantity)
+    pub fn field(&self, quantity: Quantity) -> Option<&Arc<Field>> {
+        self.fields.iter().find(|field| field.quantity == quantity)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::landscape::line::positions;
 use crate::landscape::survey::{Survey, SurveyRequest};
 use crate::landscape::sweep::{Slice, SweepRequest};
 use crate::landscape::{
-    Grid, Landmarks, Normalisation, Plane, Projected, Provenance, Quantity, Scale, SurfaceRecord, Sweep, Through,
+    Grid, Landmarks, Normalisation, Plane, Projected, Provenance, Quantity, SurfaceRecord, Sweep, Through,
 };
 use crate::network::cost;
 use crate::objective::{BatchNormPolicy, Evaluation, Objective, Solution};
@@ -275,9 +275,9 @@ impl SurfaceJob {
         let steps = self.landmarks.steps().min(self.feet.len());
         record.trajectory = self.feet[..steps].to_vec();
         record.solutions = self.feet[steps..].to_vec();
-        let heights = Quantity::ALL
+        let fields = Quantity::ALL
             .into_iter()
-            .map(|quantity| record.grid.field(quantity).heights(Scale::Automatic))
+            .map(|quantity| Arc::new(record.grid.field(quantity)))
             .collect();
         let refining = self.passes.get(self.pass).map(|&pass| SurfaceRefining {
             nodes: [self.grids[self.pass].first.len(), self.grids[self.pass].second.len()],
@@ -288,7 +288,7 @@ impl SurfaceJob {
             request: self.request,
             images: images(self.passes[shown]),
             full: self.passes[shown].samples >= all_images(objective),
-            heights,
+            fields,
             refining,
             version: self.version,
             record,

@@ -1,6 +1,15 @@
 //! wgpu pipelines over plain arrays; their shaders are in `shaders/`.
 
-pub mod colour_map;
+pub mod camera;
+mod picture;
+pub mod pictures;
+mod pipelines;
 pub mod polar_map;
+pub mod scene;
+mod surface_texture;
+mod target;
 
+pub use camera::Camera;
+pub use pictures::Pictures;
 pub use polar_map::{PolarMap, PolarMapPipeline};
+pub use scene::{Scene, Segment, View};

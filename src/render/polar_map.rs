@@ -2,7 +2,7 @@
 
 use wgpu::util::DeviceExt;
 
-use super::colour_map::VIRIDIS;
+use crate::figure::ColourMap;
 
 /// Losses on a polar grid.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,8 +129,9 @@ impl PolarMapPipeline {
             high = high.max(v);
         }
         let mut colours = [[1.0; 4]; 8];
-        for (target, source) in colours.iter_mut().zip(VIRIDIS) {
-            for (t, s) in target.iter_mut().zip(source) {
+        for (stop, target) in colours.iter_mut().enumerate() {
+            let colour = ColourMap::Viridis.at(stop as f64 / 7.0);
+            for (t, s) in target.iter_mut().zip(colour) {
                 *t = f32::from(s) / 255.0;
             }
         }
