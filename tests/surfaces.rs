@@ -11,9 +11,14 @@ use valleyscope::render::{Camera, Scene, View, pictures};
 /// A device to draw with; with VALLEYSCOPE_REQUIRE_ADAPTER=1 there must be one.
 fn graphics() -> Option<(wgpu::Device, wgpu::Queue)> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapter = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all())).into_iter().next();
+    let adapter = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+        .into_iter()
+        .next();
     let required = std::env::var_os("VALLEYSCOPE_REQUIRE_ADAPTER").is_some_and(|v| v == "1");
-    assert!(adapter.is_some() || !required, "an adapter is required, and there is none");
+    assert!(
+        adapter.is_some() || !required,
+        "an adapter is required, and there is none"
+    );
     let Some(adapter) = adapter else {
         println!("skipped: no wgpu adapter to draw with");
         return None;
@@ -29,7 +34,10 @@ fn field(nodes: usize, reach: f64, value: impl Fn(f64, f64) -> f64) -> Field {
         second: (-reach, reach),
         columns: nodes,
         rows: nodes,
-        values: along.iter().flat_map(|&b| along.iter().map(|&a| value(a, b)).collect::<Vec<_>>()).collect(),
+        values: along
+            .iter()
+            .flat_map(|&b| along.iter().map(|&a| value(a, b)).collect::<Vec<_>>())
+            .collect(),
         known: vec![Known::Measured; nodes * nodes],
         ..Field::default()
     }
@@ -64,7 +72,12 @@ fn debug_pictures() {
     let field = field(33, 1.0, |a, b| 0.2 + a * a + 4.0 * b * b);
     let picture = draw(&graphics, &scene(&field, Scale::Linear, 10, whole(&field)), [660, 660]);
     picture.save("/tmp/map.png").unwrap();
-    let view = View::Relief { camera: Camera::default(), base: [1.0, 1.0], height: 0.8, segments: vec![] };
+    let view = View::Relief {
+        camera: Camera::default(),
+        base: [1.0, 1.0],
+        height: 0.8,
+        segments: vec![],
+    };
     let picture = draw(&graphics, &scene(&field, Scale::Linear, 10, view), [900, 700]);
     picture.save("/tmp/relief.png").unwrap();
     let _ = ColourMap::Viridis;

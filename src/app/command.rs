@@ -6,14 +6,14 @@ use std::sync::mpsc::Sender;
 use egui::{Context, Key, Modifiers};
 
 use super::checkpoint::CheckpointForm;
-use super::state::{Picture, State, WRITING};
+use super::state::{Fit, Picture, State, WRITING};
 use crate::checkpoint::Reference;
 use crate::data::recognise;
 use crate::engine::{Anchor, Request, SaveRequest, TrainRequest, View};
 use crate::error::Result;
 use crate::figure::{pictures, table};
-use crate::landscape::LineRecord;
-use crate::objective::DeviceChoice;
+use crate::landscape::{Basis, Frame, LineRecord};
+use crate::objective::{BatchNormPolicy, DeviceChoice};
 
 /// Angle of one press of an arrow key.
 const TURN_STEP: f64 = std::f64::consts::PI / 36.0;
@@ -61,6 +61,14 @@ pub enum Command {
     Show(Picture),
     /// Take the marked position as the new point.
     Recentre,
+    /// Put the slice between two positions of the plane on the stage.
+    SliceAcross([f64; 2], [f64; 2]),
+    /// Show the plane that the trajectory moves in most.
+    TrajectoryPlane,
+    /// Show the plane through SWA, SGD and the last iterate before averaging ended.
+    SolutionsPlane,
+    /// Give the stage the whole window, or take it back.
+    FullStage,
     /// Stop playing and evaluating.
     Cancel,
     /// Evaluate the slice that was stopped.
@@ -102,6 +110,8 @@ pub const KEYS: &[(&str, &str)] = &[
     ("← →", "step through the trajectory"),
     ("↑ ↓", "turn the direction by 5°"),
     ("1 2 3", "direction, comparison, interpolation"),
+    ("4 5", "plane, slice through training"),
+    ("F", "the stage alone, for talks"),
     ("Enter", "take the marked position as the new point w"),
     ("Ctrl+Z, Ctrl+Shift+Z", "undo, redo"),
     ("Ctrl+S", "export"),
@@ -128,6 +138,9 @@ pub fn from_keyboard(context: &Context, state: &State) -> Vec<Command> {
         (Modifiers::NONE, Key::Num1, Command::Show(Picture::Direction)),
         (Modifiers::NONE, Key::Num2, Command::Show(Picture::Comparison)),
         (Modifiers::NONE, Key::Num3, Command::Show(Picture::Interpolation)),
+        (Modifiers::NONE, Key::Num4, Command::Show(Picture::Plane)),
+        (Modifiers::NONE, Key::Num5, Command::Show(Picture::Through)),
+        (Modifiers::NONE, Key::F, Command::FullStage),
         (Modifiers::NONE, Key::Enter, Command::Recentre),
     ];
     context.input_mut(|input| {
@@ -265,13 +278,39 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         }
         Command::Turn(by) => turn_to(state, state.look.angle + by),
         Command::Show(picture) => {
-            let ready = state.run.as_ref().is_some_and(|run| run.swa && run.sgd);
-            if picture != Picture::Interpolation || ready {
+            let ready = state.run.as_ref().is_some_and(|run| match picture {
+                Picture::Interpolation => run.swa && run.sgd,
+                Picture::Through => !run.checkpoint,
+                _ => true,
+            });
+            if ready {
                 state.playing = false;
                 state.show_picture(picture);
             }
         }
-        Command::Recentre => state.look.settle(),
+        Command::Recentre => state.recentre(),
+        Command::SliceAcross(from, to) => state.slice_across(from, to),
+        Command::TrajectoryPlane => {
+            if let Some(run) = &state.run {
+                let (snapshots, swa) = (run.snapshots, run.swa);
+                let component = |component| Basis::Principal { component, snapshots };
+                let anchor = if swa {
+                    Anchor::Swa
+                } else {
+                    Anchor::Epoch(state.last_epoch())
+                };
+                state.show_plane(anchor, [component(0), component(1)], Frame::Given, Fit::Trajectory);
+            }
+        }
+        Command::SolutionsPlane => {
+            if let Some(run) = &state.run {
+                let last = Basis::SwaToEpoch(run.record.options.epochs);
+                state.show_plane(Anchor::Swa, [Basis::SwaToSgd, last], Frame::Orthonormal, Fit::Solutions);
+                // Each solution with its own statistics, as in the papers.
+                state.look.policy = BatchNormPolicy::Recompute;
+            }
+        }
+        Command::FullStage => state.full_stage = !state.full_stage,
         Command::Cancel => {
             if state.export.open {
                 state.export.open = false;
@@ -324,11 +363,16 @@ pub fn turn_to(state: &mut State, angle: f64) {
         state.show_picture(Picture::Direction);
     }
     state.look.settle();
-    state.look.picture = Picture::Direction;
+    if state.look.picture != Picture::Through {
+        state.look.picture = Picture::Direction;
+    }
     state.look.angle = angle.rem_euclid(std::f64::consts::TAU);
 }
 
 fn go_to(state: &mut State, epoch: usize) {
+    if state.look.picture == Picture::Plane {
+        return state.step_in_plane(epoch);
+    }
     // A checkpoint has no trajectory.
     if state.run.is_some() && !state.is_checkpoint() {
         state.stand_at(Anchor::Epoch(epoch));

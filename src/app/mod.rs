@@ -9,6 +9,7 @@ mod reading;
 mod source;
 mod stage;
 mod state;
+mod surface;
 mod theme;
 mod timeline;
 
@@ -26,7 +27,7 @@ pub use state::{Picture, State};
 use crate::engine::{Engine, Request, Update};
 use crate::error::{Error, Result};
 use crate::objective::Compute;
-use crate::render::PolarMapPipeline;
+use crate::render::{Pictures, PolarMapPipeline};
 
 /// How the window starts.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +97,10 @@ impl App {
         theme::apply(&context.egui_ctx);
         if let Some(render) = &context.wgpu_render_state {
             let pipeline = PolarMapPipeline::new(&render.device, render.target_format);
-            render.renderer.write().callback_resources.insert(pipeline);
+            let pictures = Pictures::new(&render.device, render.target_format);
+            let resources = &mut render.renderer.write().callback_resources;
+            resources.insert(pipeline);
+            resources.insert(pictures);
         }
         let repaint = context.egui_ctx.clone();
         let device = compute.name().to_owned();
@@ -134,6 +138,7 @@ impl App {
         let slots = self.engine.slots();
         self.state.training = slots.training.get();
         self.state.compass = slots.compass.get();
+        self.state.see_surface(slots.surface.get());
         self.state.reading = slots.reading.get().map(|done| *done);
         let slice = slots.slice.get();
         if self.state.slice.is_none() && slice.is_some() {
@@ -194,14 +199,16 @@ impl eframe::App for App {
             .exact_size(timeline)
             .frame(frame)
             .show(ui, |ui| timeline::show(ui, state, &mut commands));
-        Panel::left("source")
-            .exact_size(268.0)
-            .frame(frame)
-            .show(ui, |ui| source::show(ui, state, &mut commands));
-        Panel::right("reading")
-            .exact_size(244.0)
-            .frame(frame)
-            .show(ui, |ui| reading::show(ui, state, &mut commands));
+        if !state.full_stage {
+            Panel::left("source")
+                .exact_size(268.0)
+                .frame(frame)
+                .show(ui, |ui| source::show(ui, state, &mut commands));
+            Panel::right("reading")
+                .exact_size(244.0)
+                .frame(frame)
+                .show(ui, |ui| reading::show(ui, state, &mut commands));
+        }
         CentralPanel::default()
             .frame(theme::stage_frame(&context))
             .show(ui, |ui| stage::show(ui, state, &mut commands));

@@ -6,9 +6,9 @@ use egui::{Align2, ComboBox, DragValue, FontId, Pos2, Rect, RichText, Sense, Str
 
 use super::command::{self, Command};
 use super::state::{Picture, State};
-use super::theme;
+use super::{surface, theme};
 use crate::engine::{Anchor, CompassView};
-use crate::landscape::{Basis, DirectionKind};
+use crate::landscape::{Basis, DirectionKind, Normalisation};
 use crate::render::{PolarMap, PolarMapPipeline};
 
 /// Width of the pad's column.
@@ -19,8 +19,13 @@ const SNAP_DEGREES: f64 = 15.0;
 
 /// The column: pad, its two directions, reach, and the point one stands at.
 pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
-    theme::caption(ui, "DIRECTION PAD");
-    disc(ui, state);
+    let plane = state.look.picture == Picture::Plane;
+    if plane {
+        theme::caption(ui, "PLANE");
+    } else {
+        theme::caption(ui, "DIRECTION PAD");
+        disc(ui, state);
+    }
     let sgd = state.run.as_ref().is_some_and(|run| run.sgd);
     let turns = state.run.is_some() && state.look.picture != Picture::Interpolation;
     ui.add_enabled_ui(turns, |ui| {
@@ -36,7 +41,9 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         if (first, second) != (state.look.first, state.look.second) {
             state.look.settle();
             (state.look.first, state.look.second) = (first, second);
+            state.look.surface.reset_place();
         }
+        normalisation(ui, state);
         ui.horizontal(|ui| {
             let label = ui.label("Range ±");
             ui.add(
@@ -46,11 +53,42 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
                     .max_decimals(2),
             )
             .labelled_by(label.id)
-            .on_hover_text("slices reach from −range to range, in units of ‖u‖ = 1");
+            .on_hover_text("slices and planes reach from −range to range, in units of ‖u‖");
+            if state.look.surface.ranges.is_some()
+                && plane
+                && ui.small_button("×").on_hover_text("back to ± range").clicked()
+            {
+                state.look.surface.reset_place();
+            }
         });
     });
+    if plane || state.look.picture == Picture::Through {
+        surface::controls(ui, state, commands);
+    }
     ui.add_space(6.0);
     stand(ui, state, commands);
+}
+
+fn normalisation(ui: &mut Ui, state: &mut State) {
+    let before = state.look.normalisation;
+    let mut chosen = before;
+    let combo = ComboBox::from_id_salt("normalisation")
+        .width(120.0)
+        .selected_text(format!("length: {before}"))
+        .show_ui(ui, |ui| {
+            for normalisation in Normalisation::ALL {
+                ui.selectable_value(&mut chosen, normalisation, normalisation.name())
+                    .on_hover_text(normalisation.explanation());
+            }
+        })
+        .response
+        .on_hover_text(before.explanation());
+    super::source::name(&combo, "Normalisation");
+    if chosen != before {
+        state.look.settle();
+        state.look.normalisation = chosen;
+        state.look.surface.reset_place();
+    }
 }
 
 /// Which solution w is, and the way back to it.

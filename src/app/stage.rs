@@ -7,9 +7,9 @@ use egui_plot::{
 
 use super::axis::{fixed_plot, grid, round_marks};
 use super::command::Command;
-use super::pad;
 use super::state::{Picture, State};
 use super::theme::{self, Palette};
+use super::{pad, surface};
 use crate::data::Part;
 use crate::engine::{SliceView, View};
 use crate::figure::chart::number;
@@ -25,7 +25,9 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     let height = ui.available_height();
     ui.horizontal_top(|ui| {
         let width = ui.available_width() - pad::WIDTH - 14.0;
+        let surface = matches!(state.look.picture, Picture::Plane | Picture::Through);
         ui.allocate_ui(egui::vec2(width, height), |ui| match state.slice.clone() {
+            _ if surface && state.run.is_some() => ui.vertical(|ui| surface::show(ui, state, commands)).inner,
             Some(slice) => curves(ui, state, &slice),
             None => empty(ui, state, commands),
         });
@@ -58,8 +60,22 @@ fn header(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
                 way.as_str(),
                 "L(w + t·(w′ − w)) from one solution to the other, once both are there (3)",
             ),
+            (
+                Picture::Plane,
+                "Plane",
+                "the loss over the plane of two directions: L(w + a·u₁ + b·u₂), with the trajectory in it (4)",
+            ),
+            (
+                Picture::Through,
+                "Training",
+                "the slice of every epoch: L(w_t + l·u), how the valley forms (5)",
+            ),
         ] {
-            let enabled = state.run.is_some() && (picture != Picture::Interpolation || ready);
+            let enabled = state.run.as_ref().is_some_and(|run| match picture {
+                Picture::Interpolation => ready,
+                Picture::Through => !run.checkpoint,
+                _ => true,
+            });
             let response = ui
                 .add_enabled(enabled, egui::Button::selectable(state.look.picture == picture, text))
                 .on_hover_text(hint)
@@ -105,7 +121,19 @@ fn header(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     });
 }
 
-fn empty(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+/// The slice on the stage, in less room: the row of an epoch below the surface through training.
+pub fn row(ui: &mut Ui, state: &mut State, rect: egui::Rect) {
+    if let Some(slice) = state
+        .slice
+        .clone()
+        .filter(|slice| matches!(slice.request.view, View::Direction(_)))
+    {
+        ui.scope_builder(egui::UiBuilder::new().max_rect(rect), |ui| curves(ui, state, &slice));
+    }
+}
+
+/// What stands where nothing can be drawn yet.
+pub fn empty(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui.ctx());
     ui.vertical_centered(|ui| {
         ui.add_space(ui.available_height() * 0.32);

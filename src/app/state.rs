@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint::CheckpointForm;
 use super::command::Command;
+use super::surface::look::{HeightsKept, SurfaceLook};
 use crate::engine::{
-    Anchor, CompassView, RunSummary, SliceRequest, SliceView, Step, TrainingStatus, Turn, Update, View,
+    Anchor, CompassView, Marginals, PlaneChoice, RunSummary, SliceRequest, SliceView, Step, SurfaceChoice,
+    SurfaceRequest, SurfaceView, TrainingStatus, Turn, Update, View,
 };
 use crate::experiment::demo;
-use crate::landscape::{Basis, DirectionKind, Normalisation, Scale};
+use crate::landscape::{Basis, DirectionKind, Frame, Normalisation, Scale};
 use crate::objective::BatchNormPolicy;
 use crate::training::TrainingOptions;
 use crate::training::{Results, RunStatus};
@@ -36,6 +38,19 @@ pub enum Picture {
     Comparison,
     /// From SWA to SGD.
     Interpolation,
+    /// The loss in the plane of the pad's two directions.
+    Plane,
+    /// The slice along the pad's direction through the whole of training.
+    Through,
+}
+
+/// What the ranges of a plane are to hold, once it is known where that lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// The trajectory and the solutions.
+    Trajectory,
+    /// The solutions, and where one stands.
+    Solutions,
 }
 
 /// All that undo brings back: where one stands, and where one looks.
@@ -61,6 +76,8 @@ pub struct Look {
     pub reach: f64,
     /// The marked position along the slice.
     pub position: f64,
+    /// How surfaces are looked at.
+    pub surface: SurfaceLook,
 }
 
 impl Default for Look {
@@ -76,6 +93,7 @@ impl Default for Look {
             policy: BatchNormPolicy::Running,
             reach: 3.0,
             position: 0.0,
+            surface: SurfaceLook::default(),
         }
     }
 }
@@ -96,6 +114,35 @@ impl Look {
         match self.picture {
             Picture::Interpolation => INTERPOLATION_RANGE,
             _ => (-self.reach, self.reach),
+        }
+    }
+
+    /// The plane of the pad's two directions.
+    pub fn plane(&self) -> PlaneChoice {
+        PlaneChoice {
+            first: self.first,
+            second: self.second,
+            frame: self.surface.frame,
+            normalisation: self.normalisation,
+        }
+    }
+
+    /// The two curves through the marked point of the plane, within its ranges.
+    pub fn marginals(&self, ranges: [(f64, f64); 2]) -> Marginals {
+        Marginals {
+            plane: self.plane(),
+            ranges,
+            mark: self.surface.mark,
+            angles: self.surface.angles,
+        }
+    }
+
+    /// Ranges of the surface's two axes.
+    pub fn surface_ranges(&self) -> [(f64, f64); 2] {
+        let usual = [(-self.reach, self.reach); 2];
+        match self.picture {
+            Picture::Plane => self.surface.ranges.unwrap_or(usual),
+            _ => usual,
         }
     }
 
@@ -166,6 +213,14 @@ pub struct State {
     pub slice: Option<Arc<SliceView>>,
     /// The pad's map.
     pub compass: Option<Arc<CompassView>>,
+    /// The surface.
+    pub surface: Option<Arc<SurfaceView>>,
+    /// Smooth surfaces on screen.
+    pub heights: HeightsKept,
+    /// What the plane's ranges are to hold, until that is known.
+    pub fit: Option<Fit>,
+    /// Whether the stage has the whole window.
+    pub full_stage: bool,
     /// Where one stands and looks.
     pub look: Look,
     /// Whether the trajectory plays.
@@ -221,6 +276,10 @@ impl State {
             training: None,
             slice: None,
             compass: None,
+            surface: None,
+            heights: HeightsKept::default(),
+            fit: None,
+            full_stage: false,
             look: Look::default(),
             playing: false,
             checkpoint: None,
@@ -262,6 +321,9 @@ impl State {
 
     /// Epoch on the timeline: that of the anchor.
     pub fn epoch(&self) -> f64 {
+        if let (Picture::Plane, Some(step)) = (self.look.picture, self.look.surface.step) {
+            return step as f64;
+        }
         match self.look.anchor {
             Anchor::Epoch(epoch) => epoch as f64,
             Anchor::Current => self.training.as_ref().map_or(self.last_epoch() as f64, |t| t.epoch),
@@ -324,6 +386,8 @@ impl State {
             (false, Picture::Direction) => "slice",
             (false, Picture::Comparison) => "comparison",
             (false, Picture::Interpolation) => "interpolation",
+            (false, Picture::Plane) => "plane",
+            (false, Picture::Through) => "through-training",
         };
         folder.join(format!("{name}.{ending}"))
     }
@@ -432,6 +496,9 @@ impl State {
             self.look.second = Basis::Random(DirectionKind::Gaussian, 1);
         }
         self.initial = self.look.clone();
+        self.fit = None;
+        self.surface = None;
+        self.heights = HeightsKept::default();
         self.behind = None;
         if summary.sgd && summary.record.status == RunStatus::Finished && !summary.checkpoint {
             self.show_interpolation();
@@ -471,8 +538,118 @@ impl State {
             (self.look.anchor, self.look.walk) =
                 behind.map_or((Anchor::Swa, Vec::new()), |look| (look.anchor, look.walk));
         }
+        if picture == Picture::Plane && self.look.anchor == Anchor::Current && self.is_training() {
+            // A plane through weights that move is another one at every batch.
+            self.look.anchor = Anchor::Epoch(self.last_epoch());
+            self.look.walk.clear();
+        }
         self.look.position = 0.0;
         self.look.picture = picture;
+        self.look.surface.colours = None;
+        self.look.surface.window = None;
+    }
+
+    /// Shows the plane of two directions through a solution, and what of it is to be seen.
+    pub fn show_plane(&mut self, anchor: Anchor, directions: [Basis; 2], frame: Frame, fit: Fit) {
+        self.show_picture(Picture::Plane);
+        self.look.anchor = anchor;
+        self.look.walk.clear();
+        [self.look.first, self.look.second] = directions;
+        self.look.normalisation = Normalisation::Unit;
+        self.look.surface.reset_place();
+        self.look.surface.frame = frame;
+        self.fit = Some(fit);
+    }
+
+    /// Takes a newer view of the surface, and the ranges that it was waited for.
+    pub fn see_surface(&mut self, view: Option<Arc<SurfaceView>>) {
+        self.surface = view;
+        let (Some(fit), Some(view)) = (self.fit, &self.surface) else {
+            return;
+        };
+        let record = &view.record;
+        let known = record.trajectory.len() + record.solutions.len() > 0;
+        if view.request.choice != SurfaceChoice::Plane(self.look.plane()) || !known {
+            return;
+        }
+        let steps = record.trajectory.iter().filter(|_| fit == Fit::Trajectory);
+        let points: Vec<[f64; 2]> = steps
+            .chain(&record.solutions)
+            .map(|landmark| landmark.position)
+            .chain(std::iter::once([0.0; 2]))
+            .collect();
+        // What is shown reaches beyond what it is to hold, and is never a sliver.
+        let margin = if fit == Fit::Trajectory { 0.15 } else { 0.6 };
+        let bounds = [0, 1].map(|axis| {
+            points
+                .iter()
+                .map(|p| p[axis])
+                .fold((0.0_f64, 0.0_f64), |(low, high), x| (low.min(x), high.max(x)))
+        });
+        let longest = bounds.iter().map(|(low, high)| high - low).fold(0.1, f64::max);
+        let ranges = bounds.map(|(low, high)| {
+            let half = (0.5 * (high - low)).max(0.2 * longest) * (1.0 + 2.0 * margin);
+            let rounded = |x: f64| (x * 1e3).round() / 1e3;
+            (rounded(0.5 * (low + high) - half), rounded(0.5 * (low + high) + half))
+        });
+        self.look.surface.ranges = Some(ranges);
+        self.settled = self.look.clone();
+        self.fit = None;
+    }
+
+    /// Takes the marked point of the plane as the new point w.
+    pub fn recentre(&mut self) {
+        let mark = self.look.surface.mark;
+        let step = self.surface.as_ref().and_then(|view| view.turn(mark));
+        let (Picture::Plane, Some((turn, position))) = (self.look.picture, step) else {
+            return self.look.settle();
+        };
+        if position > 0.0 {
+            self.look.walk.push(Step { turn, position });
+            let surface = &mut self.look.surface;
+            // The same part of the plane stays in sight.
+            if let Some(ranges) = &mut surface.ranges {
+                for (range, by) in ranges.iter_mut().zip(mark) {
+                    *range = (range.0 - by, range.1 - by);
+                }
+            }
+            surface.window = surface
+                .window
+                .map(|[left, bottom, right, top]| [left - mark[0], bottom - mark[1], right - mark[0], top - mark[1]]);
+            (surface.mark, surface.step) = ([0.0; 2], None);
+        }
+    }
+
+    /// Puts the slice between two positions of the plane on the stage, its middle as the new point w.
+    pub fn slice_across(&mut self, from: [f64; 2], to: [f64; 2]) {
+        let Some(view) = self.surface.clone() else { return };
+        let middle = [0.5 * (from[0] + to[0]), 0.5 * (from[1] + to[1])];
+        let along = view.turn([to[0] - from[0], to[1] - from[1]]);
+        let (Some((turn, length)), Some((towards, distance))) = (along, view.turn(middle)) else {
+            return;
+        };
+        if length < 1e-6 {
+            return;
+        }
+        if distance > 0.0 {
+            self.look.walk.push(Step {
+                turn: towards,
+                position: distance,
+            });
+        }
+        self.show_picture(Picture::Direction);
+        self.look.angle = turn.angle.rem_euclid(std::f64::consts::TAU);
+        self.look.reach = 0.5 * length;
+        self.look.surface.reset_place();
+    }
+
+    /// Goes to a step of the trajectory in the plane.
+    pub fn step_in_plane(&mut self, step: usize) {
+        let known = self.surface.as_ref().and_then(|view| view.record.trajectory.get(step));
+        if let Some(known) = known {
+            self.look.surface.mark = known.position;
+            self.look.surface.step = Some(step);
+        }
     }
 
     /// Stands at another solution.
@@ -484,6 +661,9 @@ impl State {
         self.look.anchor = anchor;
         self.look.walk.clear();
         self.look.position = 0.0;
+        if self.look.picture == Picture::Plane {
+            self.look.surface.reset_place();
+        }
     }
 
     /// Remembers the look for undo once the hand lets go, and lets the trajectory play.
@@ -497,7 +677,8 @@ impl State {
         if self.just_ended() {
             context.request_repaint_after(Duration::from_millis(100));
         }
-        let down = context.input(|input| input.pointer.any_down());
+        // The wheel is one movement as a drag is.
+        let down = context.input(|input| input.pointer.any_down() || input.smooth_scroll_delta() != egui::Vec2::ZERO);
         if !down && !self.playing && self.look != self.settled {
             let before = std::mem::replace(&mut self.settled, self.look.clone());
             self.undo.push(before);
@@ -549,6 +730,13 @@ impl State {
             Picture::Comparison => View::Comparison(look.first, look.second, look.normalisation),
             Picture::Interpolation if run.swa && run.sgd => View::Interpolation,
             Picture::Interpolation => return None,
+            Picture::Plane => View::Marginals(look.marginals(look.surface_ranges())),
+            Picture::Through => View::Direction(look.turn()),
+        };
+        let choice = match look.picture {
+            Picture::Plane => Some(SurfaceChoice::Plane(look.plane())),
+            Picture::Through if run.snapshots > 0 => Some(SurfaceChoice::Through(look.turn())),
+            _ => None,
         };
         Some(SliceRequest {
             session: run.session,
@@ -559,7 +747,12 @@ impl State {
             range: look.range(),
             marked: look.position,
             compass: (look.picture == Picture::Direction).then_some((look.first, look.second)),
-            surface: None,
+            surface: choice.map(|choice| SurfaceRequest {
+                choice,
+                ranges: look.surface_ranges(),
+                snapshots: if run.checkpoint { 0 } else { run.snapshots },
+                every_node: look.surface.every_node,
+            }),
         })
     }
 

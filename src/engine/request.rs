@@ -373,11 +373,34 @@ pub struct SurfaceView {
     pub full: bool,
     /// The refinement under way.
     pub refining: Option<SurfaceRefining>,
-    /// Counts what was shown, so that a picture is drawn anew only when there is something new.
-    pub version: u64,
+    /// Column k: what a step along axis k of a plane is, in multiples of u₁ and u₂.
+    pub frame: [[f64; 2]; 2],
 }
 
 impl SurfaceView {
+    /// The direction of a step in the plane as a turn between its two directions, and how far it goes.
+    pub fn turn(&self, [a, b]: [f64; 2]) -> Option<(Turn, f64)> {
+        let SurfaceChoice::Plane(plane) = self.request.choice else {
+            return None;
+        };
+        let [first, second] = self.frame.map(|row| row[0] * a + row[1] * b);
+        let turn = Turn {
+            first: plane.first,
+            second: plane.second,
+            angle: second.atan2(first),
+            normalisation: plane.normalisation,
+        };
+        let length = match plane.normalisation {
+            // A turn of unit directions is of unit length, whatever their angle.
+            Normalisation::Unit => {
+                let cosine = self.record.angle?.to_radians().cos();
+                first * first + second * second + 2.0 * first * second * cosine
+            }
+            _ => first * first + second * second,
+        };
+        Some((turn, length.sqrt()))
+    }
+
     /// What is drawn of one quantity.
     pub fn field(&self, quantity: Quantity) -> Option<&Arc<Field>> {
         self.fields.iter().find(|field| field.quantity == quantity)

@@ -92,7 +92,6 @@ pub struct SurfaceJob {
     feet: Vec<Projected>,
     /// Their own losses on the images of the pass.
     own: Sweep<Landmarks>,
-    version: u64,
     shown: Instant,
     has_news: bool,
 }
@@ -153,7 +152,6 @@ impl SurfaceJob {
                 grid
             })
             .collect();
-        let version = kept.as_ref().map_or(0, |kept| kept.version + 1);
         let survey = survey(&objective, &surface, grids[0].clone(), request.policy, passes[0])?;
         let own = own(&objective, &landmarks, request.policy, passes[0]);
         Ok(Self {
@@ -169,7 +167,6 @@ impl SurfaceJob {
             landmarks,
             feet: Vec::new(),
             own,
-            version,
             shown: Instant::now(),
             has_news: true,
         })
@@ -204,7 +201,8 @@ impl SurfaceJob {
             return Ok(false);
         }
         let objective = session.objective.clone();
-        if self.survey.has_shape() && self.feet.len() < self.landmarks.count() {
+        // Where the landmarks lie is known soon, and says which part of the plane is worth seeing.
+        if self.feet.len() < self.landmarks.count() {
             if let Surface::Plane(plane) = &self.surface {
                 self.feet.push(self.landmarks.projected(self.feet.len(), plane)?);
             }
@@ -256,7 +254,6 @@ impl SurfaceJob {
 
     fn view(&mut self, objective: &Objective) -> SurfaceView {
         self.shown = Instant::now();
-        self.version += 1;
         if !self.is_finished() {
             self.grids[self.pass] = self.survey.grid();
             self.take_own();
@@ -290,7 +287,10 @@ impl SurfaceJob {
             full: self.passes[shown].samples >= all_images(objective),
             fields,
             refining,
-            version: self.version,
+            frame: match &self.surface {
+                Surface::Plane(plane) => plane.frame(),
+                Surface::Through(_) => [[1.0, 0.0], [0.0, 1.0]],
+            },
             record,
         }
     }

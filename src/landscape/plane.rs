@@ -90,6 +90,11 @@ impl Plane {
         &self.origin
     }
 
+    /// Column k: what one step along axis k is, in multiples of the two given directions.
+    pub fn frame(&self) -> [[f64; 2]; 2] {
+        self.frame
+    }
+
     /// Multiples of the two given directions at a position.
     pub fn multiples(&self, [a, b]: [f64; 2]) -> [f64; 2] {
         self.frame.map(|row| row[0] * a + row[1] * b)

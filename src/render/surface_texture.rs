@@ -95,11 +95,13 @@ fn extent(heights: &Heights) -> wgpu::Extent3d {
 }
 
 fn look(scene: &Scene) -> Look {
-    let Scene {
-        heights, colouring, ..
-    } = scene;
+    let Scene { heights, colouring, .. } = scene;
     let [low, high] = [colouring.range.0, colouring.range.1].map(|value| colouring.height.of(value) as f32);
-    let spacing = if colouring.lines == 0 { 0.0 } else { colouring.spacing() as f32 };
+    let spacing = if colouring.lines == 0 {
+        0.0
+    } else {
+        colouring.spacing() as f32
+    };
     let line = low + (colouring.offset as f32).rem_euclid(1.0) * spacing;
     let mut colours = [[1.0; 4]; STOPS];
     for (target, source) in colours.iter_mut().zip(colouring.map.colours()) {
@@ -109,7 +111,12 @@ fn look(scene: &Scene) -> Look {
     }
     let scale = scene.pixels_per_point;
     Look {
-        grid: [heights.columns as f32, heights.rows as f32, 1.2 * scale, HATCHING * scale],
+        grid: [
+            heights.columns as f32,
+            heights.rows as f32,
+            1.2 * scale,
+            HATCHING * scale,
+        ],
         range: [low, high, line, spacing],
         view: match scene.view {
             View::Map { corners } => corners,

@@ -134,7 +134,10 @@ impl Target {
             .recv()
             .map_err(|error| failed(error.to_string()))?
             .map_err(|error| failed(error.to_string()))?;
-        let mapped = buffer.slice(..).get_mapped_range().map_err(|error| failed(error.to_string()))?;
+        let mapped = buffer
+            .slice(..)
+            .get_mapped_range()
+            .map_err(|error| failed(error.to_string()))?;
         let rows = mapped.chunks(padded as usize);
         Ok(rows.flat_map(|padded| padded[..row as usize].iter().copied()).collect())
     }

@@ -1,0 +1,213 @@
+//! The picture of a surface: its values as colours over two positions, with iso-lines, the trajectory and solutions,
+//! drawn the same to PNG and SVG.
+
+mod canvas;
+mod iso_line;
+mod label;
+mod layout;
+mod panel;
+mod picture;
+mod stroke;
+#[cfg(test)]
+mod test_surface;
+mod ticks;
+mod trajectory;
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use plotters::prelude::*;
+
+use self::canvas::{Canvas, failed};
+use super::colour_map::ColourMap;
+use crate::error::{Error, Result};
+use crate::files::whole_file;
+use crate::landscape::{Quantity, Scale, SurfaceRecord};
+
+/// Pixels that a side of a picture may have.
+pub const SIDES: RangeInclusive<u32> = 100..=16_384;
+
+/// Most pixels of a picture.
+pub const MOST_PIXELS: u64 = 100_000_000;
+
+/// Most quantities side by side.
+pub const MOST_PANELS: usize = 4;
+
+/// Most iso-lines over a range.
+pub const MOST_LINES: usize = 100;
+
+/// Plotters' coordinates are whole numbers. An SVG is drawn so many times as large as it says it is, so that its lines
+/// do not jump from pixel to pixel.
+const SVG_FINENESS: u32 = 4;
+
+/// The picture of a surface, one panel a quantity.
+#[derive(Clone, Debug)]
+pub struct HeatMap<'a> {
+    /// What is drawn.
+    pub record: &'a SurfaceRecord,
+    /// Drawn side by side, 1 to [`MOST_PANELS`].
+    pub quantities: Vec<Quantity>,
+    /// The colours; without, the usual ones of each quantity.
+    pub map: Option<ColourMap>,
+    /// Values at the two ends of the colours; without, each quantity's own.
+    pub range: Option<(f64, f64)>,
+    /// Iso-lines over the range, at most [`MOST_LINES`].
+    pub lines: usize,
+    /// Share of a spacing, 0..1, by which the iso-lines are shifted up.
+    pub offset: f64,
+    /// How values become heights.
+    pub scale: Scale,
+    /// Written above; may be empty.
+    pub title: String,
+    /// The trajectory's step up to which it is drawn, with a larger dot there; without, all of it.
+    pub until: Option<usize>,
+}
+
+impl HeatMap<'_> {
+    /// Pixels of the picture unless told otherwise: panels as large as a chart's.
+    pub fn size(&self) -> (u32, u32) {
+        (400 + 800 * self.quantities.len().clamp(1, MOST_PANELS) as u32, 1000)
+    }
+
+    /// The picture as PNG bytes.
+    ///
+    /// # Errors
+    /// As for [`Self::pixels`].
+    pub fn png(&self, size: (u32, u32)) -> Result<Vec<u8>> {
+        encode_png(self.pixels(size)?, size)
+    }
+
+    /// The picture as RGB, row by row, 3·width·height bytes. The pixel nearest to a node has exactly the colour of the
+    /// node's value, where nothing is drawn over it.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for sizes out of bounds ([`SIDES`], [`MOST_PIXELS`]), when nothing of the surface is finite,
+    /// or when drawing fails.
+    pub fn pixels(&self, size: (u32, u32)) -> Result<Vec<u8>> {
+        check_size(size)?;
+        let picture = self.picture(size)?;
+        let across = size.0 as usize;
+        let mut pixels = vec![255; 3 * across * size.1 as usize];
+        for panel in &picture.panels {
+            panel.paint(&mut pixels, across, picture.unit);
+            for stroke in &panel.strokes {
+                stroke.paint(&mut pixels, across, &panel.frame);
+            }
+        }
+        picture.write_on(&BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area())?;
+        Ok(pixels)
+    }
+
+    /// The picture as SVG text. The surface is drawn as 128 × 128 rectangles.
+    ///
+    /// # Errors
+    /// As for [`Self::pixels`].
+    pub fn svg(&self, size: (u32, u32)) -> Result<String> {
+        check_size(size)?;
+        let fine = (size.0 * SVG_FINENESS, size.1 * SVG_FINENESS);
+        let picture = self.picture(fine)?;
+        let mut text = String::new();
+        {
+            let area = SVGBackend::with_string(&mut text, fine).into_drawing_area();
+            area.fill(&WHITE).map_err(failed)?;
+            let canvas = Canvas { area: &area };
+            for panel in &picture.panels {
+                panel.draw(&canvas, picture.unit)?;
+                panel.strokes.iter().try_for_each(|stroke| canvas.stroke(stroke))?;
+            }
+            picture.write_on(&area)?;
+            area.present().map_err(failed)?;
+        }
+        let extent = |(width, height): (u32, u32)| format!("width=\"{width}\" height=\"{height}\"");
+        Ok(text.replacen(&extent(fine), &extent(size), 1))
+    }
+
+    /// Writes PNG or SVG, as the file's ending says, of [`Self::size`] unless another is given.
+    ///
+    /// # Errors
+    /// [`Error::File`] for other endings and for files that cannot be written; otherwise as for [`Self::pixels`].
+    pub fn write(&self, path: &Path, size: Option<(u32, u32)>) -> Result<()> {
+        let size = size.unwrap_or_else(|| self.size());
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("png") => whole_file::write(path, &self.png(size)?),
+            Some("svg") => whole_file::write(path, self.svg(size)?.as_bytes()),
+            _ => Err(Error::file_reason(path, "a picture's file name ends in .png or .svg")),
+        }
+    }
+}
+
+/// Whether a picture of this size may be drawn.
+fn check_size((width, height): (u32, u32)) -> Result<()> {
+    let fits = SIDES.contains(&width) && SIDES.contains(&height);
+    if fits && u64::from(width) * u64::from(height) <= MOST_PIXELS {
+        return Ok(());
+    }
+    Err(Error::Request(format!(
+        "a picture of {width} × {height} pixels cannot be drawn: each side has {} to {} pixels, and all together are \
+         at most {} million",
+        SIDES.start(),
+        SIDES.end(),
+        MOST_PIXELS / 1_000_000
+    )))
+}
+
+/// RGB pixels as PNG bytes.
+///
+/// # Errors
+/// [`Error::Request`] when there are fewer than the size says, or they cannot be encoded.
+pub(super) fn encode_png(pixels: Vec<u8>, (width, height): (u32, u32)) -> Result<Vec<u8>> {
+    let image = image::RgbImage::from_raw(width, height, pixels)
+        .ok_or_else(|| Error::Request("the picture has fewer pixels than its size says".to_owned()))?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .map_err(|error| Error::Request(format!("the picture could not be encoded: {error}")))?;
+    Ok(bytes.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figure::heat_map::test_surface::{SIZE, heat_map, record};
+
+    #[test]
+    fn what_cannot_be_drawn_is_refused_in_words() {
+        let record = record(3, |_, _| f64::NAN);
+        let map = heat_map(&record);
+        let says = |result: Result<Vec<u8>>, words: &str| {
+            let message = result.unwrap_err().to_string();
+            assert!(message.contains(words), "{message}");
+        };
+        says(map.png(SIZE), "nothing to draw yet");
+        says(map.png((50, 400)), "100 to 16384 pixels");
+        says(map.png((16_000, 16_000)), "at most 100 million");
+        let none = HeatMap {
+            quantities: Vec::new(),
+            ..map.clone()
+        };
+        says(none.png(SIZE), "1 to 4 quantities");
+        assert!(map.write(Path::new("surface.pdf"), None).is_err());
+    }
+
+    #[test]
+    fn every_panel_is_written_under_the_size_asked() {
+        let record = record(5, |a, b| 3.0 + a * b);
+        let map = HeatMap {
+            quantities: vec![Quantity::TrainLoss, Quantity::TestLoss, Quantity::LossDifference],
+            ..heat_map(&record)
+        };
+        let svg = map.svg(map.size()).unwrap();
+        assert!(svg.contains("width=\"2800\" height=\"1000\"") && svg.trim_end().ends_with("</svg>"));
+        for name in [
+            "A valley",
+            "train loss",
+            "test loss",
+            "train − test loss",
+            "logistic · two-gaussians",
+        ] {
+            assert!(svg.contains(name), "{name}");
+        }
+        let png = image::load_from_memory(&map.png((400, 300)).unwrap()).unwrap();
+        assert_eq!((png.width(), png.height()), (400, 300));
+    }
+}
