@@ -98,13 +98,15 @@ fn iso_line(height: f32, per_pixel: f32) -> f32 {
     let inside = step(look.range.x + rounding, nearest) * step(nearest, look.range.y - rounding);
     let pixels = abs(height - nearest) / max(per_pixel, 1e-20);
     let apart = 1.0 - smoothstep(0.2, 0.5, per_pixel / spacing);
-    return inside * apart * (1.0 - smoothstep(0.5 * look.grid.z - 0.5, 0.5 * look.grid.z + 0.5, pixels));
+    // A plateau at a level is no line: its heights differ by rounding alone.
+    let sloping = step(1e-6 * max(abs(look.range.x), abs(look.range.y)), per_pixel);
+    return inside * apart * sloping * (1.0 - smoothstep(0.5 * look.grid.z - 0.5, 0.5 * look.grid.z + 0.5, pixels));
 }
 
-// Light on dark colours, dark on light ones.
+// Light on dark colours, dark on light ones, and nothing between, which would be as light as what is under it.
 fn line_colour(under: vec3<f32>) -> vec3<f32> {
     let lightness = dot(under, vec3<f32>(0.2126, 0.7152, 0.0722));
-    return vec3<f32>(1.0 - smoothstep(0.45, 0.6, lightness));
+    return vec3<f32>(step(lightness, 0.52));
 }
 
 fn hatching(pixel: vec2<f32>) -> vec3<f32> {

@@ -30,9 +30,9 @@ fn vertex(@builtin(vertex_index) index: u32) -> Vertex {
     out.height = surface.height;
     out.unknown = vec2<f32>(surface.missing, surface.lost);
     // What is below the colours lies on the base.
-    let height = max(share(surface.height), 0.0) * space.size.z;
-    out.world = vec3<f32>((along * 2.0 - 1.0) * space.size.xy, height);
-    let slope = surface.slope * rise * last / (2.0 * space.size.xy);
+    let part = share(surface.height);
+    out.world = vec3<f32>((along * 2.0 - 1.0) * space.size.xy, max(part, 0.0) * space.size.z);
+    let slope = select(surface.slope * rise * last / (2.0 * space.size.xy), vec2<f32>(0.0), part < 0.0);
     out.normal = vec3<f32>(-slope, 1.0);
     out.position = space.transform * vec4<f32>(out.world, 1.0);
     return out;
@@ -41,7 +41,7 @@ fn vertex(@builtin(vertex_index) index: u32) -> Vertex {
 @fragment
 fn fragment(in: Vertex) -> @location(0) vec4<f32> {
     // The derivative is taken before anything is discarded.
-    let per_pixel = fwidth(in.height) * 0.7;
+    let per_pixel = length(vec2<f32>(dpdx(in.height), dpdy(in.height)));
     let part = share(in.height);
     // What is above the colours is cut off, so that one looks into the valley.
     if (in.unknown.x > 0.5 || part > 1.0005) {

@@ -14,7 +14,6 @@ use valleyscope::engine::{Anchor, CheckpointRequest, Engine, Request, SaveReques
 use valleyscope::error::Error;
 use valleyscope::experiment::hashed;
 use valleyscope::landscape::Normalisation;
-use valleyscope::landscape::Normalisation;
 use valleyscope::landscape::direction::{self, Basis, DirectionKind};
 use valleyscope::network::forward::{self, Images, Leaves, Normaliser};
 use valleyscope::network::zoo;
@@ -471,7 +470,6 @@ fn the_worker_keeps_a_checkpoint_through_a_change_of_device_and_writes_nothing_o
             second: Basis::Random(DirectionKind::Uniform, 1),
             angle: 0.0,
             normalisation: Normalisation::Unit,
-            normalisation: Normalisation::Unit,
         };
         engine.send(Request::Save(Box::new(SaveRequest {
             slice: SliceRequest {
@@ -483,7 +481,6 @@ fn the_worker_keeps_a_checkpoint_through_a_change_of_device_and_writes_nothing_o
                 range: (-1.0, 1.0),
                 marked: 0.5,
                 compass: None,
-                surface: None,
                 surface: None,
             },
             position: 0.5,

@@ -112,7 +112,7 @@ fn directions_of_the_command_line() {
     for (more, part) in [
         (vec!["--direction", "inter+random"], "name it with --to"),
         (vec!["--direction", "uniform", "--to", sgd.as_str()], "not both"),
-        (vec!["--direction", "sideways"], "inter+random and file:"),
+        (vec!["--direction", "sideways"], "inter+random, pc1, pc2 and file:"),
         (vec!["--to", sgd.as_str(), "--seed", "3"], "nothing random is asked for"),
         (vec!["--direction", "file:nowhere.safetensors"], "no such file"),
     ] {

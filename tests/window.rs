@@ -1,166 +1,35 @@
 //! The window, driven by its accessible names on the software adapter.
 
+#[path = "window/checkpoint.rs"]
+mod checkpoint;
 mod common;
+#[path = "common/window.rs"]
+mod driver;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
+use driver::{Window, adapter};
 use egui::accesskit::Role;
 use egui::{Key, Modifiers, Pos2, Rect, Vec2};
 use egui_kittest::kittest::Queryable;
-use egui_kittest::{Harness, SnapshotOptions};
-use safetensors::tensor::{Dtype, TensorView};
-use valleyscope::app::{App, Picture, Start, State};
-use valleyscope::checkpoint::CheckpointFile;
+use valleyscope::app::{Picture, State};
 use valleyscope::data::Part;
 use valleyscope::engine::{Anchor, View};
-use valleyscope::experiment::demo;
-use valleyscope::experiment::hashed;
-use valleyscope::network::zoo;
-use valleyscope::objective::{BatchNormPolicy, Compute};
-use valleyscope::training::RunFolder;
-use valleyscope::training::{Trainer, TrainingOptions};
+use valleyscope::objective::BatchNormPolicy;
+use valleyscope::training::{RunFolder, TrainingOptions};
 
-/// Longest wait for anything: the machine may be slow and busy.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Pixels of a snapshot that may differ: text is antialiased a little differently by other versions of the software
-/// adapter, and the last digit of a reading may differ between processors. A word more or less is some hundreds.
-const SNAPSHOT_PIXELS: usize = 300;
-
-/// The processor in plain code: the same numbers and the same name on every machine.
-fn compute() -> Compute {
-    Compute::cpus().pop().expect("plain code runs everywhere")
-}
-
-struct Window {
-    harness: Harness<'static, App>,
-}
-
-/// Whether there is an adapter to draw with; with VALLEYSCOPE_REQUIRE_ADAPTER=1 there must be.
-fn adapter() -> bool {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let found = !pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all())).is_empty();
-    let required = std::env::var_os("VALLEYSCOPE_REQUIRE_ADAPTER").is_some_and(|v| v == "1");
-    assert!(found || !required, "an adapter is required, and there is none");
-    if !found {
-        println!("skipped: no wgpu adapter to draw with");
+/// Trains a small run with what the form offers.
+#[track_caller]
+fn train_small(window: &mut Window, folder: &Path) {
+    window.text("Model", "resnet8:width=2");
+    window.text("Data", "builtin:train=100:test=50");
+    for (label, value) in [("Epochs", 6.0), ("Batch", 20.0), ("SWA from", 3.0), ("SGD for", 2.0)] {
+        window.number(label, value);
     }
-    found
-}
-
-impl Window {
-    fn open(runs: &Path, open: Option<&Path>) -> Self {
-        let start = Start {
-            open: open.map(|path| path.display().to_string()),
-            train: false,
-            runs: Some(runs.to_owned()),
-        };
-        let harness = Harness::builder()
-            .with_size(Vec2::new(1280.0, 800.0))
-            .wgpu()
-            .build_eframe(|context| App::new(context, compute(), start).unwrap());
-        Self { harness }
-    }
-
-    fn state(&self) -> &State {
-        self.harness.state().state()
-    }
-
-    /// Steps until something is so.
-    #[track_caller]
-    fn until(&mut self, what: &str, condition: impl Fn(&State) -> bool) {
-        let start = Instant::now();
-        loop {
-            self.harness.step();
-            if condition(self.state()) {
-                // What was just received is drawn once before anyone looks for it.
-                self.harness.step();
-                return;
-            }
-            assert!(
-                start.elapsed() < PATIENCE,
-                "waited in vain for: {what}; notices {:?}",
-                self.state().notices
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    #[track_caller]
-    fn click(&mut self, label: &str) {
-        self.harness.get_by_role_and_label(Role::Button, label).click();
-        self.harness.step();
-        self.harness.step();
-    }
-
-    #[track_caller]
-    fn number(&mut self, label: &str, value: f64) {
-        self.harness
-            .get_by_role_and_label(Role::SpinButton, label)
-            .set_value_accesskit(value);
-        self.harness.step();
-    }
-
-    #[track_caller]
-    fn text(&mut self, label: &str, text: &str) {
-        self.harness
-            .get_by_role_and_label(Role::TextInput, label)
-            .set_text_value_accesskit(text);
-        self.harness.step();
-    }
-
-    #[track_caller]
-    fn open_path(&mut self, path: &Path) {
-        self.text("Path to open", &path.display().to_string());
-        self.harness
-            .get_by_role_and_label(Role::TextInput, "Path to open")
-            .focus();
-        self.harness.step();
-        self.key(Modifiers::NONE, Key::Enter);
-    }
-
-    fn rect(&self, label: &str) -> Rect {
-        self.harness.get_by_label(label).rect()
-    }
-
-    fn drag(&mut self, from: Pos2, to: Pos2) {
-        self.harness.hover_at(from);
-        self.harness.step();
-        self.harness.drag_at(from);
-        self.harness.step();
-        for i in 1..=4 {
-            self.harness.hover_at(from + (to - from) * (i as f32 / 4.0));
-            self.harness.step();
-        }
-    }
-
-    /// Compares with the picture in `tests/snapshots`, the folder's name aside: it is another on every machine.
-    fn snapshot(&mut self, name: &str) {
-        self.harness
-            .mask(Rect::from_min_max(Pos2::new(110.0, 0.0), Pos2::new(900.0, 38.0)));
-        let options = SnapshotOptions::new().max_failed_pixels(SNAPSHOT_PIXELS);
-        self.harness.snapshot_options(name, &options);
-    }
-
-    fn key(&mut self, modifiers: Modifiers, key: Key) {
-        self.harness.key_press_modifiers(modifiers, key);
-        self.harness.step();
-        self.harness.step();
-    }
-
-    #[track_caller]
-    fn train_small(&mut self, folder: &Path) {
-        self.text("Model", "resnet8:width=2");
-        self.text("Data", "builtin:train=100:test=50");
-        for (label, value) in [("Epochs", 6.0), ("Batch", 20.0), ("SWA from", 3.0), ("SGD for", 2.0)] {
-            self.number(label, value);
-        }
-        self.text("Folder", &folder.display().to_string());
-        // Where Stop was a moment ago, a click is not meant for Train.
-        self.until("the Train button answers", |state| !state.just_ended());
-        self.click("Train");
-    }
+    window.text("Folder", &folder.display().to_string());
+    // Where Stop was a moment ago, a click is not meant for Train.
+    window.until("the Train button answers", |state| !state.just_ended());
+    window.click("Train");
 }
 
 fn losses(state: &State) -> Vec<(f64, f64)> {
@@ -186,7 +55,7 @@ fn a_first_visit() {
     window.harness.step();
     window.harness.get_by_label("No valley in sight yet");
     let run = folder.path().join("run");
-    window.train_small(&run);
+    train_small(&mut window, &run);
     window.until("both training curves have points", |state| {
         state.train_points.len() >= 2 && state.run.as_ref().is_some_and(|run| run.metrics.len() >= 2)
     });
@@ -337,7 +206,7 @@ fn training_is_paused_by_the_space_bar_and_stopped_runs_can_be_continued() {
     let folder = tempfile::tempdir().unwrap();
     let mut window = Window::open(folder.path(), None);
     window.number("SGD for", 60.0);
-    window.train_small(&folder.path().join("run"));
+    train_small(&mut window, &folder.path().join("run"));
     window.until("training runs", |state| state.is_training());
     window.key(Modifiers::NONE, Key::Space);
     window.until("it is paused", |state| {
@@ -398,7 +267,7 @@ fn escape_stops_evaluation_and_it_can_be_taken_up_again() {
 
     // A second run starts as the first did: with `running`, and its interpolation comes up by itself at the end.
     assert_eq!(window.state().look.policy, BatchNormPolicy::Recompute);
-    window.train_small(&folder.path().join("second"));
+    train_small(&mut window, &folder.path().join("second"));
     window.until("the second run trains", State::is_training);
     assert_eq!(window.state().look.policy, BatchNormPolicy::Running);
     window.until("its interpolation appears", |state| {
@@ -441,7 +310,7 @@ fn mistakes_become_notices_and_the_window_lives_on() {
     window.open_path(&folder.path().join("nowhere"));
     complains(&mut window, "no such file or folder");
     std::fs::write(folder.path().join("file"), "in the way").unwrap();
-    window.train_small(&folder.path().join("file/run"));
+    train_small(&mut window, &folder.path().join("file/run"));
     complains(&mut window, "file");
     window.text("Model", "resnet9");
     window.click("Train");
@@ -450,7 +319,7 @@ fn mistakes_become_notices_and_the_window_lives_on() {
     // A learning rate that diverges: told, and what was trained before is still there.
     let wild = folder.path().join("wild");
     window.number("Rate", 1e30);
-    window.train_small(&wild);
+    train_small(&mut window, &wild);
     complains(&mut window, "diverged");
     window.until("training has ended", |state| state.training.is_none());
     assert!(RunFolder::open(&wild).unwrap().snapshots() >= 1);
@@ -458,7 +327,7 @@ fn mistakes_become_notices_and_the_window_lives_on() {
     // A run with a broken snapshot opens, and says so when that snapshot is asked for.
     window.number("Rate", 0.1);
     let run = folder.path().join("run");
-    window.train_small(&run);
+    train_small(&mut window, &run);
     window.until("training ends", |state| {
         state.training.is_none() && state.run.as_ref().is_some_and(|run| run.sgd)
     });
@@ -486,131 +355,7 @@ fn mistakes_become_notices_and_the_window_lives_on() {
 }
 
 /// A small finished run.
-#[test]
-fn a_checkpoint_of_pytorch_opens_and_its_point_is_saved() {
-    if !adapter() {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data.safetensors");
-    common::data_file(&data, 40, [3, 16, 16]);
-    let files = common::reference("files");
-    let mut window = Window::open(folder.path(), None);
-    window.open_path(&files.join("papers.pt"));
-    window.until("the file was looked into", |state| state.checkpoint.is_some());
-    // In the papers' layout the average is taken first, and only one network fits.
-    let form = window.state().checkpoint.clone().unwrap();
-    assert_eq!(form.model, "resnet8:width=4");
-    let request = form.request().unwrap();
-    assert_eq!(
-        (request.first.as_str(), request.second.as_deref()),
-        ("swa_state_dict", Some("state_dict"))
-    );
-    window.snapshot("checkpoint_form");
-
-    // Data of another shape are refused in words, and the form stays.
-    window.text("On data", "two-gaussians");
-    window.click("Open");
-    window.until("a notice says how they differ", |state| {
-        state
-            .notices
-            .iter()
-            .any(|notice| notice.failed && notice.text.contains("instead of [4, 1, 3, 3]"))
-    });
-    assert!(window.state().checkpoint.is_some());
-    window.click("Dismiss");
-
-    window.text("On data", &format!("safetensors:{}", data.display()));
-    window.click("Open");
-    window.until("the slice is there", |state| {
-        state.slice.as_ref().is_some_and(|slice| slice.level.full)
-    });
-    assert_eq!(window.state().names(), ["SWA", "SGD"]);
-    let provenance = window.state().slice.as_ref().unwrap().lines[0]
-        .record
-        .provenance
-        .clone();
-    assert_eq!(
-        (provenance.model.as_str(), provenance.origin.as_str()),
-        ("resnet8:width=4", "SWA")
-    );
-    assert_eq!(provenance.seed, None);
-
-    window.click("SWA → SGD");
-    window.until("the interpolation is there", |state| {
-        state
-            .slice
-            .as_ref()
-            .is_some_and(|slice| slice.request.view == View::Interpolation && slice.level.full)
-    });
-    // Keys of the trajectory, which a checkpoint has not, leave the picture alone.
-    let look = window.state().look.clone();
-    for key in [Key::ArrowLeft, Key::ArrowRight, Key::Space] {
-        window.key(Modifiers::NONE, key);
-    }
-    assert_eq!(window.state().look, look);
-    assert!(!window.state().playing);
-
-    // Saved from the interpolation, t = 0 is the average, with statistics recomputed.
-    let target = folder.path().join("point.safetensors");
-    window.key(Modifiers::COMMAND, Key::S);
-    window.text("File", &target.display().to_string());
-    window.click("Write");
-    window.until("the point is written", |_| target.exists());
-    let graph = zoo::build("resnet8:width=4", [3, 16, 16], 10).unwrap();
-    let saved = CheckpointFile::open(&target).unwrap();
-    let saved = saved.state_dict(None).unwrap().solution(&graph).unwrap();
-    let swa = hashed::solution(&graph, 2);
-    assert_eq!(saved.parameters, swa.parameters);
-    assert_ne!(saved.statistics, swa.statistics);
-
-    // A direction from a file becomes the pad's first axis; one entry of the list is the way and a random direction.
-    let direction = folder.path().join("direction.safetensors");
-    let values: Vec<f32> = swa.parameters.iter().map(|w| w * w).collect();
-    let view = TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(&values)).unwrap();
-    std::fs::write(&direction, safetensors::serialize([("direction", view)], None).unwrap()).unwrap();
-    let label = |state: &State| state.slice.as_ref().map(|slice| slice.lines[0].record.label.clone());
-    window.open_path(&direction);
-    window.until("the slice is along the file's direction", |state| {
-        label(state).is_some_and(|label| label.starts_with("file ") && label.ends_with("direction.safetensors"))
-    });
-    window.harness.get_by_label("First direction").click();
-    window.harness.step();
-    window.harness.step();
-    window.click("SWA → SGD + random");
-    window.until("the slice is along the sum", |state| {
-        label(state).is_some_and(|label| label == "SWA → SGD + uniform (seed 1)")
-    });
-
-    // A file with a value that is not finite says which.
-    window.open_path(&files.join("nan.pt"));
-    window.until("the file was looked into", |state| state.checkpoint.is_some());
-    window.text("On data", &format!("safetensors:{}", data.display()));
-    window.click("Open");
-    window.until("a notice names the entry", |state| {
-        state
-            .notices
-            .iter()
-            .any(|notice| notice.failed && notice.text.contains("layer2.0.conv1.weight"))
-    });
-    window.click("Close");
-    assert!(window.state().checkpoint.is_none() && window.state().run.is_some());
-
-    // What we saved names its model and data, and opens at once.
-    window.open_path(&target);
-    window.until("the saved point is open", |state| {
-        state.run.as_ref().is_some_and(|run| run.path == target) && state.slice.is_some()
-    });
-}
-
 fn finished_run(path: &Path) {
-    use std::sync::Arc;
-    use valleyscope::data::Dataset;
-    use valleyscope::network::zoo;
-    use valleyscope::objective::Objective;
-    let data = Arc::new(Dataset::open("builtin:train=200:test=100").unwrap());
-    let graph = Arc::new(zoo::build("resnet8:width=4", data.shape, 10).unwrap());
-    let objective = Arc::new(Objective::new(graph, data, compute(), 128).unwrap());
     let options = TrainingOptions {
         epochs: 12,
         batch_size: 20,
@@ -618,8 +363,7 @@ fn finished_run(path: &Path) {
         sgd_epochs: 3,
         ..TrainingOptions::default()
     };
-    let mut trainer = Trainer::start(objective, &options, path).unwrap();
-    demo::train(&mut trainer, &mut |_, _| true).unwrap();
+    driver::train(path, "resnet8:width=4", "builtin:train=200:test=100", &options);
 }
 
 #[test]

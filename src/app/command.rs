@@ -6,13 +6,13 @@ use std::sync::mpsc::Sender;
 use egui::{Context, Key, Modifiers};
 
 use super::checkpoint::CheckpointForm;
-use super::state::{Fit, Picture, State, WRITING};
+use super::export::{self, Effect};
+use super::look::{Fit, Picture};
+use super::state::State;
 use crate::checkpoint::Reference;
 use crate::data::recognise;
-use crate::engine::{Anchor, Request, SaveRequest, TrainRequest, View};
-use crate::error::Result;
-use crate::figure::{pictures, table};
-use crate::landscape::{Basis, Frame, LineRecord};
+use crate::engine::{Anchor, Request, TrainRequest};
+use crate::landscape::{Basis, Frame};
 use crate::objective::{BatchNormPolicy, DeviceChoice};
 
 /// Angle of one press of an arrow key.
@@ -89,19 +89,6 @@ pub enum Command {
     Export,
     /// Dismiss a notice.
     Dismiss(usize),
-}
-
-/// Writes one file.
-pub type Writer = Box<dyn FnOnce(&Path) -> Result<()> + Send>;
-
-/// What a command asks of the worker.
-pub enum Effect {
-    /// A request.
-    Send(Request),
-    /// A file to write, off the window's thread.
-    Write(PathBuf, Writer),
-    /// Reading is to stop.
-    StopReading,
 }
 
 /// Keys and what they do; the same table makes the help text.
@@ -314,8 +301,8 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::Cancel => {
             if state.export.open {
                 state.export.open = false;
-            } else if state.reading.is_some() {
-                return vec![Effect::StopReading];
+            } else if state.reading.is_some() || state.writing.is_some() {
+                return vec![Effect::Stop];
             } else if state.playing {
                 state.playing = false;
             } else if !(state.is_training() && state.look.anchor == Anchor::Current) {
@@ -328,15 +315,16 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::Undo => state.step_back(false),
         Command::Redo => state.step_back(true),
         Command::ToggleExport => {
-            state.export.open = !state.export.open;
             if state.export.open {
-                state.export.path = state.export_path("png").display().to_string();
+                state.export.open = false;
+            } else {
+                export::open(state);
             }
         }
         Command::ChooseExport => {
             let chosen = rfd::AsyncFileDialog::new()
                 .set_title("Export")
-                .add_filter("Figure, table or point", &["png", "svg", "csv", "safetensors"])
+                .add_filter("Figure, table or point", state.export.what.endings())
                 .set_file_name(
                     Path::new(&state.export.path)
                         .file_name()
@@ -349,7 +337,7 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
             });
         }
         Command::ExportChosen(path) => state.export.path = path.display().to_string(),
-        Command::Export => return export(state),
+        Command::Export => return export::export(state),
         Command::Dismiss(index) => {
             state.notices.remove(index);
         }
@@ -403,67 +391,4 @@ fn wait_for(dialogs: &Sender<Command>, answer: impl Future<Output = Option<Comma
     if let Err(error) = result {
         tracing::error!("the dialog could not open: {error}");
     }
-}
-
-/// Asks the worker, which has the vectors, to write the marked point.
-fn save_point(state: &mut State, path: PathBuf) -> Vec<Effect> {
-    // What is looked at, not what is on the stage: a slice on its way there is of another point.
-    let Some(slice) = state.looked_at() else {
-        state.notice("there is no point yet: train or open a run", true);
-        return Vec::new();
-    };
-    state.export.open = false;
-    state.pending = Some(WRITING);
-    let request = SaveRequest {
-        slice,
-        position: state.look.position,
-        path,
-    };
-    vec![Effect::Send(Request::Save(Box::new(request)))]
-}
-
-fn export(state: &mut State) -> Vec<Effect> {
-    let path = PathBuf::from(state.export.path.trim());
-    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_owned();
-    if ending == "safetensors" {
-        if state.export.training_curve {
-            state.notice(
-                "a point is written as .safetensors, the training curves as .png, .svg or .csv",
-                true,
-            );
-            return Vec::new();
-        }
-        return save_point(state, path);
-    }
-    if !["png", "svg", "csv"].contains(&ending.as_str()) {
-        state.notice("the file name must end in .png, .svg, .csv or .safetensors", true);
-        return Vec::new();
-    }
-    let write: Writer = if state.export.training_curve {
-        let Some(run) = state.run.clone() else {
-            state.notice("there is no training curve yet: train or open a run", true);
-            return Vec::new();
-        };
-        Box::new(move |path| table::write_training(path, &run.record, &run.metrics))
-    } else {
-        let Some(slice) = state.slice.clone() else {
-            state.notice("there is no curve yet: train or open a run", true);
-            return Vec::new();
-        };
-        let records: Vec<LineRecord> = slice.lines.iter().map(|line| line.record.clone()).collect();
-        let interpolation = slice.request.view == View::Interpolation;
-        let (scale, names) = (state.scale, state.names().map(str::to_owned));
-        Box::new(move |path| {
-            table::write_lines(path, &records, || {
-                if interpolation {
-                    return pictures::interpolation(&names, &records[0], scale);
-                }
-                let names: Vec<&str> = records.iter().map(|r| r.label.as_str()).collect();
-                let title = format!("Loss along {}", names.join(" and "));
-                pictures::lines(&title, pictures::RAY_AXIS, &records, scale)
-            })
-        })
-    };
-    state.export.open = false;
-    vec![Effect::Write(path, write)]
 }

@@ -4,8 +4,10 @@ mod axis;
 mod checkpoint;
 mod command;
 mod export;
+mod look;
 mod pad;
 mod reading;
+mod shell;
 mod source;
 mod stage;
 mod state;
@@ -13,20 +15,23 @@ mod surface;
 mod theme;
 mod timeline;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Instant;
 
 use eframe::egui_wgpu;
-use egui::{CentralPanel, Panel, Ui};
+use egui::{CentralPanel, Panel, ScrollArea, Ui};
 
 pub use command::Command;
-pub use state::{Picture, State};
+pub use look::Picture;
+pub use shell::{Kept, Shell};
+pub use state::State;
 
+use self::export::Effect;
 use crate::engine::{Engine, Request, Update};
 use crate::error::{Error, Result};
-use crate::objective::Compute;
+use crate::objective::{Compute, DeviceChoice};
 use crate::render::{Pictures, PolarMapPipeline};
 
 /// How the window starts.
@@ -44,6 +49,10 @@ pub struct Start {
 pub struct App {
     state: State,
     engine: Engine,
+    /// The window that the worker wakes.
+    repaint: Arc<Mutex<egui::Context>>,
+    /// Whether tensors were put on the device that the window drew with when it opened.
+    shared: bool,
     dialogs: mpsc::Receiver<Command>,
     dialog_sender: mpsc::Sender<Command>,
     started: Instant,
@@ -52,11 +61,51 @@ pub struct App {
     keyboard_taken: bool,
 }
 
-/// Opens the window and runs it until it is closed.
+/// Opens the window and runs it until it is closed; a window whose graphics device was lost is followed by another one.
 ///
 /// # Errors
 /// When there is no display or no graphics adapter.
 pub fn run(compute: Compute, start: Start) -> Result<()> {
+    let kept = Kept::default();
+    let mut first = Some((compute, start));
+    loop {
+        let options = window_options(first.as_ref().map(|(compute, _)| compute));
+        let (given, keeps) = (first.take(), kept.clone());
+        let window = || {
+            eframe::run_native(
+                "Valleyscope",
+                options,
+                Box::new(move |context| {
+                    let app = match (given, keeps.take()) {
+                        (_, Some(mut app)) => {
+                            app.move_to(context);
+                            app
+                        }
+                        (Some((compute, start)), None) => App::new(context, compute, start)?,
+                        (None, None) => return Err("there is nothing to show in another window".into()),
+                    };
+                    Ok(Box::new(Shell::new(context, app, keeps)))
+                }),
+            )
+        };
+        // What draws may panic on a device that was lost in the middle of a frame.
+        let ended = catch_unwind(AssertUnwindSafe(window));
+        if kept.borrow().is_none() {
+            let shown = ended.unwrap_or_else(|panic| resume_unwind(panic));
+            return shown.map_err(|error| {
+                Error::Display(match error {
+                    eframe::Error::WinitEventLoop(_) => {
+                        "no display answers; check DISPLAY or WAYLAND_DISPLAY".to_owned()
+                    }
+                    other => other.to_string(),
+                })
+            });
+        }
+    }
+}
+
+/// How the window opens. Where tensors are on a GPU, it draws with the same device.
+fn window_options(compute: Option<&Compute>) -> eframe::NativeOptions {
     let mut options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("Valleyscope")
@@ -66,8 +115,7 @@ pub fn run(compute: Compute, start: Start) -> Result<()> {
             .with_drag_and_drop(true),
         ..Default::default()
     };
-    // Where tensors are on a GPU, the window draws with the same device.
-    if let Some(setup) = compute.graphics() {
+    if let Some(setup) = compute.and_then(Compute::graphics) {
         options.wgpu_options.wgpu_setup = egui_wgpu::WgpuSetup::Existing(egui_wgpu::WgpuSetupExisting {
             instance: setup.instance.clone(),
             adapter: setup.adapter.clone(),
@@ -75,17 +123,7 @@ pub fn run(compute: Compute, start: Start) -> Result<()> {
             queue: setup.queue.clone(),
         });
     }
-    eframe::run_native(
-        "Valleyscope",
-        options,
-        Box::new(|context| Ok(Box::new(App::new(context, compute, start)?))),
-    )
-    .map_err(|error| {
-        Error::Display(match error {
-            eframe::Error::WinitEventLoop(_) => "no display answers; check DISPLAY or WAYLAND_DISPLAY".to_owned(),
-            other => other.to_string(),
-        })
-    })
+    options
 }
 
 impl App {
@@ -94,33 +132,61 @@ impl App {
     /// # Errors
     /// When the worker cannot start.
     pub fn new(context: &eframe::CreationContext, compute: Compute, start: Start) -> Result<Self> {
-        theme::apply(&context.egui_ctx);
-        if let Some(render) = &context.wgpu_render_state {
-            let pipeline = PolarMapPipeline::new(&render.device, render.target_format);
-            let pictures = Pictures::new(&render.device, render.target_format);
-            let resources = &mut render.renderer.write().callback_resources;
-            resources.insert(pipeline);
-            resources.insert(pictures);
-        }
-        let repaint = context.egui_ctx.clone();
+        let repaint = Arc::new(Mutex::new(context.egui_ctx.clone()));
         let device = compute.name().to_owned();
-        let engine = Engine::start(compute, Arc::new(move || repaint.request_repaint()))?;
+        let shared = compute.graphics().is_some();
+        let wake = repaint.clone();
+        let engine = Engine::start(
+            compute,
+            Arc::new(move || {
+                let context = wake.lock().unwrap_or_else(PoisonError::into_inner);
+                context.request_repaint();
+            }),
+        )?;
         let (dialog_sender, dialogs) = mpsc::channel();
         let mut app = Self {
             state: State::new(start.runs.unwrap_or_else(|| PathBuf::from("runs")), device),
             engine,
+            repaint,
+            shared,
             dialogs,
             dialog_sender,
             started: Instant::now(),
             frames: 0,
             keyboard_taken: false,
         };
+        app.draw_with(context);
         if let Some(path) = start.open {
             app.apply(Command::Open(path));
         } else if start.train {
             app.apply(Command::Train);
         }
         Ok(app)
+    }
+
+    /// Goes on in another window, after the graphics device of the one before was lost.
+    pub fn move_to(&mut self, context: &eframe::CreationContext) {
+        *self.repaint.lock().unwrap_or_else(PoisonError::into_inner) = context.egui_ctx.clone();
+        self.draw_with(context);
+        self.state
+            .notice("the graphics device was lost; the window goes on with another", false);
+        // Tensors on that device are gone with it.
+        if std::mem::take(&mut self.shared) && self.state.device.starts_with("wgpu") {
+            self.apply(Command::Device(DeviceChoice::Cpu));
+        }
+    }
+
+    /// Makes what this window's graphics device draws surfaces with.
+    fn draw_with(&mut self, context: &eframe::CreationContext) {
+        theme::apply(&context.egui_ctx);
+        self.state.graphics = context.wgpu_render_state.as_ref().map(|render| {
+            let polar_map = PolarMapPipeline::new(&render.device, render.target_format);
+            let pictures = Pictures::new(&render.device, render.target_format);
+            let resources = &mut render.renderer.write().callback_resources;
+            resources.insert(polar_map);
+            resources.insert(pictures);
+            (render.device.clone(), render.queue.clone())
+        });
     }
 
     /// What the window shows.
@@ -140,6 +206,7 @@ impl App {
         self.state.compass = slots.compass.get();
         self.state.see_surface(slots.surface.get());
         self.state.reading = slots.reading.get().map(|done| *done);
+        self.state.writing = slots.writing.get().map(|done| *done);
         let slice = slots.slice.get();
         if self.state.slice.is_none() && slice.is_some() {
             tracing::info!(milliseconds = self.started.elapsed().as_millis() as u64, "first curve");
@@ -168,9 +235,9 @@ impl App {
     fn apply(&mut self, command: Command) {
         for request in command::apply(command, &mut self.state, &self.dialog_sender) {
             match request {
-                command::Effect::Send(request) => self.engine.send(request),
-                command::Effect::Write(path, write) => self.engine.export(path, write),
-                command::Effect::StopReading => self.engine.stop_reading(),
+                Effect::Send(request) => self.engine.send(request),
+                Effect::Write(path, write) => self.engine.export(path, write),
+                Effect::Stop => self.engine.stop_files(),
             }
         }
     }
@@ -194,7 +261,11 @@ impl eframe::App for App {
             .frame(frame)
             .show(ui, |ui| source::top(ui, state, &mut commands));
         // A checkpoint has no trajectory, only a line that says so.
-        let timeline = if state.is_checkpoint() { 34.0 } else { 196.0 };
+        let timeline = match state.shows_surface() {
+            _ if state.is_checkpoint() => 34.0,
+            true => 132.0,
+            false => 196.0,
+        };
         Panel::bottom("timeline")
             .exact_size(timeline)
             .frame(frame)
@@ -204,10 +275,16 @@ impl eframe::App for App {
                 .exact_size(268.0)
                 .frame(frame)
                 .show(ui, |ui| source::show(ui, state, &mut commands));
-            Panel::right("reading")
-                .exact_size(244.0)
-                .frame(frame)
-                .show(ui, |ui| reading::show(ui, state, &mut commands));
+            Panel::right("reading").exact_size(244.0).frame(frame).show(ui, |ui| {
+                ScrollArea::vertical().show(ui, |ui| {
+                    if state.shows_surface() {
+                        pad::show(ui, state, &mut commands);
+                        ui.add_space(4.0);
+                        ui.separator();
+                    }
+                    reading::show(ui, state, &mut commands);
+                });
+            });
         }
         CentralPanel::default()
             .frame(theme::stage_frame(&context))

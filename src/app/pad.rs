@@ -5,7 +5,8 @@ use eframe::egui_wgpu;
 use egui::{Align2, ComboBox, DragValue, FontId, Pos2, Rect, RichText, Sense, Stroke, Ui, Vec2, WidgetInfo};
 
 use super::command::{self, Command};
-use super::state::{Picture, State};
+use super::look::Picture;
+use super::state::State;
 use super::{surface, theme};
 use crate::engine::{Anchor, CompassView};
 use crate::landscape::{Basis, DirectionKind, Normalisation};

@@ -1,38 +1,40 @@
 //! Right: the numbers at the marked point, the two minima, and what is still being refined.
 
-use egui::{Grid, ProgressBar, RichText, ScrollArea, Ui};
+use egui::{Grid, ProgressBar, RichText, Ui};
 
 use super::command::Command;
 use super::source::{duration, name};
 use super::state::State;
 use super::theme;
 use crate::data::Part;
-use crate::engine::{SliceView, View};
+use crate::engine::{SliceView, SurfaceView, View};
+use crate::landscape::Quantity;
 use crate::objective::DeviceChoice;
 
 /// The panel.
 pub fn show(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    ScrollArea::vertical().show(ui, |ui| {
-        ui.spacing_mut().interact_size.y = 17.0;
-        let palette = theme::palette(ui.ctx());
-        let Some(slice) = &state.slice else {
-            theme::caption(ui, "READING");
-            ui.label(
-                RichText::new("losses, minima and distances appear here with the first curve").color(palette.faint),
-            );
-            ui.add_space(8.0);
-            device(ui, state, commands);
-            return;
-        };
-        point(ui, state, slice);
-        ui.add_space(4.0);
-        ui.separator();
-        minima(ui, slice);
-        ui.add_space(4.0);
-        ui.separator();
-        made(ui, state, slice, commands);
+    ui.spacing_mut().interact_size.y = 17.0;
+    let palette = theme::palette(ui.ctx());
+    let Some(slice) = &state.slice else {
+        theme::caption(ui, "READING");
+        ui.label(RichText::new("losses, minima and distances appear here with the first curve").color(palette.faint));
+        ui.add_space(8.0);
         device(ui, state, commands);
-    });
+        return;
+    };
+    point(ui, state, slice);
+    ui.add_space(4.0);
+    ui.separator();
+    if let Some(view) = state.surface.as_ref().filter(|_| state.shows_surface()) {
+        surface(ui, view);
+        ui.add_space(4.0);
+        ui.separator();
+    }
+    minima(ui, slice);
+    ui.add_space(4.0);
+    ui.separator();
+    made(ui, state, slice, commands);
+    device(ui, state, commands);
 }
 
 fn row(ui: &mut Ui, label: &str, value: impl Into<RichText>, hint: &str) {
@@ -45,16 +47,30 @@ fn row(ui: &mut Ui, label: &str, value: impl Into<RichText>, hint: &str) {
 fn point(ui: &mut Ui, state: &State, slice: &SliceView) {
     let palette = theme::palette(ui.ctx());
     theme::caption(ui, "AT THE MARK");
-    let position = state.look.position;
-    let interpolation = slice.request.view == View::Interpolation;
+    // In a plane, the first of the two curves through the point.
+    let (position, text, label, hint) = match slice.request.view {
+        View::Marginals(marginals) => (
+            marginals.position(0),
+            format!("{:+.3}, {:+.3}", marginals.mark[0], marginals.mark[1]),
+            "Position",
+            "w + a·e₁ + b·e₂; drag the point on the map",
+        ),
+        View::Interpolation => (
+            state.look.position,
+            format!("{:+.3}", state.look.position),
+            "Position t",
+            "w + t·(w′ − w), from the one solution to the other",
+        ),
+        _ => (
+            state.look.position,
+            format!("{:+.3}", state.look.position),
+            "Position l",
+            "w + l·u; drag along the curve",
+        ),
+    };
     let value = slice.lines.first().and_then(|line| line.record.curve.at(position));
     Grid::new("point").num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
-        let (label, hint) = if interpolation {
-            ("Position t", "w + t·(w′ − w), from the one solution to the other")
-        } else {
-            ("Position l", "w + l·u with ‖u‖ = 1; drag along the curve")
-        };
-        row(ui, label, format!("{position:+.3}"), hint);
+        row(ui, label, text, hint);
         // No more digits than the number of images deserves.
         let rough = slice.level.is_rough();
         let number = |v: Option<f64>| match v {
@@ -96,6 +112,41 @@ fn point(ui: &mut Ui, state: &State, slice: &SliceView) {
         };
         row(ui, label, format!("{:.3}", slice.distance.at(position)), hint);
     });
+}
+
+/// Lowest points of the surface, and how much of it is measured.
+fn surface(ui: &mut Ui, view: &SurfaceView) {
+    let palette = theme::palette(ui.ctx());
+    theme::caption(ui, "SURFACE");
+    let grid = &view.record.grid;
+    Grid::new("surface").num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
+        for (quantity, text) in [(Quantity::TrainLoss, "train"), (Quantity::TestLoss, "test")] {
+            if let Some(([a, b], loss)) = grid.minimum(quantity) {
+                let value = format!("{loss:.3} at {a:+.2}, {b:+.2}");
+                row(ui, text, value, "lowest measured loss of the surface and its positions");
+            }
+        }
+        let images = format!("{} + {}", view.images[0], view.images[1]);
+        row(ui, "images", images, "training and test images used at every point");
+        let points = format!("{} of {}", grid.measured(), grid.values.len());
+        row(
+            ui,
+            "points",
+            points,
+            "points evaluated; the others are interpolated between them",
+        );
+    });
+    let text = match view.refining {
+        Some(refining) => {
+            let [columns, rows] = refining.nodes;
+            let (measured, asked) = refining.measured;
+            let [train, test] = refining.images;
+            format!("refining: {columns} × {rows} points, {train} + {test} images, {measured} of {asked} so far")
+        }
+        None if view.full => "complete: every image".to_owned(),
+        None => "coarse while the weights move; pause to refine".to_owned(),
+    };
+    ui.add(egui::Label::new(RichText::new(text).small().color(palette.faint)).wrap());
 }
 
 fn minima(ui: &mut Ui, slice: &SliceView) {

@@ -30,6 +30,11 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
                 ui.label(RichText::new("Escape stops it").small().color(palette.faint));
             }
         }
+        if let Some(done) = state.writing {
+            ui.label(RichText::new("writing …").color(palette.faint));
+            ui.add(ProgressBar::new(done as f32).desired_width(120.0).desired_height(6.0));
+            ui.label(RichText::new("Escape stops it").small().color(palette.faint));
+        }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             let dark = ui.ctx().theme() == egui::Theme::Dark;
             if ui
@@ -51,7 +56,9 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             });
             if ui
                 .add_enabled(state.slice.is_some(), Button::new("Export"))
-                .on_hover_text("the picture on the stage as PNG or SVG, its numbers as CSV (Ctrl+S)")
+                .on_hover_text(
+                    "the picture on the stage as PNG, SVG, an animation or a 3-D model, its numbers as CSV (Ctrl+S)",
+                )
                 .clicked()
             {
                 commands.push(Command::ToggleExport);

@@ -7,7 +7,8 @@ use egui_plot::{
 
 use super::axis::{fixed_plot, grid, round_marks};
 use super::command::Command;
-use super::state::{Picture, State};
+use super::look::Picture;
+use super::state::State;
 use super::theme::{self, Palette};
 use super::{pad, surface};
 use crate::data::Part;
@@ -24,10 +25,13 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     ui.add_space(4.0);
     let height = ui.available_height();
     ui.horizontal_top(|ui| {
+        // A surface needs the room; its controls are above the reading on the right.
+        if state.shows_surface() {
+            ui.vertical(|ui| surface::show(ui, state, commands));
+            return;
+        }
         let width = ui.available_width() - pad::WIDTH - 14.0;
-        let surface = matches!(state.look.picture, Picture::Plane | Picture::Through);
         ui.allocate_ui(egui::vec2(width, height), |ui| match state.slice.clone() {
-            _ if surface && state.run.is_some() => ui.vertical(|ui| surface::show(ui, state, commands)).inner,
             Some(slice) => curves(ui, state, &slice),
             None => empty(ui, state, commands),
         });
@@ -76,10 +80,15 @@ fn header(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
                 Picture::Through => !run.checkpoint,
                 _ => true,
             });
+            let missing = match picture {
+                Picture::Interpolation => "once two solutions are there",
+                Picture::Through => "a checkpoint has no trajectory: open a run folder",
+                _ => "train or open a run first",
+            };
             let response = ui
                 .add_enabled(enabled, egui::Button::selectable(state.look.picture == picture, text))
                 .on_hover_text(hint)
-                .on_disabled_hover_text(hint);
+                .on_disabled_hover_text(format!("{hint}: {missing}"));
             if response.clicked() {
                 commands.push(Command::Show(picture));
             }

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint::CheckpointForm;
 use super::command::Command;
-use super::surface::look::{HeightsKept, SurfaceLook};
+use super::export::{ExportForm, Exported};
+use super::look::{Fit, Look, Picture};
+use super::surface::look::HeightsKept;
 use crate::engine::{
-    Anchor, CompassView, Marginals, PlaneChoice, RunSummary, SliceRequest, SliceView, Step, SurfaceChoice,
-    SurfaceRequest, SurfaceView, TrainingStatus, Turn, Update, View,
+    Anchor, CompassView, RunSummary, SliceRequest, SliceView, SurfaceChoice, SurfaceRequest, SurfaceView,
+    TrainingStatus, Update, View,
 };
 use crate::experiment::demo;
-use crate::landscape::{Basis, DirectionKind, Frame, Normalisation, Scale};
+use crate::landscape::{Basis, DirectionKind, Scale};
 use crate::objective::BatchNormPolicy;
 use crate::training::TrainingOptions;
 use crate::training::{Results, RunStatus};
@@ -26,137 +28,6 @@ const PLAY_INTERVAL: Duration = Duration::from_millis(220);
 const NOTICE_TIME: Duration = Duration::from_secs(8);
 /// What is said while a point is written.
 pub const WRITING: &str = "writing the point …";
-/// Range of positions along the interpolation: SWA is 0, SGD is 1.
-pub const INTERPOLATION_RANGE: (f64, f64) = (-2.0, 3.0);
-
-/// Which of the three pictures is on the stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Picture {
-    /// The slice along the pad's direction.
-    Direction,
-    /// The pad's two directions over each other.
-    Comparison,
-    /// From SWA to SGD.
-    Interpolation,
-    /// The loss in the plane of the pad's two directions.
-    Plane,
-    /// The slice along the pad's direction through the whole of training.
-    Through,
-}
-
-/// What the ranges of a plane are to hold, once it is known where that lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
-    /// The trajectory and the solutions.
-    Trajectory,
-    /// The solutions, and where one stands.
-    Solutions,
-}
-
-/// All that undo brings back: where one stands, and where one looks.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Look {
-    /// The solution the walk starts from.
-    pub anchor: Anchor,
-    /// Steps from there.
-    pub walk: Vec<Step>,
-    /// The picture on the stage.
-    pub picture: Picture,
-    /// u₁.
-    pub first: Basis,
-    /// u₂.
-    pub second: Basis,
-    /// φ, in radians.
-    pub angle: f64,
-    /// What is done to the directions' lengths.
-    pub normalisation: Normalisation,
-    /// Batch-norm policy.
-    pub policy: BatchNormPolicy,
-    /// Slices reach from −reach to reach.
-    pub reach: f64,
-    /// The marked position along the slice.
-    pub position: f64,
-    /// How surfaces are looked at.
-    pub surface: SurfaceLook,
-}
-
-impl Default for Look {
-    fn default() -> Self {
-        Self {
-            anchor: Anchor::Current,
-            walk: Vec::new(),
-            picture: Picture::Direction,
-            first: Basis::Random(DirectionKind::BatchNorm, 1),
-            second: Basis::Random(DirectionKind::NonBatchNorm, 1),
-            angle: std::f64::consts::FRAC_PI_4,
-            normalisation: Normalisation::Unit,
-            policy: BatchNormPolicy::Running,
-            reach: 3.0,
-            position: 0.0,
-            surface: SurfaceLook::default(),
-        }
-    }
-}
-
-impl Look {
-    /// The pad's direction.
-    pub fn turn(&self) -> Turn {
-        Turn {
-            first: self.first,
-            second: self.second,
-            angle: self.angle,
-            normalisation: self.normalisation,
-        }
-    }
-
-    /// Range of positions on the stage.
-    pub fn range(&self) -> (f64, f64) {
-        match self.picture {
-            Picture::Interpolation => INTERPOLATION_RANGE,
-            _ => (-self.reach, self.reach),
-        }
-    }
-
-    /// The plane of the pad's two directions.
-    pub fn plane(&self) -> PlaneChoice {
-        PlaneChoice {
-            first: self.first,
-            second: self.second,
-            frame: self.surface.frame,
-            normalisation: self.normalisation,
-        }
-    }
-
-    /// The two curves through the marked point of the plane, within its ranges.
-    pub fn marginals(&self, ranges: [(f64, f64); 2]) -> Marginals {
-        Marginals {
-            plane: self.plane(),
-            ranges,
-            mark: self.surface.mark,
-            angles: self.surface.angles,
-        }
-    }
-
-    /// Ranges of the surface's two axes.
-    pub fn surface_ranges(&self) -> [(f64, f64); 2] {
-        let usual = [(-self.reach, self.reach); 2];
-        match self.picture {
-            Picture::Plane => self.surface.ranges.unwrap_or(usual),
-            _ => usual,
-        }
-    }
-
-    /// Takes the marked position as the new point w: what follows starts there.
-    pub fn settle(&mut self) {
-        if self.picture == Picture::Direction && self.position != 0.0 {
-            self.walk.push(Step {
-                turn: self.turn(),
-                position: self.position,
-            });
-            self.position = 0.0;
-        }
-    }
-}
 
 /// The form on the left.
 #[derive(Clone, Debug)]
@@ -184,17 +55,6 @@ pub struct Notice {
     pub failed: bool,
 }
 
-/// What to write, and where.
-#[derive(Clone, Debug, Default)]
-pub struct ExportForm {
-    /// Whether the window for it is open.
-    pub open: bool,
-    /// File name; its ending says what is written.
-    pub path: String,
-    /// The training curve instead of the stage.
-    pub training_curve: bool,
-}
-
 /// Everything the panels read.
 pub struct State {
     /// The form on the left.
@@ -203,6 +63,8 @@ pub struct State {
     pub runs: PathBuf,
     /// Device, for people.
     pub device: String,
+    /// What the window draws with.
+    pub graphics: Option<(wgpu::Device, wgpu::Queue)>,
     /// The run that is open.
     pub run: Option<RunSummary>,
     /// Training loss within epochs, since the run was opened.
@@ -231,6 +93,8 @@ pub struct State {
     pub direction_files: Vec<String>,
     /// Share of a data set that is read, while one is.
     pub reading: Option<f64>,
+    /// Share of a file that is written, while one is.
+    pub writing: Option<f64>,
     /// The vertical axis.
     pub scale: Scale,
     /// Messages.
@@ -271,6 +135,7 @@ impl State {
             },
             runs,
             device,
+            graphics: None,
             run: None,
             train_points: Vec::new(),
             training: None,
@@ -285,6 +150,7 @@ impl State {
             checkpoint: None,
             direction_files: Vec::new(),
             reading: None,
+            writing: None,
             scale: Scale::default(),
             notices: VecDeque::new(),
             export: ExportForm::default(),
@@ -363,6 +229,11 @@ impl State {
         self.run.as_ref().is_some_and(|run| run.checkpoint)
     }
 
+    /// Whether a surface is on the stage.
+    pub fn shows_surface(&self) -> bool {
+        self.run.is_some() && matches!(self.look.picture, Picture::Plane | Picture::Through)
+    }
+
     /// What the empty stage waits for.
     pub fn waiting_for(&self) -> Option<&'static str> {
         let evaluating = if self.device.starts_with("wgpu") {
@@ -381,13 +252,16 @@ impl State {
             Some(run) => run.path.as_path(),
             None => Path::new("."),
         };
-        let name = match (self.export.training_curve, self.look.picture) {
-            (true, _) => "training",
-            (false, Picture::Direction) => "slice",
-            (false, Picture::Comparison) => "comparison",
-            (false, Picture::Interpolation) => "interpolation",
-            (false, Picture::Plane) => "plane",
-            (false, Picture::Through) => "through-training",
+        let name = match (self.export.what, self.look.picture) {
+            (Exported::Training, _) => "training",
+            (Exported::Relief, Picture::Plane) => "plane-relief",
+            (Exported::Relief, _) => "through-training-relief",
+            (Exported::Curves, Picture::Plane) => "plane-curves",
+            (Exported::Curves, Picture::Direction | Picture::Through) => "slice",
+            (_, Picture::Comparison) => "comparison",
+            (_, Picture::Interpolation) => "interpolation",
+            (Exported::Map, Picture::Plane) => "plane",
+            (Exported::Map, _) => "through-training",
         };
         folder.join(format!("{name}.{ending}"))
     }
@@ -443,7 +317,7 @@ impl State {
                     // Whoever only watched sees what the run was for; whoever explores is left alone.
                     if finished && run.sgd && self.undo.is_empty() && self.look == self.initial {
                         self.show_interpolation();
-                        self.settled = self.look.clone();
+                        self.continue_look();
                     }
                 }
             }
@@ -549,109 +423,6 @@ impl State {
         self.look.surface.window = None;
     }
 
-    /// Shows the plane of two directions through a solution, and what of it is to be seen.
-    pub fn show_plane(&mut self, anchor: Anchor, directions: [Basis; 2], frame: Frame, fit: Fit) {
-        self.show_picture(Picture::Plane);
-        self.look.anchor = anchor;
-        self.look.walk.clear();
-        [self.look.first, self.look.second] = directions;
-        self.look.normalisation = Normalisation::Unit;
-        self.look.surface.reset_place();
-        self.look.surface.frame = frame;
-        self.fit = Some(fit);
-    }
-
-    /// Takes a newer view of the surface, and the ranges that it was waited for.
-    pub fn see_surface(&mut self, view: Option<Arc<SurfaceView>>) {
-        self.surface = view;
-        let (Some(fit), Some(view)) = (self.fit, &self.surface) else {
-            return;
-        };
-        let record = &view.record;
-        let known = record.trajectory.len() + record.solutions.len() > 0;
-        if view.request.choice != SurfaceChoice::Plane(self.look.plane()) || !known {
-            return;
-        }
-        let steps = record.trajectory.iter().filter(|_| fit == Fit::Trajectory);
-        let points: Vec<[f64; 2]> = steps
-            .chain(&record.solutions)
-            .map(|landmark| landmark.position)
-            .chain(std::iter::once([0.0; 2]))
-            .collect();
-        // What is shown reaches beyond what it is to hold, and is never a sliver.
-        let margin = if fit == Fit::Trajectory { 0.15 } else { 0.6 };
-        let bounds = [0, 1].map(|axis| {
-            points
-                .iter()
-                .map(|p| p[axis])
-                .fold((0.0_f64, 0.0_f64), |(low, high), x| (low.min(x), high.max(x)))
-        });
-        let longest = bounds.iter().map(|(low, high)| high - low).fold(0.1, f64::max);
-        let ranges = bounds.map(|(low, high)| {
-            let half = (0.5 * (high - low)).max(0.2 * longest) * (1.0 + 2.0 * margin);
-            let rounded = |x: f64| (x * 1e3).round() / 1e3;
-            (rounded(0.5 * (low + high) - half), rounded(0.5 * (low + high) + half))
-        });
-        self.look.surface.ranges = Some(ranges);
-        self.settled = self.look.clone();
-        self.fit = None;
-    }
-
-    /// Takes the marked point of the plane as the new point w.
-    pub fn recentre(&mut self) {
-        let mark = self.look.surface.mark;
-        let step = self.surface.as_ref().and_then(|view| view.turn(mark));
-        let (Picture::Plane, Some((turn, position))) = (self.look.picture, step) else {
-            return self.look.settle();
-        };
-        if position > 0.0 {
-            self.look.walk.push(Step { turn, position });
-            let surface = &mut self.look.surface;
-            // The same part of the plane stays in sight.
-            if let Some(ranges) = &mut surface.ranges {
-                for (range, by) in ranges.iter_mut().zip(mark) {
-                    *range = (range.0 - by, range.1 - by);
-                }
-            }
-            surface.window = surface
-                .window
-                .map(|[left, bottom, right, top]| [left - mark[0], bottom - mark[1], right - mark[0], top - mark[1]]);
-            (surface.mark, surface.step) = ([0.0; 2], None);
-        }
-    }
-
-    /// Puts the slice between two positions of the plane on the stage, its middle as the new point w.
-    pub fn slice_across(&mut self, from: [f64; 2], to: [f64; 2]) {
-        let Some(view) = self.surface.clone() else { return };
-        let middle = [0.5 * (from[0] + to[0]), 0.5 * (from[1] + to[1])];
-        let along = view.turn([to[0] - from[0], to[1] - from[1]]);
-        let (Some((turn, length)), Some((towards, distance))) = (along, view.turn(middle)) else {
-            return;
-        };
-        if length < 1e-6 {
-            return;
-        }
-        if distance > 0.0 {
-            self.look.walk.push(Step {
-                turn: towards,
-                position: distance,
-            });
-        }
-        self.show_picture(Picture::Direction);
-        self.look.angle = turn.angle.rem_euclid(std::f64::consts::TAU);
-        self.look.reach = 0.5 * length;
-        self.look.surface.reset_place();
-    }
-
-    /// Goes to a step of the trajectory in the plane.
-    pub fn step_in_plane(&mut self, step: usize) {
-        let known = self.surface.as_ref().and_then(|view| view.record.trajectory.get(step));
-        if let Some(known) = known {
-            self.look.surface.mark = known.position;
-            self.look.surface.step = Some(step);
-        }
-    }
-
     /// Stands at another solution.
     pub fn stand_at(&mut self, anchor: Anchor) {
         if self.look.picture == Picture::Interpolation {
@@ -660,7 +431,10 @@ impl State {
         }
         self.look.anchor = anchor;
         self.look.walk.clear();
-        self.look.position = 0.0;
+        // Through training it is the position on the slice of every epoch.
+        if self.look.picture != Picture::Through {
+            self.look.position = 0.0;
+        }
         if self.look.picture == Picture::Plane {
             self.look.surface.reset_place();
         }
@@ -701,6 +475,11 @@ impl State {
                 context.request_repaint_after(PLAY_INTERVAL);
             }
         }
+    }
+
+    /// Takes the look for the one before as it is: undo does not stop between the two.
+    pub fn continue_look(&mut self) {
+        self.settled = self.look.clone();
     }
 
     /// Goes one look back (or, with `forward`, forth).

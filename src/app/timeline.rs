@@ -5,8 +5,9 @@ use egui_plot::{Corner, Legend, Line, LineStyle, MarkerShape, PlotBounds, PlotPo
 
 use super::axis::{fixed_plot, grid, round_marks};
 use super::command::Command;
+use super::look::Picture;
 use super::source::name;
-use super::state::{Picture, State};
+use super::state::State;
 use super::theme;
 use crate::engine::Anchor;
 use crate::figure::chart::number;
@@ -48,10 +49,7 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             commands.push(Command::PlayOrPause);
         }
         let last = state.last_epoch();
-        let mut epoch = match state.look.anchor {
-            Anchor::Epoch(epoch) => epoch,
-            _ => state.epoch().round() as usize,
-        };
+        let mut epoch = state.epoch().round() as usize;
         ui.spacing_mut().slider_width = (ui.available_width() - 210.0).max(120.0);
         let slider = ui
             .add_enabled(
@@ -68,6 +66,9 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             _ if state.look.picture == Picture::Interpolation => {
                 let [first, second] = state.names();
                 format!("from {first} (t = 0) to {second} (t = 1)")
+            }
+            _ if state.look.picture == Picture::Plane && state.look.surface.step.is_some() => {
+                format!("w after epoch {epoch}, as seen in the plane")
             }
             Anchor::Current if state.is_training() => format!("live, epoch {:.1} of {total}", state.epoch()),
             Anchor::Swa => format!("SWA, {last} of {total} epochs"),

@@ -58,6 +58,16 @@ impl FromStr for DirectionSource {
     }
 }
 
+/// An axis with its name.
+pub struct NamedAxis {
+    /// The axis.
+    pub axis: Axis,
+    /// What it is, precise enough to repeat it.
+    pub label: String,
+    /// Share of the trajectory's variance along it, where it is a principal component.
+    pub explained: Option<f64>,
+}
+
 /// An axis, and the names of the flags that chose it.
 #[derive(Clone, Debug)]
 pub struct AxisChoice {
@@ -145,7 +155,7 @@ impl AxisChoice {
         normalisation: Normalisation,
         trajectory: Option<&Path>,
         progress: &mut Progress,
-    ) -> Result<(Axis, String)> {
+    ) -> Result<NamedAxis> {
         let graph = &source.graph;
         let missing = || Error::option(self.flags[1], "", "give a direction, or a solution to go to");
         let to = match &self.to {
@@ -153,8 +163,15 @@ impl AxisChoice {
             None => None,
         };
         let seed = self.seed.unwrap_or(1);
+        let mut explained = None;
         let (vector, label) = match (&self.direction, to) {
-            (None, Some((to, name))) => return Ok((Axis::Towards(to), format!("to {name}"))),
+            (None, Some((to, name))) => {
+                return Ok(NamedAxis {
+                    axis: Axis::Towards(to),
+                    label: format!("to {name}"),
+                    explained: None,
+                });
+            }
             (Some(DirectionSource::Random(kind)), _) => {
                 (direction::draw(graph, *kind, seed)?, format!("{kind} (seed {seed})"))
             }
@@ -172,6 +189,7 @@ impl AxisChoice {
                 let found = principal_components(count, place + 1, |step| steps.snapshot(step), &mut |done| {
                     progress.report("principal components", done)
                 })?;
+                explained = Some(found.explained[*place]).filter(|_| normalisation == Normalisation::Unit);
                 let share = 100.0 * found.explained[*place];
                 let label = format!("{} of {count} snapshots, {share:.1} % of variance", COMPONENTS[*place]);
                 (found.components[*place].to_vec(), label)
@@ -186,7 +204,11 @@ impl AxisChoice {
         let scaled = normalisation.apply(graph, &source.origin.parameters, vector);
         let scaled = scaled
             .ok_or_else(|| Error::Request(format!("the direction {label} has length 0: there is no way along it")))?;
-        Ok((Axis::Along(Arc::new(scaled)), label))
+        Ok(NamedAxis {
+            axis: Axis::Along(Arc::new(scaled)),
+            label,
+            explained,
+        })
     }
 }
 

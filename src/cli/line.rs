@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::drawing::Pair;
 use super::progress::Progress;
 use super::source;
 use crate::error::{Error, Result};
@@ -14,6 +15,9 @@ use crate::objective::{BatchNormPolicy, Compute, DeviceChoice, Objective, usual_
 
 /// More points than any plot has pixels; a larger number is a slip of the keyboard.
 const MOST_POINTS: usize = 100_000;
+
+/// A farther position is infinite in single precision.
+const FARTHEST: f64 = 1e30;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -34,19 +38,22 @@ pub struct Arguments {
     /// File to write: .csv (with .json beside it), .png or .svg; may be given more than once
     #[arg(long, value_name = "FILE", required_unless_present = "json")]
     out: Vec<PathBuf>,
+    /// Pixels of a figure [default: 1600x1000]
+    #[arg(long, value_name = "WxH")]
+    size: Option<Pair<u32>>,
     /// Print the line as one JSON document
     #[arg(long)]
     json: bool,
 }
 
 pub fn parse_range(text: &str) -> std::result::Result<(f64, f64), String> {
-    let wrong = || format!("`{text}` is not of the form A..B with two numbers");
+    let wrong = || format!("`{text}` is not of the form A..B with two numbers that single precision holds");
     let (start, end) = text.split_once("..").ok_or_else(wrong)?;
     let number = |text: &str| {
         text.trim()
             .parse::<f64>()
             .ok()
-            .filter(|v| v.is_finite())
+            .filter(|position| position.abs() <= FARTHEST)
             .ok_or_else(wrong)
     };
     Ok((number(start)?, number(end)?))
@@ -68,6 +75,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
                 "the file name must end in .csv, .png or .svg",
             ));
         }
+        table::refuse_files_of_a_run(out)?;
         whole_file::check_writable(out)?;
     }
     let first = arguments.source.first();
@@ -128,7 +136,8 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
 
 fn write(arguments: &Arguments, path: &Path, record: &LineRecord) -> Result<()> {
     let records = std::slice::from_ref(record);
-    table::write_lines(path, records, || {
+    let size = arguments.size.map(|Pair(width, height)| (width, height));
+    table::write_lines(path, records, size, || {
         let Some(names) = arguments.source.ends() else {
             let title = format!("Loss along {}", record.label);
             return pictures::lines(&title, pictures::RAY_AXIS, records, Scale::Automatic);

@@ -10,6 +10,7 @@ macro_rules! say {
 mod axis;
 mod bench;
 mod demo;
+mod drawing;
 mod info;
 mod line;
 mod plane;

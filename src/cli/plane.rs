@@ -1,46 +1,28 @@
 //! `valleyscope plane`.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
-use super::axis::{self, AxisChoice, DirectionSource};
+use super::axis::{self, AxisChoice, DirectionSource, NamedAxis};
+use super::drawing::{Drawing, Pair};
 use super::line::parse_range;
 use super::progress::Progress;
 use super::source::{self, Source};
 use crate::checkpoint::Reference;
 use crate::error::{Error, Result};
-use crate::figure::ColourMap;
-use crate::figure::surface::{self, ENDINGS, Style};
+use crate::figure::surface;
 use crate::files::whole_file;
 use crate::landscape::line::positions;
 use crate::landscape::survey::{Survey, SurveyRequest, check_size};
 use crate::landscape::sweep::{Slice, SweepRequest};
 use crate::landscape::{
-    Axis, Frame, Grid, Landmarks, Memory, Plane, Provenance, Quantity, Scale, SurfaceRecord, Sweep, Through, Trajectory,
+    Axis, Frame, Grid, Landmarks, Memory, Plane, Provenance, SurfaceRecord, Sweep, Through, Trajectory,
 };
 use crate::objective::{BatchNormPolicy, Compute, DeviceChoice, Objective, Solution, usual_batch};
 use crate::training::RunFolder;
 
 /// Size of a JSON file that is taken up again, at most.
 const MOST_RECORD_BYTES: u64 = 4 << 30;
-/// Largest difference of positions, as a share of their range, that comes of writing and reading them.
-const ROUNDING: f64 = 1e-9;
-
-/// Two numbers as `51x51`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Pair<T>(T, T);
-
-impl<T: FromStr> FromStr for Pair<T> {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let parts = text.split_once(['x', '×']);
-        let numbers = parts.and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
-        let (first, second) = numbers.ok_or_else(|| format!("`{text}` is not of the form NxM, such as 51x51"))?;
-        Ok(Self(first, second))
-    }
-}
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -92,30 +74,6 @@ pub struct Arguments {
     drawing: Drawing,
 }
 
-/// How pictures look.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Pictures")]
-struct Drawing {
-    /// Quantities side by side
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Quantity::TrainLoss, Quantity::TestLoss])]
-    show: Vec<Quantity>,
-    /// Colours [default: viridis; diverging for differences]
-    #[arg(long, value_enum)]
-    map: Option<ColourMap>,
-    /// Losses at the two ends of the colours [default: the lowest and the highest]
-    #[arg(long, value_name = "A..B", allow_hyphen_values = true, value_parser = parse_range)]
-    colours: Option<(f64, f64)>,
-    /// Number of iso-lines
-    #[arg(long, value_name = "N", default_value_t = 12)]
-    lines: usize,
-    /// How losses become colours and heights
-    #[arg(long, value_enum, default_value_t)]
-    scale: Scale,
-    /// Pixels of a picture
-    #[arg(long, value_name = "WxH")]
-    size: Option<Pair<u32>>,
-}
-
 impl Arguments {
     fn second(&self, first: &AxisChoice) -> Result<AxisChoice> {
         let flags = ["--to2", "--direction2", "--seed2"];
@@ -123,9 +81,20 @@ impl Arguments {
             return Ok(AxisChoice {
                 to: self.to2.clone(),
                 direction: self.direction2.clone(),
-                seed: self.seed2,
+                // The same kind once more would be the same direction.
+                seed: self.seed2.or(match &self.direction2 {
+                    Some(DirectionSource::Random(_)) => Some(first.seed.unwrap_or(1) + 1),
+                    _ => None,
+                }),
                 flags,
             });
+        }
+        if !first.is_given() {
+            return Err(Error::option(
+                "--direction",
+                "",
+                "a plane has two axes; give --direction KIND or --to FILE, and for another kind --direction2 or --to2",
+            ));
         }
         first.another(flags, self.seed2).ok_or_else(|| {
             Error::option(
@@ -147,43 +116,49 @@ impl Arguments {
                 "it is a share of the range of losses, from 0 up to 1",
             ));
         }
-        for out in &self.out {
-            let ending = out.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-            if !ENDINGS.contains(&ending) {
-                return Err(Error::option(
-                    "--out",
-                    out.display(),
-                    format!("the file name must end in one of .{}", ENDINGS.join(", .")),
-                ));
-            }
-            if ending == "gif" && (self.source.trajectory().is_none() || self.through) {
-                return Err(Error::option(
-                    "--out",
-                    out.display(),
-                    "a GIF shows a trajectory walking over a plane; name the run with --trajectory RUN",
-                ));
-            }
-            whole_file::check_writable(out)?;
+        let no_walk = match (self.through, self.source.trajectory()) {
+            (true, _) => Some("a GIF shows a trajectory walking over a plane; it cannot be drawn with --through"),
+            (false, None) => Some("a GIF shows a trajectory walking over a plane; name the run with --trajectory RUN"),
+            (false, Some(_)) => None,
+        };
+        self.drawing.check(&self.out, no_walk)?;
+        let Pair(columns, rows) = self.points;
+        let single = |range: Option<(f64, f64)>, points: usize| points < 2 || range.is_some_and(|(a, b)| a == b);
+        let flat = single(self.range, columns) || (!self.through && single(self.range2.or(self.range), rows));
+        if let Some(path) = self
+            .out
+            .iter()
+            .find(|path| path.extension().is_some_and(|e| e == "glb") && flat)
+        {
+            return Err(Error::option(
+                "--out",
+                path.display(),
+                "a 3-D model needs two points and a range along both axes",
+            ));
         }
         Ok(())
     }
 
-    fn style(&self, record: &SurfaceRecord) -> Style {
-        let drawing = &self.drawing;
-        let title = if self.through {
-            record.label.clone()
-        } else {
-            format!("Loss over {}", record.label)
-        };
-        Style {
-            title,
-            quantities: drawing.show.clone(),
-            map: drawing.map,
-            range: drawing.colours,
-            lines: drawing.lines,
-            offset: 0.0,
-            scale: drawing.scale,
-            size: drawing.size.map(|Pair(width, height)| (width, height)),
+    /// Checks that a trajectory has as many snapshots as are asked of it.
+    fn check_trajectory(&self, path: &Path, count: usize) -> Result<()> {
+        let needed = if self.drawing.walks(&self.out) { 2 } else { 1 };
+        if count >= needed {
+            return Ok(());
+        }
+        Err(Error::option(
+            "--trajectory",
+            path.display(),
+            match count {
+                0 => "this run has no snapshots yet; train it first".to_owned(),
+                _ => "this run has one snapshot, and an animation needs two; train on".to_owned(),
+            },
+        ))
+    }
+
+    fn title(&self, record: &SurfaceRecord) -> String {
+        match self.through {
+            true => record.label.clone(),
+            false => format!("Loss over {}", record.label),
         }
     }
 }
@@ -192,6 +167,8 @@ impl Arguments {
 struct Prepared<S> {
     slice: S,
     record: SurfaceRecord,
+    /// Positions of the point that tells this surface from others of the same name.
+    sample: [f64; 2],
 }
 
 pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
@@ -221,19 +198,24 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         Some(path) => {
             let run = RunFolder::open(path)?;
             let count = run.snapshots();
+            arguments.check_trajectory(path, count)?;
             Some(Arc::new(Trajectory::new(source.graph.clone(), run, count)))
         }
         None => None,
     };
     let batch_size = arguments.batch_size.unwrap_or_else(|| usual_batch(&source.graph));
-    let (axis, label) = arguments.source.axis(&source, &first, &mut progress)?;
+    let axis = arguments.source.axis(&source, &first, &mut progress)?;
     let objective = Objective::new(source.graph.clone(), data, Compute::open(device)?, batch_size)?;
     super::note_device(&objective);
-    let provenance = |from: &str, label: &str| Provenance::new(&objective, from, label, policy, usize::MAX, None);
+    let artist = arguments.drawing.artist(objective.compute())?;
+    let provenance = |from: &str, label: &str| Provenance {
+        run: arguments.source.trajectory().map(|path| path.display().to_string()),
+        ..Provenance::new(&objective, from, label, policy, usize::MAX, None)
+    };
     let record = match (&second, trajectory) {
         (None, Some(trajectory)) => {
-            let through = through(arguments, axis, label, trajectory, provenance)?;
-            survey(arguments, &objective, policy, through, &mut progress)?.0
+            let through = through(arguments, axis, trajectory, provenance)?;
+            survey(arguments, &objective, policy, through, &mut progress)?
         }
         (None, None) => {
             return Err(Error::option(
@@ -243,42 +225,42 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
             ));
         }
         (Some(second), trajectory) => {
-            let (axis2, label2) = arguments.source.axis(&source, second, &mut progress)?;
+            let axis2 = arguments.source.axis(&source, second, &mut progress)?;
             let frame = if arguments.orthonormal {
                 Frame::Orthonormal
             } else {
                 Frame::Given
             };
-            let plane = Plane::new(source.origin.clone(), [axis, axis2], frame)?;
+            let axes = [axis.axis.clone(), axis2.axis.clone()];
+            let plane = Plane::new(source.origin.clone(), axes, frame)?;
             let landmarks = Landmarks {
                 trajectory,
                 solutions: named_solutions(arguments, &source, second)?,
             };
-            let prepared = over_plane(arguments, plane, [label, label2], &source, provenance, second);
-            let (mut record, plane) = survey(arguments, &objective, policy, prepared, &mut progress)?;
-            project(&mut record, &plane, landmarks, &objective, policy, &mut progress)?;
+            let mut prepared = over_plane(arguments, plane, [axis, axis2], &source, provenance, second);
+            // Where they lie is found first: a snapshot that cannot be read is no reason to lose a survey.
+            project(&mut prepared, &landmarks, &mut progress)?;
+            let mut record = survey(arguments, &objective, policy, prepared, &mut progress)?;
+            match own_losses(&mut record, landmarks, &objective, policy, &mut progress) {
+                Err(Error::Cancelled) => {
+                    keep(arguments, &record)?;
+                    return Err(Error::Cancelled);
+                }
+                other => other?,
+            }
             record
         }
     };
     if arguments.json {
         super::print_json(&record)?;
     }
-    // Numbers before pictures, which can fail where nothing is finite.
-    let is_table = |path: &&PathBuf| {
-        path.extension()
-            .is_some_and(|ending| ending == "csv" || ending == "json")
-    };
-    let (tables, pictures): (Vec<_>, Vec<_>) = arguments.out.iter().partition(is_table);
-    let style = arguments.style(&record);
-    for path in tables.into_iter().chain(pictures) {
-        surface::write(path, &record, &style, &mut |done| progress.report("drawing", done))?;
-        if !arguments.json {
-            say!("written: {}", path.display());
-        }
-    }
+    let style = arguments.drawing.style(arguments.title(&record), artist);
+    let drawing = &arguments.drawing;
+    drawing.write(&arguments.out, &record, &style, &mut progress, arguments.json)?;
     drop(progress);
-    if !arguments.json {
-        say!("{}", record.geometry());
+    let geometry = record.geometry();
+    if !arguments.json && !geometry.is_empty() {
+        say!("{geometry}");
     }
     Ok(())
 }
@@ -307,8 +289,7 @@ fn named_solutions(
 
 fn through(
     arguments: &Arguments,
-    axis: Axis,
-    label: String,
+    NamedAxis { axis, label, .. }: NamedAxis,
     trajectory: Arc<Trajectory>,
     provenance: impl Fn(&str, &str) -> Provenance,
 ) -> Result<Prepared<Through>> {
@@ -326,21 +307,18 @@ fn through(
             provenance: provenance("every epoch", &label),
             label: format!("{label} through training"),
             axes: ["position l of w_t + l·u".to_owned(), "epoch t".to_owned()],
-            angle: None,
-            lengths: None,
-            explained: None,
-            trajectory: Vec::new(),
-            solutions: Vec::new(),
             grid: Grid::new(positions(start, end, arguments.points.0), epochs),
+            ..SurfaceRecord::default()
         },
         slice: Through { trajectory, direction },
+        sample: [1.0, 0.0],
     })
 }
 
 fn over_plane(
     arguments: &Arguments,
     plane: Plane,
-    labels: [String; 2],
+    axes: [NamedAxis; 2],
     source: &Source,
     provenance: impl Fn(&str, &str) -> Provenance,
     second: &AxisChoice,
@@ -356,23 +334,48 @@ fn over_plane(
     let range = arguments.range.unwrap_or_else(|| usual(&first, None));
     let range2 = arguments.range2.unwrap_or_else(|| usual(second, Some(range)));
     let Pair(columns, rows) = arguments.points;
-    let label = labels.join(" and ");
+    // Figures have the files' short names, the provenance the whole ones.
+    let named = [&first, second].map(|choice| match (&choice.to, choice.is_segment()) {
+        (Some(reference), true) => {
+            let [_, name] = source::short_names(arguments.source.checkpoint(), reference);
+            Some(format!("to {name}"))
+        }
+        _ => None,
+    });
+    let [short, short2] = [0, 1].map(|index| named[index].clone().unwrap_or_else(|| axes[index].label.clone()));
+    let short2 = match arguments.orthonormal {
+        true => format!("{short2}, across the first"),
+        false => short2,
+    };
+    let explained = match &axes {
+        [
+            NamedAxis {
+                explained: Some(share), ..
+            },
+            NamedAxis {
+                explained: Some(share2),
+                ..
+            },
+        ] => Some([*share, *share2]),
+        _ => None,
+    };
+    let label = format!("{} and {}", axes[0].label, axes[1].label);
     Prepared {
         record: SurfaceRecord {
             provenance: provenance(&source.name, &label),
-            label,
-            axes: labels,
+            label: format!("{short} and {short2}"),
+            axes: [short, short2],
+            explained,
             angle: Some(plane.angle()),
             lengths: Some(plane.lengths()),
-            explained: None,
-            trajectory: Vec::new(),
-            solutions: Vec::new(),
             grid: Grid::new(
                 positions(range.0, range.1, columns),
                 positions(range2.0, range2.1, rows),
             ),
+            ..SurfaceRecord::default()
         },
         slice: plane,
+        sample: [1.0; 2],
     }
 }
 
@@ -383,8 +386,15 @@ fn survey<S: Slice<Position = [f64; 2]> + Clone>(
     policy: BatchNormPolicy,
     prepared: Prepared<S>,
     progress: &mut Progress,
-) -> Result<(SurfaceRecord, S)> {
-    let Prepared { slice, mut record } = prepared;
+) -> Result<SurfaceRecord> {
+    let Prepared {
+        slice,
+        mut record,
+        sample,
+    } = prepared;
+    let mut checksum = flate2::Crc::new();
+    checksum.update(bytemuck::cast_slice(&slice.point(sample)?));
+    record.checksum = Some(checksum.sum());
     if arguments.resume
         && let Some(path) = arguments.out.first()
     {
@@ -393,7 +403,7 @@ fn survey<S: Slice<Position = [f64; 2]> + Clone>(
     let mut survey = Survey::new(
         objective,
         SurveyRequest {
-            slice: slice.clone(),
+            slice,
             grid: record.grid.clone(),
             policy,
             samples: usize::MAX,
@@ -408,11 +418,17 @@ fn survey<S: Slice<Position = [f64; 2]> + Clone>(
     })?;
     record.grid = survey.grid();
     if finished {
-        return Ok((record, slice));
+        return Ok(record);
     }
+    keep(arguments, &record)?;
+    Err(Error::Cancelled)
+}
+
+/// Writes what was measured before it was stopped.
+fn keep(arguments: &Arguments, record: &SurfaceRecord) -> Result<()> {
     if let Some(path) = arguments.out.first() {
         let path = path.with_extension("json");
-        whole_file::write(&path, surface::json(&record)?.as_bytes())?;
+        whole_file::write(&path, surface::json(record)?.as_bytes())?;
         eprintln!(
             "note: {} of {} points are in {}; --resume goes on from there",
             record.grid.measured(),
@@ -420,7 +436,7 @@ fn survey<S: Slice<Position = [f64; 2]> + Clone>(
             path.display()
         );
     }
-    Err(Error::Cancelled)
+    Ok(())
 }
 
 /// Takes what a record on disk has measured, if it is of the same surface.
@@ -431,49 +447,40 @@ fn take_up(record: &mut SurfaceRecord, path: &Path) -> Result<()> {
     let text = whole_file::read(path, MOST_RECORD_BYTES)?;
     let known: SurfaceRecord = serde_json::from_slice(&text)
         .map_err(|error| Error::file_reason(path, format!("it is not a surface written by valleyscope ({error})")))?;
-    let same_axis = |a: &[f64], b: &[f64]| {
-        let span = a
-            .iter()
-            .chain(b)
-            .fold(0.0_f64, |span, x| span.max(x.abs()))
-            .max(f64::MIN_POSITIVE);
-        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= ROUNDING * span)
-    };
-    let same = known.provenance == record.provenance
-        && known.axes == record.axes
-        && same_axis(&known.grid.first, &record.grid.first)
-        && same_axis(&known.grid.second, &record.grid.second)
-        && known.grid.values.len() == record.grid.values.len();
-    if !same {
-        return Err(Error::file_reason(
-            path,
-            "it is of another surface (checkpoint, directions, ranges, points, policy, device or version differ); choose \
-             another --out, or leave out --resume",
-        ));
+    if record.take_up(&known) {
+        return Ok(());
     }
-    record.grid.values = known.grid.values;
+    Err(Error::file_reason(
+        path,
+        "it is of another surface (checkpoint, directions, policy, device or version differ); choose \
+         another --out, or leave out --resume",
+    ))
+}
+
+/// Finds where trajectory and solutions lie as seen from the plane.
+fn project(prepared: &mut Prepared<Plane>, landmarks: &Landmarks, progress: &mut Progress) -> Result<()> {
+    let count = landmarks.count();
+    let mut feet = Vec::new();
+    for index in 0..count {
+        if !progress.report("trajectory in the plane", index as f64 / count as f64) {
+            return Err(Error::Cancelled);
+        }
+        feet.push(landmarks.projected(index, &prepared.slice)?);
+    }
+    prepared.record.solutions = feet.split_off(landmarks.steps());
+    prepared.record.trajectory = feet;
     Ok(())
 }
 
-/// Finds where trajectory and solutions lie as seen from the plane, and their own losses.
-fn project(
+/// Measures the own losses of the trajectory and the solutions.
+fn own_losses(
     record: &mut SurfaceRecord,
-    plane: &Plane,
     landmarks: Landmarks,
     objective: &Objective,
     policy: BatchNormPolicy,
     progress: &mut Progress,
 ) -> Result<()> {
-    let mut report = |done: f64| match progress.report("trajectory and solutions", done) {
-        true => Ok(()),
-        false => Err(Error::Cancelled),
-    };
-    let (steps, count) = (landmarks.steps(), landmarks.count());
-    let mut feet = Vec::new();
-    for index in 0..count {
-        feet.push(landmarks.projected(index, plane)?);
-        report(0.0)?;
-    }
+    let count = landmarks.count();
     let request = SweepRequest {
         slice: landmarks,
         positions: (0..count).collect(),
@@ -486,12 +493,13 @@ fn project(
     while !sweep.is_finished() {
         sweep.step(objective, &mut memory)?;
         let (done, total) = sweep.progress();
-        report(done as f64 / total.max(1) as f64)?;
+        if !progress.report("trajectory and solutions", done as f64 / total.max(1) as f64) {
+            return Err(Error::Cancelled);
+        }
     }
-    for (foot, own) in feet.iter_mut().zip(sweep.values()) {
+    let feet = record.trajectory.iter_mut().chain(&mut record.solutions);
+    for (foot, own) in feet.zip(sweep.values()) {
         foot.own = *own;
     }
-    record.solutions = feet.split_off(steps);
-    record.trajectory = feet;
     Ok(())
 }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::axis::{AxisChoice, DirectionSource};
+use super::axis::{AxisChoice, DirectionSource, NamedAxis};
 use super::progress::Progress;
 use crate::checkpoint::{CheckpointFile, Reference, StateDict, entry_names};
 use crate::data::{Dataset, Specification};
 use crate::error::{Error, Result};
-use crate::landscape::{Axis, Line, Normalisation};
+use crate::landscape::{Line, Normalisation};
 use crate::network::{Graph, zoo};
 use crate::objective::Solution;
 
@@ -212,13 +212,13 @@ impl Arguments {
     }
 
     /// An axis through `source`, with its name.
-    pub fn axis(&self, source: &Source, choice: &AxisChoice, progress: &mut Progress) -> Result<(Axis, String)> {
+    pub fn axis(&self, source: &Source, choice: &AxisChoice, progress: &mut Progress) -> Result<NamedAxis> {
         choice.axis(source, self.normalize, self.trajectory.as_deref(), progress)
     }
 
     /// The line through `source`, with its name.
     pub fn line(&self, source: &Source, progress: &mut Progress) -> Result<(Line, String)> {
-        let (axis, label) = self.axis(source, &self.first(), progress)?;
+        let NamedAxis { axis, label, .. } = self.axis(source, &self.first(), progress)?;
         let origin = source.origin.clone();
         Ok((Line { origin, axis }, label))
     }

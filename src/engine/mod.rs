@@ -2,14 +2,16 @@
 //! back as a stream of small messages and as latest-value slots.
 
 mod compass;
+mod directions;
 mod inbox;
+mod names;
 pub mod request;
 mod session;
 mod slice;
 mod surface;
 mod worker;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +25,7 @@ pub use request::{
     TrainingStatus, Turn, Update, View,
 };
 
+use crate::data::Progress;
 use crate::error::{Error, Result};
 use crate::objective::Compute;
 
@@ -67,8 +70,12 @@ pub struct Slots {
     pub training: Slot<TrainingStatus>,
     /// Share of a data set that is read, 0..1; empty when none is being read.
     pub reading: Slot<f64>,
+    /// Share of a file that is written, 0..1; empty when none is being written.
+    pub writing: Slot<f64>,
     /// Set to stop reading.
     pub stop_reading: AtomicBool,
+    /// Set to stop writing.
+    pub stop_writing: AtomicBool,
 }
 
 /// The window's end of the worker.
@@ -114,9 +121,10 @@ impl Engine {
         self.updates.try_iter().collect()
     }
 
-    /// Stops reading a data set, or a pass over one that nothing waits for on the stage.
-    pub fn stop_reading(&self) {
+    /// Stops reading a data set, or a pass over one that nothing waits for on the stage, and writing a file.
+    pub fn stop_files(&self) {
         self.slots.stop_reading.store(true, Ordering::Relaxed);
+        self.slots.stop_writing.store(true, Ordering::Relaxed);
     }
 
     /// The latest values.
@@ -125,10 +133,17 @@ impl Engine {
     }
 
     /// Writes a file in a thread of its own and reports by [`Update::Exported`] or [`Update::Failed`].
-    pub fn export(&self, path: PathBuf, write: impl FnOnce(&std::path::Path) -> Result<()> + Send + 'static) {
-        let (sender, wake) = (self.sender.clone(), self.wake.clone());
+    pub fn export(&self, path: PathBuf, write: impl FnOnce(&Path, Progress) -> Result<()> + Send + 'static) {
+        let (sender, wake, slots) = (self.sender.clone(), self.wake.clone(), self.slots.clone());
+        slots.stop_writing.store(false, Ordering::Relaxed);
         let run = move || {
-            let update = match write(&path) {
+            let result = write(&path, &mut |done| {
+                slots.writing.set(Some(done));
+                wake();
+                !slots.stop_writing.load(Ordering::Relaxed)
+            });
+            slots.writing.set(None);
+            let update = match result {
                 Ok(()) => Update::Exported(path),
                 Err(error) => Update::Failed(error.to_string()),
             };
@@ -146,7 +161,7 @@ impl Drop for Engine {
     /// Ends the worker at its next batch. On a device that is still tuning its kernels a batch can take minutes; then
     /// the window closes without it. Files are written whole either way.
     fn drop(&mut self) {
-        self.stop_reading();
+        self.stop_files();
         self.inbox.push(Request::Quit);
         let Some(worker) = self.worker.take() else { return };
         let start = Instant::now();

@@ -363,6 +363,10 @@ pub struct CompassView {
 pub struct SurfaceView {
     /// What was asked.
     pub request: SurfaceRequest,
+    /// The solution that the walk to its origin starts from.
+    pub anchor: Anchor,
+    /// Steps from there.
+    pub walk: Vec<Step>,
     /// Its values, and how they were made.
     pub record: SurfaceRecord,
     /// What can be drawn of it, in the order of [`Quantity::ALL`].

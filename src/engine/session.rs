@@ -4,24 +4,18 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::request::{
-    Anchor, CheckpointRequest, Marginals, PlaneChoice, RunSummary, SliceRequest, Step, SurfaceChoice, TrainRequest,
-    Turn, View,
-};
+use super::names::normalisation_note;
+use super::request::{Anchor, CheckpointRequest, PlaneChoice, RunSummary, Step, TrainRequest, View};
 use super::slice::Speed;
-use crate::checkpoint::{CheckpointFile, Reference, entry_names};
+use crate::checkpoint::{CheckpointFile, entry_names};
 use crate::data::{Dataset, Progress};
 use crate::error::{Error, Result};
-use crate::landscape::direction::{self, Basis};
-use crate::landscape::normalisation::Normalisation;
-use crate::landscape::projection::{PrincipalComponents, principal_components};
-use crate::landscape::{Axis, Frame, Landmarks, Line, Memory, Plane, Trajectory, direction_file};
+use crate::landscape::direction::Basis;
+use crate::landscape::projection::PrincipalComponents;
+use crate::landscape::{Landmarks, Line, Memory, Trajectory};
 use crate::network::zoo;
 use crate::objective::{Compute, Objective, Solution};
 use crate::training::{RunFolder, RunRecord, RunStatus, Trainer, TrainingOptions};
-
-/// Directions kept; another draw of one costs a millisecond for a small network.
-const DIRECTIONS_KEPT: usize = 8;
 
 /// Where the solutions come from.
 enum Origin {
@@ -40,12 +34,12 @@ pub struct Session {
     pub speed: Speed,
     origin: Origin,
     start: Arc<Solution>,
-    directions: HashMap<Basis, Arc<Vec<f32>>>,
+    pub(super) directions: HashMap<Basis, Arc<Vec<f32>>>,
     /// Directions read from files, with the files' names.
-    files: Vec<(String, Arc<Vec<f32>>)>,
+    pub(super) files: Vec<(String, Arc<Vec<f32>>)>,
     solutions: HashMap<&'static str, Arc<Solution>>,
     /// The trajectory's leading components, and the number of snapshots they are of.
-    principal: Option<(usize, PrincipalComponents)>,
+    pub(super) principal: Option<(usize, PrincipalComponents)>,
 }
 
 /// The objective that a model and data name describe.
@@ -219,52 +213,7 @@ impl Session {
         &self.start.parameters
     }
 
-    /// A unit direction of the pad.
-    pub fn basis(&mut self, basis: Basis) -> Result<Arc<Vec<f32>>> {
-        if let Some(known) = self.directions.get(&basis) {
-            return Ok(known.clone());
-        }
-        let direction = match basis {
-            Basis::Random(kind, seed) => direction::random(self.objective.graph(), kind, seed)?,
-            Basis::SwaToSgdAndRandom(seed) => {
-                let (swa, sgd) = (self.named("swa")?, self.named("sgd")?);
-                let (graph, from, to) = (self.objective.graph(), &swa.parameters, &sgd.parameters);
-                let sum = direction::interpolation_and_random(graph, from, to, seed)?;
-                direction::normalised(sum)
-                    .ok_or_else(|| Error::Request("the two directions cancel; choose another seed".to_owned()))?
-            }
-            Basis::File(index) => {
-                let file = self.files.get(index);
-                return file.map(|(_, direction)| direction.clone()).ok_or_else(|| {
-                    Error::Request("this direction was read for another network; read it again".to_owned())
-                });
-            }
-            Basis::SwaToSgd => {
-                let (swa, sgd) = (self.named("swa")?, self.named("sgd")?);
-                direction::between(&swa.parameters, &sgd.parameters)?
-            }
-            Basis::SwaToEpoch(epoch) => {
-                let (swa, then) = (self.named("swa")?, self.epoch(epoch)?);
-                direction::between(&swa.parameters, &then.parameters)?
-            }
-            Basis::Principal { component, snapshots } => {
-                // Found before, with progress; see `prepare`.
-                let known = self.principal.as_ref().filter(|(count, _)| *count == snapshots);
-                let found = known.and_then(|(_, principal)| principal.components.get(component));
-                return found.cloned().ok_or_else(|| {
-                    Error::Request("the trajectory has grown; choose its principal components again".to_owned())
-                });
-            }
-        };
-        let direction = Arc::new(direction);
-        if self.directions.len() >= DIRECTIONS_KEPT {
-            self.directions.clear();
-        }
-        self.directions.insert(basis, direction.clone());
-        Ok(direction)
-    }
-
-    fn named(&mut self, name: &'static str) -> Result<Arc<Solution>> {
+    pub(super) fn named(&mut self, name: &'static str) -> Result<Arc<Solution>> {
         if let Some(known) = self.solutions.get(name) {
             return Ok(known.clone());
         }
@@ -287,58 +236,6 @@ impl Session {
         Ok(solution)
     }
 
-    /// Reads a direction and keeps it, scaled to unit length; gives its number.
-    pub fn add_direction(&mut self, reference: &Reference) -> Result<usize> {
-        let values = direction_file::read(reference, self.objective.graph())?;
-        let unit = direction::normalised(values).ok_or_else(|| {
-            Error::file_reason(&reference.path, "this direction has length 0: there is no way along it")
-        })?;
-        let entry = (reference.to_string(), Arc::new(unit));
-        // A file that is read again may have changed.
-        match self.files.iter().position(|(known, _)| *known == entry.0) {
-            Some(index) => {
-                self.files[index] = entry;
-                Ok(index)
-            }
-            None => {
-                self.files.push(entry);
-                Ok(self.files.len() - 1)
-            }
-        }
-    }
-
-    /// Finds what a request needs and what can take long: the principal components of the trajectory.
-    ///
-    /// # Errors
-    /// When there are none, a snapshot cannot be read, or `progress` says stop.
-    pub fn prepare(&mut self, request: &SliceRequest, progress: Progress) -> Result<()> {
-        let mut bases = Vec::new();
-        match request.view {
-            View::Direction(turn) => bases.extend([turn.first, turn.second]),
-            View::Comparison(first, second, _) => bases.extend([first, second]),
-            View::Marginals(marginals) => bases.extend([marginals.plane.first, marginals.plane.second]),
-            View::Interpolation => {}
-        }
-        match request.surface.map(|surface| surface.choice) {
-            Some(SurfaceChoice::Through(turn)) => bases.extend([turn.first, turn.second]),
-            Some(SurfaceChoice::Plane(plane)) => bases.extend([plane.first, plane.second]),
-            None => {}
-        }
-        bases.extend(request.walk.iter().flat_map(|step| [step.turn.first, step.turn.second]));
-        for basis in bases {
-            let Basis::Principal { snapshots, .. } = basis else {
-                continue;
-            };
-            if self.principal.as_ref().is_some_and(|(count, _)| *count == snapshots) {
-                continue;
-            }
-            let trajectory = self.trajectory(snapshots)?;
-            let found = principal_components(snapshots, 2, |step| trajectory.snapshot(step), progress)?;
-            self.principal = Some((snapshots, found));
-        }
-        Ok(())
-    }
-
     /// The first `count` snapshots of the run.
     ///
     /// # Errors
@@ -349,17 +246,8 @@ impl Session {
         Ok(Arc::new(Trajectory::new(graph, folder.clone(), count)))
     }
 
-    /// Share of the trajectory's variance along a direction, where it is one of its principal components.
-    pub fn explained(&self, basis: Basis) -> Option<f64> {
-        let Basis::Principal { component, snapshots } = basis else {
-            return None;
-        };
-        let (_, principal) = self.principal.as_ref().filter(|(count, _)| *count == snapshots)?;
-        principal.explained.get(component).copied()
-    }
-
-    /// The trajectory of so many snapshots, and the solutions there are.
-    pub fn landmarks(&mut self, snapshots: usize) -> Result<Landmarks> {
+    /// The trajectory of so many snapshots, and the solutions there are, with those that span the plane.
+    pub fn landmarks(&mut self, snapshots: usize, plane: PlaneChoice) -> Result<Landmarks> {
         let trajectory = match self.folder() {
             Some(_) if snapshots > 0 => Some(self.trajectory(snapshots)?),
             _ => None,
@@ -374,73 +262,12 @@ impl Session {
                 solutions.push((name, self.named(key)?));
             }
         }
-        Ok(Landmarks { trajectory, solutions })
-    }
-
-    /// The plane of a choice through `origin`.
-    ///
-    /// # Errors
-    /// When a direction is not to be had, or the two span no plane.
-    pub fn plane(&mut self, choice: PlaneChoice, origin: &Arc<Solution>) -> Result<Plane> {
-        let [first, second] =
-            [choice.first, choice.second].map(|basis| self.direction(basis, choice.normalisation, origin));
-        Plane::new(
-            origin.clone(),
-            [Axis::Along(first?), Axis::Along(second?)],
-            choice.frame,
-        )
-    }
-
-    /// A direction of the pad with the length asked for, at a point.
-    pub fn direction(&mut self, basis: Basis, normalisation: Normalisation, at: &Solution) -> Result<Arc<Vec<f32>>> {
-        let unit = self.basis(basis)?;
-        if normalisation == Normalisation::Unit {
-            return Ok(unit);
+        for basis in [plane.first, plane.second] {
+            if let Basis::SwaToEpoch(epoch) = basis {
+                solutions.push((format!("epoch {epoch}"), self.epoch(epoch)?));
+            }
         }
-        let graph = self.objective.graph();
-        let drawn = match basis {
-            Basis::Random(kind, seed) => direction::draw(graph, kind, seed)?,
-            _ => unit.to_vec(),
-        };
-        let scaled = normalisation.apply(graph, &at.parameters, drawn);
-        scaled.map(Arc::new).ok_or_else(|| {
-            Error::Request(format!(
-                "{} has length 0 after normalisation `{normalisation}`; choose another direction",
-                self.basis_name(basis)
-            ))
-        })
-    }
-
-    /// What a basis direction is called.
-    pub fn basis_name(&self, basis: Basis) -> String {
-        let names = self.names();
-        let files: Vec<&str> = self.files.iter().map(|(name, _)| name.as_str()).collect();
-        basis.name(names.each_ref().map(String::as_str), &files)
-    }
-
-    /// `uniform (seed 1)` at 0°, otherwise the angle with both, precise enough to repeat it.
-    pub fn turn_name(&self, turn: Turn) -> String {
-        let (first, second) = (self.basis_name(turn.first), self.basis_name(turn.second));
-        let degrees = turn.angle.to_degrees();
-        let name = if degrees.abs() < 0.05 {
-            first
-        } else if (degrees - 90.0).abs() < 0.05 {
-            second
-        } else {
-            format!("{}° from {first} to {second}", (degrees * 1e4).round() / 1e4)
-        };
-        name + &normalisation_note(turn.normalisation)
-    }
-
-    /// The direction of a turn at a point.
-    pub fn turned(&mut self, turn: Turn, at: &Solution) -> Result<Arc<Vec<f32>>> {
-        let first = self.direction(turn.first, turn.normalisation, at)?;
-        let second = self.direction(turn.second, turn.normalisation, at)?;
-        let direction = match turn.normalisation {
-            Normalisation::Unit => direction::turned(&first, &second, turn.angle)?,
-            _ => direction::combined(&first, &second, turn.angle)?,
-        };
-        Ok(Arc::new(direction))
+        Ok(Landmarks { trajectory, solutions })
     }
 
     /// The point that a walk from an anchor leads to, and its name.
@@ -481,37 +308,10 @@ impl Session {
         Ok((point, name))
     }
 
-    fn epoch(&self, epoch: usize) -> Result<Arc<Solution>> {
+    pub(super) fn epoch(&self, epoch: usize) -> Result<Arc<Solution>> {
         match self.folder() {
             Some(folder) => Ok(Arc::new(folder.snapshot(self.objective.graph(), epoch)?)),
             None => Err(no_trajectory()),
-        }
-    }
-
-    /// What the axes of a plane are called.
-    pub fn axis_names(&self, plane: PlaneChoice) -> [String; 2] {
-        let note = normalisation_note(plane.normalisation);
-        let [first, second] = [plane.first, plane.second].map(|basis| self.basis_name(basis) + &note);
-        match plane.frame {
-            Frame::Given => [first, second],
-            Frame::Orthonormal => {
-                let second = format!("{second}, across the first");
-                [first, second]
-            }
-        }
-    }
-
-    fn marginal_name(&self, marginals: &Marginals, index: usize) -> String {
-        let names = self.axis_names(marginals.plane);
-        match marginals.along(index) {
-            [1.0, 0.0] => names[0].clone(),
-            [0.0, 1.0] => names[1].clone(),
-            _ => format!(
-                "{:.1}° from {} to {}",
-                marginals.angles[index].to_degrees(),
-                names[0],
-                names[1]
-            ),
         }
     }
 
@@ -549,13 +349,6 @@ impl Session {
                 vec![(Line::segment(from, to), self.names().join(" → "))]
             }
         })
-    }
-}
-
-fn normalisation_note(normalisation: Normalisation) -> String {
-    match normalisation {
-        Normalisation::Unit => String::new(),
-        other => format!(", normalised by {other}"),
     }
 }
 

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::request::{SliceRequest, SurfaceChoice, SurfaceRefining, SurfaceRequest, SurfaceView};
+use super::request::{Anchor, SliceRequest, Step, SurfaceChoice, SurfaceRefining, SurfaceRequest, SurfaceView};
 use super::session::Session;
 use super::slice::Speed;
 use crate::error::Result;
 use crate::landscape::line::positions;
-use crate::landscape::survey::{Survey, SurveyRequest};
+use crate::landscape::survey::{Survey, SurveyRequest, TOLERANCE};
 use crate::landscape::sweep::{Slice, SweepRequest};
 use crate::landscape::{
     Grid, Landmarks, Normalisation, Plane, Projected, Provenance, Quantity, SurfaceRecord, Sweep, Through,
@@ -21,8 +21,8 @@ use crate::objective::{BatchNormPolicy, Evaluation, Objective, Solution};
 /// Nodes along an axis, images and tolerance of the passes after the first. Each grid holds the one before it.
 const PASSES: [Pass; 3] = [
     Pass::new(33, 256, 0.01),
-    Pass::new(65, 1024, 0.004),
-    Pass::new(65, usize::MAX, 0.004),
+    Pass::new(65, 1024, TOLERANCE),
+    Pass::new(65, usize::MAX, TOLERANCE),
 ];
 /// Seconds that the first pass may take, its nodes along an axis, or the fewer where that would leave too few images.
 const FIRST_SECONDS: f64 = 0.5;
@@ -78,6 +78,8 @@ impl Slice for Surface {
 pub struct SurfaceJob {
     request: SurfaceRequest,
     policy: BatchNormPolicy,
+    anchor: Anchor,
+    walk: Vec<Step>,
     origin: Arc<Solution>,
     surface: Surface,
     /// Everything but the values.
@@ -112,12 +114,19 @@ impl SurfaceJob {
         let objective = session.objective.clone();
         let passes = passes(&objective, request.policy, &wanted, session.speed, moving);
         let kept = match kept {
-            Some(kept) if kept.request == wanted && kept.passes == passes => return Ok(kept),
+            // How many images the first pass has depends on the speed of the moment; once it is done, that is past.
+            Some(kept)
+                if kept.request == wanted
+                    && kept.passes.len() == passes.len()
+                    && kept.passes[kept.pass.min(1)..] == passes[kept.pass.min(1)..] =>
+            {
+                return Ok(kept);
+            }
             other => other,
         };
         let (surface, mut record) = described(session, wanted.choice, wanted.snapshots, origin)?;
         let landmarks = match wanted.choice {
-            SurfaceChoice::Plane(_) => session.landmarks(wanted.snapshots)?,
+            SurfaceChoice::Plane(plane) => session.landmarks(wanted.snapshots, plane)?,
             SurfaceChoice::Through(_) => Landmarks {
                 trajectory: None,
                 solutions: Vec::new(),
@@ -146,7 +155,7 @@ impl SurfaceJob {
                 if let Some(kept) = &kept {
                     let same = |old: &&Pass| old.nodes == pass.nodes && old.samples == pass.samples;
                     if let Some(place) = kept.passes.iter().position(|old| same(&old)) {
-                        take_over(&mut grid, &kept.grids[place]);
+                        grid.take(&kept.grids[place]);
                     }
                 }
                 grid
@@ -157,6 +166,8 @@ impl SurfaceJob {
         Ok(Self {
             request: wanted,
             policy: request.policy,
+            anchor: request.anchor,
+            walk: request.walk.clone(),
             origin: origin.clone(),
             surface,
             record,
@@ -283,6 +294,8 @@ impl SurfaceJob {
         });
         SurfaceView {
             request: self.request,
+            anchor: self.anchor,
+            walk: self.walk.clone(),
             images: images(self.passes[shown]),
             full: self.passes[shown].samples >= all_images(objective),
             fields,
@@ -303,18 +316,7 @@ fn described(
     snapshots: usize,
     origin: &Arc<Solution>,
 ) -> Result<(Surface, SurfaceRecord)> {
-    let objective = session.objective.clone();
-    let mut record = SurfaceRecord {
-        label: String::new(),
-        axes: Default::default(),
-        provenance: Provenance::new(&objective, "", "", BatchNormPolicy::Running, 0, None),
-        angle: None,
-        lengths: None,
-        explained: None,
-        trajectory: Vec::new(),
-        solutions: Vec::new(),
-        grid: Grid::default(),
-    };
+    let mut record = SurfaceRecord::default();
     let surface = match choice {
         SurfaceChoice::Plane(choice) => {
             let plane = session.plane(choice, origin)?;
@@ -348,18 +350,6 @@ fn grid_of(wanted: &SurfaceRequest, nodes: usize) -> Grid {
     match wanted.choice {
         SurfaceChoice::Plane(_) => Grid::new(along(first), along(second)),
         SurfaceChoice::Through(_) => Grid::new(along(first), (0..wanted.snapshots.max(1)).map(|t| t as f64).collect()),
-    }
-}
-
-/// Takes the values of a grid with the same columns and as many rows as it has.
-fn take_over(grid: &mut Grid, known: &Grid) {
-    if grid.first == known.first {
-        for (row, values) in known.values.chunks(known.first.len().max(1)).enumerate() {
-            if grid.second.get(row) == known.second.get(row) && row < grid.second.len() {
-                let start = row * grid.first.len();
-                grid.values[start..start + values.len()].copy_from_slice(values);
-            }
-        }
     }
 }
 

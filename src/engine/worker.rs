@@ -334,10 +334,10 @@ impl Worker {
     }
 
     fn show_surface(&mut self) {
-        if let (Some(job), Some(session)) = (&mut self.job, &self.session) {
-            if let Some(view) = job.surface_news(&session.objective) {
-                self.slots.surface.set(Some(view));
-            }
+        if let (Some(job), Some(session)) = (&mut self.job, &self.session)
+            && let Some(view) = job.surface_news(&session.objective)
+        {
+            self.slots.surface.set(Some(view));
         }
     }
 

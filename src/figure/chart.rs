@@ -8,6 +8,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
+use super::heat_map::{check_size, encode_png};
 use crate::error::{Error, Result};
 use crate::files::whole_file;
 use crate::landscape::Scale;
@@ -71,37 +72,34 @@ impl Chart {
     /// The chart as PNG bytes.
     ///
     /// # Errors
-    /// When there is nothing to draw or drawing fails.
+    /// For sizes out of bounds, when there is nothing to draw or drawing fails.
     pub fn png(&self, size: (u32, u32)) -> Result<Vec<u8>> {
+        check_size(size)?;
         let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
         self.draw(BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area(), size)?;
-        let image = image::RgbImage::from_raw(size.0, size.1, pixels)
-            .ok_or_else(|| Error::Request("the picture has no size".to_owned()))?;
-        let mut bytes = std::io::Cursor::new(Vec::new());
-        image
-            .write_to(&mut bytes, image::ImageFormat::Png)
-            .map_err(|error| Error::Request(format!("the picture could not be encoded: {error}")))?;
-        Ok(bytes.into_inner())
+        encode_png(pixels, size)
     }
 
     /// The chart as SVG text.
     ///
     /// # Errors
-    /// When there is nothing to draw or drawing fails.
+    /// As for [`Self::png`].
     pub fn svg(&self, size: (u32, u32)) -> Result<String> {
+        check_size(size)?;
         let mut text = String::new();
         self.draw(SVGBackend::with_string(&mut text, size).into_drawing_area(), size)?;
         Ok(text)
     }
 
-    /// Writes PNG or SVG, as the file's ending says.
+    /// Writes PNG or SVG, as the file's ending says, of [`SIZE`] unless another is given.
     ///
     /// # Errors
-    /// [`Error::File`] for other endings and for files that cannot be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    /// [`Error::File`] for other endings and for files that cannot be written; otherwise as for [`Self::png`].
+    pub fn write(&self, path: &Path, size: Option<(u32, u32)>) -> Result<()> {
+        let size = size.unwrap_or(SIZE);
         match path.extension().and_then(|e| e.to_str()) {
-            Some("png") => whole_file::write(path, &self.png(SIZE)?),
-            Some("svg") => whole_file::write(path, self.svg(SIZE)?.as_bytes()),
+            Some("png") => whole_file::write(path, &self.png(size)?),
+            Some("svg") => whole_file::write(path, self.svg(size)?.as_bytes()),
             _ => Err(Error::file_reason(path, "a figure's file name ends in .png or .svg")),
         }
     }
@@ -131,7 +129,8 @@ impl Chart {
         let logarithmic = self.scale.is_logarithmic(y[0], y[1]);
         let failed = |error: String| Error::Request(format!("the figure could not be drawn: {error}"));
         area.fill(&WHITE).map_err(|error| failed(error.to_string()))?;
-        let unit = f64::from(size.1) / 1000.0;
+        // Words shrink with whichever side is short.
+        let unit = (f64::from(size.1) / 1000.0).min(f64::from(size.0) / 1200.0);
         let foot = (40.0 * unit) as u32;
         let (body, foot_area) = area.split_vertically(size.1.saturating_sub(foot) as i32);
         foot_area

@@ -20,7 +20,7 @@ pub fn write(findings: &Findings, out: &Path) -> Result<()> {
     // Tables before pictures: whatever happens to those, the numbers are there.
     for ending in ["csv", "svg", "png"] {
         let file = |name: &str| out.join(format!("{name}.{ending}"));
-        table::write_training(&file("training"), &findings.record, &findings.metrics)?;
+        table::write_training(&file("training"), &findings.record, &findings.metrics, None)?;
         let uniform = std::slice::from_ref(&findings.uniform);
         let slices: [(&str, &str, &[LineRecord]); 2] = [
             (
@@ -35,14 +35,17 @@ pub fn write(findings: &Findings, out: &Path) -> Result<()> {
             ),
         ];
         for (name, title, records) in slices {
-            table::write_lines(&file(name), records, || {
+            table::write_lines(&file(name), records, None, || {
                 pictures::lines(title, pictures::RAY_AXIS, records, Scale::Automatic)
             })?;
         }
         let interpolation = &findings.interpolation;
-        table::write_lines(&file("interpolation"), std::slice::from_ref(interpolation), || {
-            pictures::interpolation(&["SWA", "SGD"].map(str::to_owned), interpolation, Scale::Automatic)
-        })?;
+        table::write_lines(
+            &file("interpolation"),
+            std::slice::from_ref(interpolation),
+            None,
+            || pictures::interpolation(&["SWA", "SGD"].map(str::to_owned), interpolation, Scale::Automatic),
+        )?;
     }
     Ok(())
 }

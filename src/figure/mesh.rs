@@ -285,7 +285,7 @@ mod tests {
 
     use super::*;
     use crate::figure::gltf_file::tests::{open, surface};
-    use crate::landscape::{Field, Grid, Known, Provenance, Scale};
+    use crate::landscape::{Field, Known, Provenance, Scale};
     use crate::objective::{BatchNormPolicy, Measurement, Quality};
 
     const HEIGHT: f64 = 0.8;
@@ -309,12 +309,7 @@ mod tests {
                 device: "cpu".to_owned(),
                 version: "0".to_owned(),
             },
-            angle: None,
-            lengths: None,
-            explained: None,
-            trajectory: Vec::new(),
-            solutions: Vec::new(),
-            grid: Grid::default(),
+            ..SurfaceRecord::default()
         }
     }
 

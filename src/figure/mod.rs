@@ -10,6 +10,7 @@ mod gltf_file;
 pub mod heat_map;
 pub mod mesh;
 pub mod pictures;
+pub mod relief;
 pub mod surface;
 pub mod table;
 

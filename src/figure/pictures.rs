@@ -8,6 +8,9 @@ use crate::training::{EpochMetrics, RunRecord, schedule};
 /// Horizontal axis of a slice along a direction.
 pub const RAY_AXIS: &str = "position l of w + l·u, |u| = 1";
 
+/// Horizontal axis of the two curves through a point of a plane.
+pub const PLANE_AXIS: &str = "position along each of the two directions";
+
 /// Train and test loss along one line, or along several over each other.
 pub fn lines(title: &str, x_label: &str, records: &[LineRecord], scale: Scale) -> Chart {
     let mut series = Vec::new();

@@ -1,12 +1,14 @@
 //! Every file that a surface is written to: tables, pictures, an animation of the trajectory, and a 3-D model.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::animation;
 use super::colour_map::ColourMap;
 use super::colouring::Colouring;
-use super::heat_map::HeatMap;
+use super::heat_map::{HeatMap, encode_png};
 use super::mesh;
+use super::relief::{Draw, ReliefPicture};
 use super::table::{refuse_files_of_a_run, table};
 use crate::data::Progress;
 use crate::error::{Error, Result};
@@ -32,6 +34,8 @@ pub const HEADER: [&str; 7] = [
 const FRAME_TIME: u16 = 12;
 /// Pixels of an animation unless told otherwise: a picture of a megapixel makes a large GIF.
 const ANIMATION_SIZE: (u32, u32) = (900, 750);
+/// Why a relief is not written as SVG.
+pub const NO_SVG: &str = "a relief is drawn in pixels; write .png or .gif, or .glb for a model";
 /// Height of a 3-D model over a base 2 wide.
 const MODEL_HEIGHT: f64 = 1.0;
 
@@ -54,6 +58,8 @@ pub struct Style {
     pub scale: Scale,
     /// Pixels; without, what suits the kind of file.
     pub size: Option<(u32, u32)>,
+    /// What draws the surface as a relief; without, pictures are heat maps.
+    pub relief: Option<Arc<dyn Draw>>,
 }
 
 impl Style {
@@ -70,25 +76,42 @@ impl Style {
             until,
         }
     }
+
+    /// The picture of heat maps or reliefs as RGB by rows.
+    fn pixels(&self, record: &SurfaceRecord, until: Option<usize>, size: (u32, u32)) -> Result<Vec<u8>> {
+        let map = self.picture(record, until);
+        match self.relief.as_deref() {
+            Some(draw) => ReliefPicture { map, draw }.pixels(size),
+            None => map.pixels(size),
+        }
+    }
 }
 
 /// Writes a surface as the file's ending says: `.csv` or `.json` the numbers, `.png` or `.svg` the picture, `.gif` the
 /// trajectory walking over it, `.glb` a 3-D model of the first quantity. Beside each but JSON itself goes a JSON file of
-/// the same name, with all that is needed to draw or repeat it.
+/// the same name, with all that is needed to draw or repeat it. Pictures are heat maps, or reliefs where the style has
+/// what draws them.
 ///
 /// # Errors
-/// [`Error::File`], also for the names of a run folder's own files; when nothing is finite, or there is no trajectory to
-/// animate; [`Error::Cancelled`] when `progress` says stop.
+/// [`Error::File`], also for the names of a run folder's own files and for a relief as `.svg`; when nothing is finite,
+/// or there is no trajectory to animate; [`Error::Cancelled`] when `progress` says stop.
 pub fn write(path: &Path, record: &SurfaceRecord, style: &Style, progress: Progress) -> Result<()> {
     refuse_files_of_a_run(path)?;
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if ending == "svg" && style.relief.is_some() {
+        return Err(Error::file_reason(path, NO_SVG));
+    }
     if ENDINGS.contains(&ending) {
         whole_file::write(&path.with_extension("json"), json(record)?.as_bytes())?;
     }
     match ending {
         "json" => Ok(()),
         "csv" => whole_file::write(path, &csv(record)?),
-        "png" | "svg" => style.picture(record, None).write(path, style.size),
+        "png" => {
+            let size = style.size.unwrap_or_else(|| style.picture(record, None).size());
+            whole_file::write(path, &encode_png(style.pixels(record, None, size)?, size)?)
+        }
+        "svg" => style.picture(record, None).write(path, style.size),
         "gif" => whole_file::write(path, &animated(record, style, progress)?),
         "glb" => {
             let quantity = style.quantities.first().copied().unwrap_or_default();
@@ -138,6 +161,25 @@ pub fn csv(record: &SurfaceRecord) -> Result<Vec<u8>> {
 
 /// The trajectory drawn step by step.
 fn animated(record: &SurfaceRecord, style: &Style, progress: Progress) -> Result<Vec<u8>> {
+    let steps = steps(record)?;
+    let size = style.size.unwrap_or(ANIMATION_SIZE);
+    let frame = |step: usize| style.pixels(record, Some(step), size);
+    animation::gif(steps, size, FRAME_TIME, frame, progress)
+}
+
+/// Writes the trajectory drawn step by step, a PNG file each, to a folder that is made where it is missing.
+///
+/// # Errors
+/// When there is no trajectory; otherwise as for [`animation::frames`].
+pub fn write_frames(folder: &Path, record: &SurfaceRecord, style: &Style, progress: Progress) -> Result<()> {
+    let steps = steps(record)?;
+    let size = style.size.unwrap_or_else(|| style.picture(record, None).size());
+    let frame = |step: usize| style.pixels(record, Some(step), size);
+    animation::frames(folder, steps, size, frame, progress)
+}
+
+/// Steps of the trajectory, where it is long enough to walk.
+fn steps(record: &SurfaceRecord) -> Result<usize> {
     let steps = record.trajectory.len();
     if steps < 2 {
         return Err(Error::Request(format!(
@@ -145,7 +187,5 @@ fn animated(record: &SurfaceRecord, style: &Style, progress: Progress) -> Result
              more, or write .png"
         )));
     }
-    let size = style.size.unwrap_or(ANIMATION_SIZE);
-    let frame = |step: usize| style.picture(record, Some(step)).pixels(size);
-    animation::gif(steps, size, FRAME_TIME, frame, progress)
+    Ok(steps)
 }

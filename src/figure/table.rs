@@ -53,25 +53,31 @@ pub(super) fn table(
 }
 
 /// Writes the numbers of an export: a CSV file, or a figure through `chart`, and beside it a JSON file of the same name
-/// with all that is needed to draw or repeat it.
+/// with all that is needed to draw or repeat it. A figure has `size` pixels, or [`super::chart::SIZE`].
 ///
 /// # Errors
-/// [`Error::File`], also for the names of a run folder's own files.
-pub fn write_lines(path: &Path, records: &[LineRecord], chart: impl FnOnce() -> Chart) -> Result<()> {
+/// [`Error::File`], also for the names of a run folder's own files; [`Error::Request`] for a size that cannot be drawn.
+pub fn write_lines(
+    path: &Path,
+    records: &[LineRecord],
+    size: Option<(u32, u32)>,
+    chart: impl FnOnce() -> Chart,
+) -> Result<()> {
     refuse_files_of_a_run(path)?;
     whole_file::write(&path.with_extension("json"), lines_json(records)?.as_bytes())?;
     if is_table(path) {
         whole_file::write(path, &lines_csv(records)?)
     } else {
-        chart().write(path)
+        chart().write(path, size)
     }
 }
 
-/// Writes a training curve, as CSV with a row an epoch or as a figure, and the run's record beside it as JSON.
+/// Writes a training curve, as CSV with a row an epoch or as a figure of `size` pixels (or [`super::chart::SIZE`]), and the
+/// run's record beside it as JSON.
 ///
 /// # Errors
-/// [`Error::File`], also for the names of a run folder's own files.
-pub fn write_training(path: &Path, record: &RunRecord, rows: &[EpochMetrics]) -> Result<()> {
+/// [`Error::File`], also for the names of a run folder's own files; [`Error::Request`] for a size that cannot be drawn.
+pub fn write_training(path: &Path, record: &RunRecord, rows: &[EpochMetrics], size: Option<(u32, u32)>) -> Result<()> {
     refuse_files_of_a_run(path)?;
     let text = serde_json::to_string_pretty(record)
         .map_err(|error| Error::Request(format!("the record could not be encoded: {error}")))?;
@@ -79,7 +85,7 @@ pub fn write_training(path: &Path, record: &RunRecord, rows: &[EpochMetrics]) ->
     if is_table(path) {
         whole_file::write(path, &metrics_csv(rows)?)
     } else {
-        pictures::training(record, rows).write(path)
+        pictures::training(record, rows).write(path, size)
     }
 }
 
@@ -87,8 +93,11 @@ fn is_table(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "csv")
 }
 
-/// `run.csv` would bring `run.json` with it, and `metrics.csv` is the run's own.
-pub(super) fn refuse_files_of_a_run(path: &Path) -> Result<()> {
+/// Refuses the names of a run folder's own files: `run.csv` would bring `run.json` with it.
+///
+/// # Errors
+/// [`Error::File`] with what to do.
+pub fn refuse_files_of_a_run(path: &Path) -> Result<()> {
     let stem = path.file_stem().unwrap_or_default();
     if (stem == "run" || stem == "metrics") && path.with_file_name("run.json").exists() {
         return Err(Error::file_reason(

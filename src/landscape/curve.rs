@@ -114,7 +114,7 @@ pub fn loss_range<'a>(curves: impl IntoIterator<Item = &'a Curve>) -> Option<(f6
 }
 
 /// How a curve was made: all that is needed to make it again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Model name with options.
     pub model: String,

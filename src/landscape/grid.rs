@@ -8,6 +8,9 @@ use super::scale::Scale;
 use crate::data::Part;
 use crate::objective::Measurement;
 
+/// Largest difference of positions, as a share of the largest, that comes of writing and reading them.
+const ROUNDING: f64 = 1e-9;
+
 /// Measurements over a grid. A node not measured has none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
@@ -135,6 +138,20 @@ impl Grid {
         [self.first[index % columns], self.second[index / columns]]
     }
 
+    /// Takes over the values that another grid has at the same positions, but for the rounding of their last digits.
+    pub fn take(&mut self, known: &Self) {
+        let [columns, rows] = [shared(&known.first, &self.first), shared(&known.second, &self.second)];
+        let across = self.first.len();
+        for (from, row) in known.values.chunks(known.first.len().max(1)).zip(rows) {
+            let Some(row) = row else { continue };
+            for (value, column) in from.iter().zip(&columns) {
+                if let (Some(value), Some(column)) = (value, column) {
+                    self.values[row * across + column] = Some(*value);
+                }
+            }
+        }
+    }
+
     /// Number of nodes measured.
     pub fn measured(&self) -> usize {
         self.values.iter().flatten().count()
@@ -179,6 +196,23 @@ impl Grid {
         super::refinement::fill(&mut field);
         field
     }
+}
+
+/// For each of the known positions of an axis, its number among others where it is one of them.
+fn shared(known: &[f64], others: &[f64]) -> Vec<Option<usize>> {
+    let mut sorted: Vec<(f64, usize)> = others.iter().copied().zip(0..).collect();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let largest = known
+        .iter()
+        .chain(others)
+        .fold(0.0_f64, |largest, x| largest.max(x.abs()));
+    let rounding = ROUNDING * largest;
+    let number = |&position: &f64| {
+        let place = sorted.partition_point(|(other, _)| *other < position - rounding);
+        let (other, number) = *sorted.get(place)?;
+        (other <= position + rounding).then_some(number)
+    };
+    known.iter().map(number).collect()
 }
 
 impl Field {

@@ -39,8 +39,8 @@ pub fn principal_components(
 ) -> Result<PrincipalComponents> {
     if count <= wanted {
         return Err(Error::Request(format!(
-            "a trajectory of {count} snapshots has no {wanted} principal components; it needs {} at least: train on, or \
-             choose other directions",
+            "principal components need {} snapshots of a trajectory, and this one has {count}: train on, or choose other \
+             directions",
             wanted + 1
         )));
     }

@@ -11,12 +11,16 @@ const COARSE_INTERVALS: usize = 8;
 /// How much better the next finer level is predicted, at least: 16 times on a smooth surface, where cubic interpolation
 /// errs by the fourth power of the spacing.
 const GAIN: f64 = 4.0;
+/// Share of the largest height within which a surface is flat: more than rounding, less than any picture shows.
+const FLAT: f64 = 1e-9;
 
 /// The levels of one axis of `count` nodes.
 #[derive(Clone, Copy)]
 struct Ladder {
     count: usize,
     coarsest: u32,
+    /// Levels of the other axis that are coarser than its own coarsest.
+    behind: u32,
 }
 
 impl Ladder {
@@ -25,11 +29,13 @@ impl Ladder {
         Self {
             count,
             coarsest: (intervals / COARSE_INTERVALS).checked_ilog2().unwrap_or(0),
+            behind: 0,
         }
     }
 
+    /// Spacing of a level's nodes. The coarsest levels of both axes are one level, so that both are looked at from there.
     fn stride(self, level: u32) -> usize {
-        1 << level.min(self.coarsest + 1)
+        1 << level.saturating_sub(self.behind).min(self.coarsest + 1)
     }
 
     /// Nodes of a level, ascending.
@@ -73,10 +79,15 @@ struct Ladders {
 
 impl Ladders {
     fn new(columns: usize, rows: usize) -> Self {
-        Self {
+        let mut ladders = Self {
             first: Ladder::new(columns),
             second: Ladder::new(rows),
+        };
+        let top = ladders.coarsest();
+        for ladder in [&mut ladders.first, &mut ladders.second] {
+            ladder.behind = top - ladder.coarsest;
         }
+        ladders
     }
 
     fn coarsest(self) -> u32 {
@@ -243,7 +254,10 @@ impl Side {
         let height = Scale::Automatic.height(low, high);
         let measured: Vec<Option<f64>> = measured.map(|value| value.map(|value| height.of(value))).collect();
         let heights = range(measured.iter().flatten().copied());
-        let span = heights.map_or(1.0, |(low, high)| high - low).max(f64::MIN_POSITIVE);
+        // What differs by rounding alone is flat.
+        let span = heights.map_or(1.0, |(low, high)| {
+            (high - low).max(FLAT * low.abs().max(high.abs()).max(f64::MIN_POSITIVE))
+        });
         let mut predicted = vec![None; measured.len()];
         let mut filled = measured.clone();
         for level in (0..=ladders.coarsest()).rev() {
@@ -410,8 +424,8 @@ mod tests {
             let mut grid = Grid::new(positions(0.0, 1.0, columns), positions(0.0, 1.0, rows));
             for (index, value) in grid.values.iter_mut().enumerate() {
                 let bits = seed.rotate_left(index as u32 % 64) ^ index as u64;
-                if bits % 3 != 0 {
-                    let loss = if bits % 17 == 0 { f64::INFINITY } else { (bits % 1000) as f64 - 300.0 };
+                if !bits.is_multiple_of(3) {
+                    let loss = if bits.is_multiple_of(17) { f64::INFINITY } else { (bits % 1000) as f64 - 300.0 };
                     *value = Some(measurement(loss));
                 }
             }

@@ -7,6 +7,13 @@ use super::curve::Provenance;
 use super::grid::Grid;
 use crate::objective::Measurement;
 
+/// Opacity of the trajectory's step farthest from the plane, where a step in the plane has 1.
+const FAINTEST: f64 = 0.25;
+/// Distances from the plane below this share of the surface's extent are not told apart.
+const NEAR: f64 = 0.01;
+/// Largest difference of angles and lengths, as a share of them, that comes of writing and reading them.
+const ROUNDING: f64 = 1e-9;
+
 /// A point of parameter space as seen in a plane: its nearest point there, and how far off it lies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Projected {
@@ -20,8 +27,25 @@ pub struct Projected {
     pub own: Option<Measurement>,
 }
 
+impl Projected {
+    /// The largest finite distance from the plane among some steps, in units of ‖w‖; 0 without any.
+    pub fn farthest(steps: &[Self]) -> f64 {
+        let distances = steps.iter().map(|step| step.distance);
+        distances.filter(|distance| distance.is_finite()).fold(0.0, f64::max)
+    }
+
+    /// Opacity to draw it with, 0..1: the farther from the plane, the fainter, down to 0.25 at `farthest`. Without a
+    /// farthest distance nothing fades.
+    pub fn opacity(&self, farthest: Option<f64>) -> f64 {
+        match farthest {
+            Some(farthest) if farthest > 0.0 => 1.0 - (1.0 - FAINTEST) * (self.distance / farthest).min(1.0),
+            _ => 1.0,
+        }
+    }
+}
+
 /// A surface with its provenance: what is exported.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SurfaceRecord {
     /// What it is, such as `uniform (seed 1) and symmetric (seed 2)`.
     pub label: String,
@@ -38,6 +62,10 @@ pub struct SurfaceRecord {
     /// Share of the trajectory's variance along each axis, where the axes are its principal components.
     #[serde(default)]
     pub explained: Option<[f64; 2]>,
+    /// CRC-32 of the parameters at one step along both axes: tells surfaces apart that are called the same, such as before
+    /// and after a checkpoint was trained again.
+    #[serde(default)]
+    pub checksum: Option<u32>,
     /// The trajectory, step by step.
     #[serde(default)]
     pub trajectory: Vec<Projected>,
@@ -67,5 +95,41 @@ impl SurfaceRecord {
             parts.push(format!("{measured} of {all} points measured, the others interpolated"));
         }
         parts.join(" · ")
+    }
+
+    /// Distance from the plane of the trajectory's step farthest from it, in units of ‖w‖, where it is worth telling:
+    /// more than 1 % of the surface's extent.
+    pub fn fading(&self) -> Option<f64> {
+        let farthest = Projected::farthest(&self.trajectory);
+        let span = |positions: &[f64]| match positions {
+            [start, .., end] => (end - start).abs(),
+            _ => 0.0,
+        };
+        // Without the axes' lengths there is nothing to compare it with.
+        let extent = self.lengths.map_or(0.0, |[first, second]| {
+            (first * span(&self.grid.first)).max(second * span(&self.grid.second))
+        });
+        (farthest > NEAR * extent).then_some(farthest)
+    }
+
+    /// Takes over the values of a record of the same surface, where both have been measured at the same positions. Of
+    /// another one it takes nothing, and says false: where provenance, axes, their angle and lengths or the checksum
+    /// differ, numbers by more than rounding.
+    pub fn take_up(&mut self, known: &Self) -> bool {
+        let alike = |a: Option<f64>, b: Option<f64>| match (a, b) {
+            (Some(a), Some(b)) => (a - b).abs() <= ROUNDING * a.abs().max(b.abs()),
+            (a, b) => a == b,
+        };
+        let length = |record: &Self, axis: usize| record.lengths.map(|lengths| lengths[axis]);
+        let same = known.provenance == self.provenance
+            && known.axes == self.axes
+            && known.checksum == self.checksum
+            && known.grid.values.len() == known.grid.first.len() * known.grid.second.len()
+            && alike(known.angle, self.angle)
+            && (0..2).all(|axis| alike(length(known, axis), length(self, axis)));
+        if same {
+            self.grid.take(&known.grid);
+        }
+        same
     }
 }

@@ -10,6 +10,10 @@ use crate::objective::{BatchNormPolicy, Evaluation, Objective};
 /// Nodes of a grid at most: as many as a picture of 4 megapixels.
 pub const MOST_NODES: usize = 1 << 22;
 
+/// Error allowed where nothing is evaluated, as a share of the range of heights, that no picture shows: a colour step of
+/// 256.
+pub const TOLERANCE: f64 = 0.004;
+
 /// What is evaluated.
 #[derive(Clone, Debug)]
 pub struct SurveyRequest<S> {
@@ -40,10 +44,10 @@ pub struct Survey<S: Slice<Position = [f64; 2]>> {
 /// # Errors
 /// When it has more than [`MOST_NODES`], with the largest of the same proportions that would fit; when it has none.
 pub fn check_size(columns: usize, rows: usize) -> Result<()> {
-    let nodes = columns.checked_mul(rows).unwrap_or(usize::MAX);
+    let nodes = columns.saturating_mul(rows);
     if nodes > MOST_NODES {
         let proportion = columns as f64 / rows as f64;
-        let fit = |side: f64, count: usize| (side as usize).clamp(1, count);
+        let fit = |side: f64, count: usize| (side as usize).clamp(1, count.min(MOST_NODES));
         let width = fit((MOST_NODES as f64 * proportion).sqrt(), columns);
         let height = fit(MOST_NODES as f64 / width as f64, rows);
         return Err(Error::Request(format!(
@@ -124,8 +128,7 @@ impl<S: Slice<Position = [f64; 2]>> Survey<S> {
 
     /// Nodes measured, and asked for so far: finer ones are asked for where the coarser ones say so.
     pub fn measured(&self) -> (usize, usize) {
-        let values = self.sweep.values();
-        let measured = values.iter().flatten().count();
+        let measured = self.sweep.measured();
         (measured, measured + self.sweep.pending())
     }
 

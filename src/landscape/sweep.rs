@@ -88,6 +88,7 @@ pub struct Sweep<S: Slice> {
     points_at_once: usize,
     images_per_point: usize,
     asked: usize,
+    measured: usize,
     evaluated: usize,
 }
 
@@ -112,6 +113,7 @@ impl<S: Slice> Sweep<S> {
             points_at_once: objective.points_at_once(request.samples),
             images_per_point: Evaluation::images(objective, request.policy, request.samples),
             asked: 0,
+            measured: 0,
             evaluated: 0,
             request,
         }
@@ -129,7 +131,7 @@ impl<S: Slice> Sweep<S> {
     /// Takes values that are known already.
     pub fn know(&mut self, known: impl IntoIterator<Item = (usize, Measurement)>) {
         for (index, value) in known {
-            self.values[index] = Some(value);
+            self.measured += usize::from(self.values[index].replace(value).is_none());
         }
     }
 
@@ -146,6 +148,11 @@ impl<S: Slice> Sweep<S> {
     /// Whether every position asked for is measured.
     pub fn is_finished(&self) -> bool {
         self.pending.is_empty() && self.current.is_none()
+    }
+
+    /// Number of positions measured or known.
+    pub fn measured(&self) -> usize {
+        self.measured
     }
 
     /// Number of positions asked for and not measured.
@@ -189,7 +196,7 @@ impl<S: Slice> Sweep<S> {
             return Ok(remembered);
         };
         for (&(index, key), &measured) in current.points.iter().zip(&measured) {
-            self.values[index] = Some(measured);
+            self.measured += usize::from(self.values[index].replace(measured).is_none());
             memory.keep(key, measured);
         }
         self.current = None;
@@ -219,7 +226,7 @@ impl<S: Slice> Sweep<S> {
             let key = Memory::key(&point, &statistics.statistics, policy, samples);
             looked_at += point.len();
             if let Some(&known) = memory.values.get(&key) {
-                self.values[index] = Some(known);
+                self.measured += usize::from(self.values[index].replace(known).is_none());
                 *remembered = true;
             } else {
                 points.push((index, key));

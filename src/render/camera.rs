@@ -6,8 +6,12 @@ use nalgebra::{Isometry3, Matrix4, Point3, Vector3, Vector4};
 const HALF_ANGLE: f32 = 0.26;
 /// Nearest and farthest the eye goes from what it looks at.
 const DISTANCES: (f32, f32) = (0.4, 20.0);
-/// Lowest and highest the eye goes, as an angle over the base: straight down has no up.
-const HEIGHTS: (f32, f32) = (0.05, 1.5);
+/// Lowest and highest the eye goes, as an angle over the base in radians: straight down has no up.
+pub const ELEVATIONS: (f32, f32) = (0.05, 1.5);
+/// Share of a picture that is filled with what is to be seen.
+const FILLED: f32 = 0.92;
+/// Steps in which the eye finds where it sees all: each leaves a small part of what is missing.
+const STEPS: usize = 12;
 
 /// Where the eye is, as seen from what it looks at. The base of the relief reaches from −1 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +31,7 @@ impl Default for Camera {
         Self {
             azimuth: 0.6,
             elevation: 0.62,
-            distance: 5.2,
+            distance: 5.8,
             target: [0.0, 0.0, 0.22],
         }
     }
@@ -37,7 +41,7 @@ impl Camera {
     /// Goes round by angles in radians.
     pub fn orbit(&mut self, azimuth: f32, elevation: f32) {
         self.azimuth = (self.azimuth + azimuth).rem_euclid(std::f32::consts::TAU);
-        self.elevation = (self.elevation + elevation).clamp(HEIGHTS.0, HEIGHTS.1);
+        self.elevation = (self.elevation + elevation).clamp(ELEVATIONS.0, ELEVATIONS.1);
     }
 
     /// Comes nearer by a factor.
@@ -55,6 +59,26 @@ impl Camera {
         for (target, by) in self.target.iter_mut().zip(aside.iter()) {
             *target = (*target + by).clamp(-2.0, 2.0);
         }
+    }
+
+    /// The eye on the same side of the relief, at the place from where `points` fill a picture `aspect` times as wide
+    /// as high.
+    pub fn seeing(mut self, points: &[[f32; 3]], aspect: f32) -> Self {
+        for _ in 0..STEPS {
+            let (mut low, mut high) = ([f32::INFINITY; 2], [f32::NEG_INFINITY; 2]);
+            for at in points.iter().filter_map(|&point| self.project(point, aspect)) {
+                low = [low[0].min(at[0]), low[1].min(at[1])];
+                high = [high[0].max(at[0]), high[1].max(at[1])];
+            }
+            let reach = 0.5 * (high[0] - low[0]).max(high[1] - low[1]);
+            if !reach.is_normal() || reach < 0.0 {
+                return self;
+            }
+            let [across, up] = [0, 1].map(|axis| 0.5 * (low[axis] + high[axis]));
+            self.pan(-0.5 * across * aspect.max(1.0), -0.5 * up / aspect.min(1.0));
+            self.zoom(FILLED / reach);
+        }
+        self
     }
 
     /// Where the eye is.
@@ -121,6 +145,31 @@ mod tests {
         // The whole height of the picture is 2.
         assert!((after[0] - before[0] - 0.2).abs() < 0.02, "{before:?} {after:?}");
         assert!((after[1] - before[1] + 0.1).abs() < 0.02);
+    }
+
+    #[test]
+    fn all_that_is_to_be_seen_fills_the_picture() {
+        let corners: Vec<[f32; 3]> = (0..8)
+            .map(|corner| [1, 2, 4].map(|bit| f32::from(u8::from(corner & bit != 0))))
+            .map(|[x, y, z]| [2.0 * x - 1.0, 2.0 * y - 1.0, 0.85 * z])
+            .collect();
+        for (aspect, azimuth, elevation) in [(1.0, 0.6, 0.62), (0.5, 0.8, 0.1), (2.5, 4.0, 1.4)] {
+            let camera = Camera {
+                azimuth,
+                elevation,
+                ..Camera::default()
+            }
+            .seeing(&corners, aspect);
+            assert_eq!((camera.azimuth, camera.elevation), (azimuth, elevation));
+            let seen: Vec<[f32; 2]> = corners
+                .iter()
+                .map(|&corner| camera.project(corner, aspect).unwrap())
+                .collect();
+            let farthest = |axis: usize| seen.iter().map(|at| at[axis].abs()).fold(0.0, f32::max);
+            let filled = farthest(0).max(farthest(1));
+            assert!((0.9..0.94).contains(&filled), "{filled} at {aspect}");
+        }
+        assert_eq!(Camera::default().seeing(&[], 1.0), Camera::default());
     }
 
     #[test]

@@ -68,12 +68,17 @@ impl PartialEq for Scene {
 }
 
 impl Scene {
-    /// Height over the base at node coordinates, as the relief is drawn.
+    /// Height over the base of a height of the surface, in a relief as high as `relief`.
     pub fn rise(&self, height: f64, relief: f32) -> f32 {
-        let (low, high) = (
-            self.colouring.height.of(self.colouring.range.0),
-            self.colouring.height.of(self.colouring.range.1),
-        );
-        ((height - low) / (high - low)).max(0.0) as f32 * relief
+        rise(&self.colouring, height, relief)
     }
+}
+
+/// The same under a colouring: what is below its colours lies on the base.
+pub(super) fn rise(colouring: &Colouring, height: f64, relief: f32) -> f32 {
+    let (low, high) = (
+        colouring.height.of(colouring.range.0),
+        colouring.height.of(colouring.range.1),
+    );
+    ((height - low) / (high - low)).max(0.0) as f32 * relief
 }

@@ -1,5 +1,6 @@
 //! A surface on the GPU: its nodes as a texture, its colours and iso-lines as a few numbers.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::scene::{Scene, View};
@@ -65,25 +66,53 @@ impl SurfaceTexture {
         self.texture.size() == extent(heights)
     }
 
-    /// Writes what is new of a scene: the nodes only where they are others.
+    /// Writes what is new of a scene: of the nodes only the rows that are others.
     pub fn write(&mut self, queue: &wgpu::Queue, scene: &Scene) {
         let heights = &scene.heights;
-        if !self.shown.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, heights)) {
-            let size = extent(heights);
+        let rows = match &self.shown {
+            Some(shown) if Arc::ptr_eq(shown, heights) => None,
+            Some(shown) => changed_rows(shown, heights),
+            None => Some(0..heights.rows + 2),
+        };
+        if let Some(rows) = rows {
+            let across = heights.columns + 2;
             queue.write_texture(
-                self.texture.as_image_copy(),
-                bytemuck::cast_slice(&heights.nodes),
+                wgpu::TexelCopyTextureInfo {
+                    origin: wgpu::Origin3d {
+                        y: rows.start as u32,
+                        ..Default::default()
+                    },
+                    ..self.texture.as_image_copy()
+                },
+                bytemuck::cast_slice(&heights.nodes[rows.start * across..rows.end * across]),
                 wgpu::TexelCopyBufferLayout {
                     offset: 0,
-                    bytes_per_row: Some(8 * size.width),
+                    bytes_per_row: Some(8 * across as u32),
                     rows_per_image: None,
                 },
-                size,
+                wgpu::Extent3d {
+                    height: rows.len() as u32,
+                    ..extent(heights)
+                },
             );
-            self.shown = Some(heights.clone());
         }
+        self.shown = Some(heights.clone());
         queue.write_buffer(&self.look, 0, bytemuck::bytes_of(&look(scene)));
     }
+}
+
+/// From the first to the last row of nodes, the rim included, that differs between two surfaces of the same size.
+fn changed_rows(before: &Heights, after: &Heights) -> Option<Range<usize>> {
+    // By their bytes: what is not a number is not even itself.
+    let bytes = [before, after].map(|heights| bytemuck::cast_slice::<_, u8>(&heights.nodes));
+    let across = 8 * (after.columns + 2);
+    let differs = |&row: &usize| {
+        let [before, after] = bytes.map(|bytes| &bytes[row * across..(row + 1) * across]);
+        before != after
+    };
+    let first = (0..after.rows + 2).find(differs)?;
+    let last = (first..after.rows + 2).rev().find(differs)?;
+    Some(first..last + 1)
 }
 
 fn extent(heights: &Heights) -> wgpu::Extent3d {
@@ -124,5 +153,35 @@ fn look(scene: &Scene) -> Look {
         },
         style: [scene.dots, 0.0, 0.0, 0.0],
         colours,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::landscape::{Field, Known, Scale};
+
+    #[test]
+    fn only_rows_that_differ_are_written() {
+        let heights = |changed: Option<usize>| {
+            let mut field = Field {
+                first: (0.0, 1.0),
+                second: (0.0, 1.0),
+                columns: 6,
+                rows: 20,
+                values: vec![1.0; 120],
+                known: vec![Known::Measured; 120],
+                ..Field::default()
+            };
+            field.values[3] = f64::NAN;
+            if let Some(index) = changed {
+                field.values[index] = 2.0;
+            }
+            field.heights(Scale::Linear)
+        };
+        assert_eq!(changed_rows(&heights(None), &heights(None)), None);
+        // The rim is one row below; a value bends the rows around its own.
+        let rows = changed_rows(&heights(None), &heights(Some(6 * 10 + 2))).unwrap();
+        assert!(rows.contains(&11) && rows.start >= 9 && rows.end <= 14, "{rows:?}");
     }
 }

@@ -6,6 +6,7 @@ use crate::engine::SurfaceView;
 use crate::figure::{ColourMap, Colouring};
 use crate::landscape::{Field, Frame, Heights, Quantity, Scale};
 use crate::render::Camera;
+use crate::render::relief::HEIGHT;
 
 /// Fewest and most iso-lines that the wheel reaches.
 pub const LINES: (usize, usize) = (0, 60);
@@ -119,7 +120,7 @@ impl Default for SurfaceLook {
             every_node: false,
             window: None,
             camera: Camera::default(),
-            height: 0.85,
+            height: HEIGHT,
         }
     }
 }

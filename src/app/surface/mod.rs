@@ -5,6 +5,7 @@ mod bar;
 pub mod look;
 mod map;
 mod marginals;
+mod moves;
 mod overlay;
 mod relief;
 mod space;
@@ -17,12 +18,14 @@ use self::look::{Layout, Shown, colourings};
 use self::map::Map;
 pub use self::relief::Relief;
 use super::command::Command;
+use super::look::Picture;
 use super::source::name;
-use super::state::{Picture, State};
+use super::state::State;
 use super::theme;
 use crate::engine::{SurfaceChoice, SurfaceView};
 use crate::figure::{ColourMap, Colouring};
-use crate::landscape::{Frame, Heights};
+use crate::landscape::{Frame, Heights, Projected};
+use crate::render::relief::HEIGHTS;
 
 /// Height of the curves below.
 const CURVES: f32 = 128.0;
@@ -265,7 +268,7 @@ fn toolbar(ui: &mut Ui, state: &mut State) {
         let height = ui
             .add(
                 egui::DragValue::new(&mut look.height)
-                    .range(0.05..=3.0)
+                    .range(HEIGHTS)
                     .speed(0.01)
                     .max_decimals(2)
                     .prefix("height "),
@@ -332,7 +335,7 @@ pub fn controls(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             ui.label(RichText::new(text).color(palette.faint))
                 .on_hover_text("share of the trajectory's variance along each axis; the rest lies off the plane");
         }
-        let farthest = overlay::farthest(&record.trajectory);
+        let farthest = Projected::farthest(&record.trajectory);
         if farthest > 0.0 {
             let text = format!("trajectory up to {farthest:.1} off");
             ui.label(RichText::new(text).color(palette.faint))

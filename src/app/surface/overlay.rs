@@ -5,8 +5,6 @@ use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke};
 
 use crate::landscape::Projected;
 
-/// Opacity of the step farthest from the plane.
-const FAINTEST: f32 = 0.22;
 /// Room around a label.
 const ROOM: f32 = 4.0;
 
@@ -15,25 +13,12 @@ pub const LINE: Color32 = Color32::WHITE;
 /// What is around lines and pins, so that they are seen on any colour.
 pub const AROUND: Color32 = Color32::from_rgb(20, 22, 28);
 
-/// Opacity of a step by its distance from the plane.
-pub fn opacity(step: &Projected, farthest: f64) -> f32 {
-    match farthest > 0.0 {
-        true => 1.0 - (1.0 - FAINTEST) * (step.distance / farthest) as f32,
-        false => 1.0,
-    }
-}
-
-/// Distance of the step farthest from the plane.
-pub fn farthest(steps: &[Projected]) -> f64 {
-    steps.iter().map(|step| step.distance).fold(0.0, f64::max)
-}
-
 /// The trajectory as a line with a dot a step, and a ring at the marked one.
 pub fn trajectory(painter: &Painter, steps: &[Projected], marked: Option<usize>, place: impl Fn([f64; 2]) -> Pos2) {
-    let farthest = farthest(steps);
+    let farthest = Some(Projected::farthest(steps));
     let places: Vec<(Pos2, f32)> = steps
         .iter()
-        .map(|step| (place(step.position), opacity(step, farthest)))
+        .map(|step| (place(step.position), step.opacity(farthest) as f32))
         .collect();
     for (colour, width) in [(AROUND.gamma_multiply(0.55), 3.6), (LINE, 1.5)] {
         for pair in places.windows(2) {

@@ -7,22 +7,19 @@ use egui::{Align2, FontId, PointerButton, Pos2, Rect, Role, Sense, Ui, WidgetInf
 
 use super::overlay;
 use super::space::paint;
+use crate::app::look::Picture;
 use crate::app::source::name;
-use crate::app::state::{Picture, State};
+use crate::app::state::State;
 use crate::app::theme;
 use crate::engine::SurfaceView;
 use crate::figure::Colouring;
-use crate::landscape::{Heights, Projected};
-use crate::render::{Camera, Scene, Segment, View};
+use crate::landscape::Heights;
+use crate::render::{self, Camera};
 
 /// Radians of a drag over one point.
 const TURN: f32 = 0.009;
-/// Axes whose extents differ by more than this are drawn equally long.
-const MOST_UNEQUAL: f64 = 3.0;
 /// Pieces of a curve that follows the surface.
 const PIECES: usize = 96;
-/// Height of a pin over the surface.
-const PIN: f32 = 0.16;
 
 /// One relief.
 pub struct Relief<'a> {
@@ -36,138 +33,23 @@ pub struct Relief<'a> {
     pub colouring: Colouring,
 }
 
-impl Relief<'_> {
-    /// Half the base's sides.
-    fn base(&self) -> [f32; 2] {
-        let side = |(start, end): (f64, f64)| (end - start).abs();
-        let [first, second] = self.view.record.lengths.unwrap_or([1.0, 1.0]);
-        let (a, b) = (side(self.heights.first) * first, side(self.heights.second) * second);
-        let alike = self.view.record.lengths.is_some() && a > 0.0 && b > 0.0 && a.max(b) / a.min(b) <= MOST_UNEQUAL;
-        match alike {
-            true => [(a / a.max(b)) as f32, (b / a.max(b)) as f32],
-            false => [1.0, 1.0],
-        }
-    }
-
-    /// The scene, with everything that lies on the surface; also what a picture for a file is made of.
-    pub fn scene(&self, state: &State, pixels_per_point: f32, ink: [f32; 4]) -> Scene {
-        let (base, height) = (self.base(), state.look.surface.height);
-        let mut scene = Scene {
+impl<'a> Relief<'a> {
+    /// The relief as it is looked at, with its base's edges in `ink`, on a dark or a white background.
+    fn drawn(&self, state: &State, pixels_per_point: f32, ink: [f32; 4], on_white: bool) -> render::Relief<'a> {
+        let plane = state.look.picture == Picture::Plane;
+        render::Relief {
+            record: &self.view.record,
             heights: self.heights.clone(),
             colouring: self.colouring.clone(),
-            dots: 0.0,
-            pixels_per_point,
-            view: View::Map { corners: [0.0; 4] },
-        };
-        let mut segments = Vec::new();
-        let mut line = |from: [f32; 3], to: [f32; 3], colours: [[f32; 4]; 2], width: f32, lift: f32| {
-            segments.push(Segment {
-                ends: [from, to],
-                colours,
-                width: width * pixels_per_point,
-                lift,
-            });
-        };
-        let corners = [[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]
-            .map(|[x, y]: [f32; 2]| [x * base[0], y * base[1], 0.0]);
-        for (index, &corner) in corners.iter().enumerate() {
-            line(corner, corners[(index + 1) % 4], [ink; 2], 1.0, 0.0);
-        }
-        let white = [1.0, 1.0, 1.0, 1.0];
-        let plane = state.look.picture == Picture::Plane;
-        for curve in curves(state, &self.heights, plane) {
-            let points: Vec<[f32; 3]> = curve
-                .into_iter()
-                .filter_map(|p| self.on_surface(&scene, p, base, height))
-                .collect();
-            for pair in points.windows(2) {
-                line(pair[0], pair[1], [[1.0, 1.0, 1.0, 0.9]; 2], 1.6, 0.002);
-            }
-        }
-        if plane {
-            let steps = &self.view.record.trajectory;
-            let farthest = overlay::farthest(steps);
-            let seen: Vec<Option<([f32; 3], [f32; 3], f32)>> = steps
-                .iter()
-                .map(|step| {
-                    let foot = self.on_surface(&scene, step.position, base, height)?;
-                    Some((
-                        foot,
-                        self.own(&scene, step, foot, height),
-                        overlay::opacity(step, farthest),
-                    ))
-                })
-                .collect();
-            for pair in seen.windows(2) {
-                if let [Some(from), Some(to)] = pair {
-                    let shade = |opacity: f32| [1.0, 0.98, 0.92, opacity];
-                    line(from.1, to.1, [shade(from.2), shade(to.2)], 3.0, 0.004);
-                }
-            }
-            // A stem from the plane's loss to the step's own.
-            for (foot, own, opacity) in seen.iter().flatten() {
-                if (foot[2] - own[2]).abs() > 0.01 {
-                    line(*foot, *own, [[1.0, 1.0, 1.0, 0.35 * opacity]; 2], 1.0, 0.002);
-                }
-            }
-        }
-        for (foot, top, _) in self.pins(state, &scene) {
-            line(foot, top, [white; 2], 1.6, 0.002);
-        }
-        scene.view = View::Relief {
             camera: state.look.surface.camera,
-            base,
-            height,
-            segments,
-        };
-        scene
-    }
-
-    /// Where two positions are on the surface; nothing outside it or above the colours.
-    fn on_surface(&self, scene: &Scene, position: [f64; 2], base: [f32; 2], height: f32) -> Option<[f32; 3]> {
-        let value = self.heights.value(position).filter(|value| value.is_finite())?;
-        let rise = scene.rise(self.heights.height.of(value), height);
-        let [x, y] = self.heights.node(position);
-        let along = |x: f64, count: usize| match count {
-            0 | 1 => 0.0,
-            _ => (2.0 * x / (count - 1) as f64 - 1.0) as f32,
-        };
-        (rise <= 1.001 * height).then_some([
-            along(x, self.heights.columns) * base[0],
-            along(y, self.heights.rows) * base[1],
-            rise,
-        ])
-    }
-
-    /// The same place at a landmark's own value, where it is known.
-    fn own(&self, scene: &Scene, landmark: &Projected, foot: [f32; 3], height: f32) -> [f32; 3] {
-        let value = landmark
-            .own
-            .map(|own| self.heights.quantity.of(&own))
-            .filter(|value| value.is_finite());
-        match value {
-            Some(value) => [
-                foot[0],
-                foot[1],
-                scene.rise(self.heights.height.of(value), height).min(1.2 * height),
-            ],
-            None => foot,
+            height: state.look.surface.height,
+            curves: curves(state, &self.heights, plane),
+            landmarks: plane,
+            until: None,
+            ink,
+            on_white,
+            pixels_per_point,
         }
-    }
-
-    /// Foot and top of each pin, with its name.
-    fn pins(&self, state: &State, scene: &Scene) -> Vec<([f32; 3], [f32; 3], String)> {
-        let (base, height) = (self.base(), state.look.surface.height);
-        let mut pins = Vec::new();
-        if state.look.picture == Picture::Plane {
-            for solution in &self.view.record.solutions {
-                if let Some(foot) = self.on_surface(scene, solution.position, base, height) {
-                    let [x, y, z] = self.own(scene, solution, foot, height);
-                    pins.push((foot, [x, y, z + PIN], solution.name.clone()));
-                }
-            }
-        }
-        pins
     }
 }
 
@@ -224,39 +106,38 @@ pub fn show(ui: &mut Ui, state: &mut State, relief: &Relief, rect: Rect) {
     }
     let faint = palette.reference;
     let ink = [faint.r(), faint.g(), faint.b(), 255].map(|channel| f32::from(channel) / 255.0);
-    let scene = relief.scene(state, ui.ctx().pixels_per_point(), ink);
-    let camera = state.look.surface.camera;
+    let drawn = relief.drawn(state, ui.ctx().pixels_per_point(), ink, !ui.visuals().dark_mode);
+    let camera = drawn.camera;
     let place = |point: [f32; 3]| -> Option<Pos2> {
         let [x, y] = camera.project(point, rect.width() / rect.height().max(1.0))?;
         let at = rect.center() + egui::vec2(0.5 * x * rect.width(), -0.5 * y * rect.height());
         rect.contains(at).then_some(at)
     };
-    let pins: Vec<(String, Pos2)> = relief
-        .pins(state, &scene)
+    let pins: Vec<(String, Pos2)> = drawn
+        .pins()
         .into_iter()
-        .filter_map(|(_, top, name)| Some((name, place(top)?)))
+        .filter_map(|(_, top, name)| Some((name.to_owned(), place(top)?)))
         .collect();
-    paint(ui, rect, relief.number, scene);
+    paint(ui, rect, relief.number, drawn.scene());
     let painter = ui.painter_at(rect);
-    let [x, y] = relief.base();
-    for (name, at) in relief
-        .view
-        .record
-        .axes
-        .iter()
-        .zip([[0.0, -y * 1.12, 0.0], [-x * 1.12, 0.0, 0.0]])
-    {
+    for (name, at) in relief.view.record.axes.iter().zip(drawn.axes()) {
         if let Some(at) = place(at) {
             let short: String = name.chars().take(34).collect();
-            painter.text(at, Align2::CENTER_TOP, short, FontId::proportional(11.5), palette.faint);
+            let text = painter.layout_no_wrap(short, FontId::proportional(11.5), palette.faint);
+            let words = Align2::CENTER_TOP.anchor_size(at, text.size());
+            let inside = words.translate(egui::vec2(
+                (rect.left() - words.left()).max(0.0) - (words.right() - rect.right()).max(0.0),
+                0.0,
+            ));
+            painter.galley(inside.min, text, palette.faint);
         }
     }
     overlay::pins(&painter, rect, &pins);
-    if !response.dragged() {
-        response.on_hover_text(
+    let help = Rect::from_min_size(rect.right_top() + egui::vec2(-22.0, 4.0), egui::Vec2::splat(18.0));
+    ui.put(help, egui::Label::new(egui::RichText::new("?").color(palette.faint)))
+        .on_hover_text(
             "drag to turn, Shift or the right button to move, the wheel to come nearer, a double click for the view \
              from the start. The ribbon is at the trajectory's own loss, with stems down to the plane's; it is fainter \
              where it is farther from the plane",
         );
-    }
 }

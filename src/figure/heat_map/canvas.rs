@@ -10,18 +10,18 @@ use crate::error::{Error, Result};
 const INK: RGBColor = RGBColor(60, 60, 60);
 
 /// Where words stand and how they look.
-pub(super) struct Words {
-    pub(super) at: [f64; 2],
-    pub(super) anchor: (HPos, VPos),
-    pub(super) size: f64,
+pub(in crate::figure) struct Words {
+    pub(in crate::figure) at: [f64; 2],
+    pub(in crate::figure) anchor: (HPos, VPos),
+    pub(in crate::figure) size: f64,
     /// Words longer than this shrink.
-    pub(super) room: f64,
-    pub(super) colour: RGBColor,
-    pub(super) turn: FontTransform,
+    pub(in crate::figure) room: f64,
+    pub(in crate::figure) colour: RGBColor,
+    pub(in crate::figure) turn: FontTransform,
 }
 
 impl Words {
-    pub(super) fn at(at: [f64; 2], across: HPos, up: VPos) -> Self {
+    pub(in crate::figure) fn at(at: [f64; 2], across: HPos, up: VPos) -> Self {
         Self {
             at,
             anchor: (across, up),
@@ -34,20 +34,20 @@ impl Words {
 }
 
 /// A drawing area with the shapes used here.
-pub(super) struct Canvas<'a, B: DrawingBackend> {
-    pub(super) area: &'a DrawingArea<B, Shift>,
+pub(in crate::figure) struct Canvas<'a, B: DrawingBackend> {
+    pub(in crate::figure) area: &'a DrawingArea<B, Shift>,
 }
 
 impl<B: DrawingBackend> Canvas<'_, B> {
     /// Fills a rectangle given by its left, top, right and bottom edge.
-    pub(super) fn rectangle(&self, [left, top, right, bottom]: [f64; 4], colour: RGBAColor) -> Result<()> {
+    pub(in crate::figure) fn rectangle(&self, [left, top, right, bottom]: [f64; 4], colour: RGBAColor) -> Result<()> {
         let corners = [whole([left, top]), whole([right, bottom])];
         self.area
             .draw(&Rectangle::new(corners, colour.filled()))
             .map_err(failed)
     }
 
-    pub(super) fn stroke(&self, stroke: &Stroke) -> Result<()> {
+    pub(in crate::figure) fn stroke(&self, stroke: &Stroke) -> Result<()> {
         let [r, g, b] = stroke.colour;
         let colour = RGBAColor(r, g, b, stroke.opacity);
         if let [only] = stroke.points[..] {
@@ -62,7 +62,7 @@ impl<B: DrawingBackend> Canvas<'_, B> {
         self.area.draw(&PathElement::new(points, style)).map_err(failed)
     }
 
-    pub(super) fn text(&self, text: &str, words: Words) -> Result<()> {
+    pub(in crate::figure) fn text(&self, text: &str, words: Words) -> Result<()> {
         let [width, _] = measure(text, words.size)?;
         let size = words.size * (words.room / width.max(1.0)).min(1.0);
         let style = ("sans-serif", size.max(1.0))
@@ -77,7 +77,7 @@ impl<B: DrawingBackend> Canvas<'_, B> {
 }
 
 /// Width and height of a text in the built-in font.
-pub(super) fn measure(text: &str, size: f64) -> Result<[f64; 2]> {
+pub(in crate::figure) fn measure(text: &str, size: f64) -> Result<[f64; 2]> {
     let (width, height) = ("sans-serif", size).into_font().box_size(text).map_err(failed)?;
     Ok([f64::from(width), f64::from(height)])
 }
@@ -86,10 +86,10 @@ fn whole([x, y]: [f64; 2]) -> (i32, i32) {
     (x.round() as i32, y.round() as i32)
 }
 
-pub(super) fn solid([r, g, b]: [u8; 3]) -> RGBAColor {
+pub(in crate::figure) fn solid([r, g, b]: [u8; 3]) -> RGBAColor {
     RGBAColor(r, g, b, 1.0)
 }
 
-pub(super) fn failed(error: impl std::fmt::Display) -> Error {
+pub(in crate::figure) fn failed(error: impl std::fmt::Display) -> Error {
     Error::Request(format!("the picture could not be drawn: {error}"))
 }

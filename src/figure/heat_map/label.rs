@@ -9,7 +9,7 @@ use super::stroke::{LINE, Stroke, distance};
 use crate::error::Result;
 
 /// Radius of a solution's marker, in units.
-pub(super) const MARKER: f64 = 11.0;
+pub(in crate::figure) const MARKER: f64 = 11.0;
 
 /// Size of the words, in units.
 const TEXT: f64 = 22.0;
@@ -36,13 +36,13 @@ const AROUND: [[f64; 2]; 8] = [
 const CLEAR: f64 = 2.0;
 
 /// A solution's name in a box.
-pub(super) struct Label {
+pub(in crate::figure) struct Label {
     name: String,
     place: Place,
 }
 
 impl Label {
-    pub(super) fn draw<B: DrawingBackend>(&self, canvas: &Canvas<'_, B>, unit: f64) -> Result<()> {
+    pub(in crate::figure) fn draw<B: DrawingBackend>(&self, canvas: &Canvas<'_, B>, unit: f64) -> Result<()> {
         let [left, top, right, bottom] = self.place.edges;
         let thin = border(unit);
         canvas.rectangle(self.place.edges, solid([150; 3]))?;
@@ -60,7 +60,7 @@ impl Label {
     }
 
     /// The line to the marker, if there is one, with a white seam.
-    pub(super) fn leader(&self, unit: f64) -> Vec<Stroke> {
+    pub(in crate::figure) fn leader(&self, unit: f64) -> Vec<Stroke> {
         let Some(ends) = self.place.leader else {
             return Vec::new();
         };
@@ -76,7 +76,7 @@ impl Label {
 
 /// Boxes for names beside their points, inside the frame and in the order given. None covers a point or another box, and
 /// each is nearer to its own point than to any other or has a line to it, as far as there is room.
-pub(super) fn labels(named: &[(&str, [f64; 2])], frame: &Frame, unit: f64) -> Result<Vec<Label>> {
+pub(in crate::figure) fn labels(named: &[(&str, [f64; 2])], frame: &Frame, unit: f64) -> Result<Vec<Label>> {
     let markers: Vec<[f64; 2]> = named.iter().map(|(_, at)| *at).collect();
     let choices = named
         .iter()

@@ -1,37 +1,52 @@
 //! Where panels lie in a picture, and where positions lie in a panel.
 
 /// Where panels lie: each has the same room for its frame, and around it fixed room for its words.
-pub(super) struct Layout {
-    pub(super) unit: f64,
+pub(in crate::figure) struct Layout {
+    pub(in crate::figure) unit: f64,
     /// From one panel's left edge to the next one's.
     pitch: f64,
+    /// From there to its frame.
+    left: f64,
     top: f64,
     room: [f64; 2],
 }
 
-/// Room to the left of a frame, in units.
-const LEFT: f64 = 118.0;
+/// Room to the left of a frame and below it, for ticks and names at its axes, in units.
+const AXES: [f64; 2] = [118.0, 106.0];
+/// The same of a frame without them.
+const BARE: [f64; 2] = [36.0, 36.0];
 /// Room to its right, for the colour bar.
-pub(super) const RIGHT: f64 = 176.0;
+pub(in crate::figure) const RIGHT: f64 = 176.0;
 
 impl Layout {
-    pub(super) fn new((width, height): (u32, u32), panels: usize, titled: bool, foot: usize) -> Self {
+    /// Of a picture of some pixels with so many panels and lines at its foot.
+    pub(in crate::figure) fn new(size: (u32, u32), panels: usize, titled: bool, foot: usize) -> Self {
+        Self::around(size, panels, titled, foot, AXES)
+    }
+
+    /// The same for panels without ticks and names at the axes of their frames.
+    pub(in crate::figure) fn bare(size: (u32, u32), panels: usize, titled: bool, foot: usize) -> Self {
+        Self::around(size, panels, titled, foot, BARE)
+    }
+
+    fn around((width, height): (u32, u32), panels: usize, titled: bool, foot: usize, [left, below]: [f64; 2]) -> Self {
         let pitch = f64::from(width) / panels as f64;
         // Words shrink with whichever side is short.
         let unit = (f64::from(height) / 1000.0).min(pitch / 800.0);
         let top = unit * if titled { 120.0 } else { 64.0 };
-        let bottom = unit * (106.0 + 26.0 * foot as f64);
+        let bottom = unit * (below + 26.0 * foot as f64);
         Self {
             unit,
             pitch,
+            left: left * unit,
             top,
-            room: [pitch - (LEFT + RIGHT) * unit, f64::from(height) - top - bottom],
+            room: [pitch - (left + RIGHT) * unit, f64::from(height) - top - bottom],
         }
     }
 
     /// A panel's frame over two spans of positions. Where the axes have `lengths`, one unit of length is the same on
     /// both, unless one extent is more than three times the other.
-    pub(super) fn frame(&self, index: usize, spans: [(f64, f64); 2], lengths: Option<[f64; 2]>) -> Frame {
+    pub(in crate::figure) fn frame(&self, index: usize, spans: [(f64, f64); 2], lengths: Option<[f64; 2]>) -> Frame {
         let mut size = self.room;
         if let Some(lengths) = lengths {
             let extents = [0, 1].map(|axis| lengths[axis] * (spans[axis].1 - spans[axis].0).abs());
@@ -41,7 +56,7 @@ impl Layout {
             }
         }
         let corner = [
-            index as f64 * self.pitch + LEFT * self.unit + 0.5 * (self.room[0] - size[0]),
+            index as f64 * self.pitch + self.left + 0.5 * (self.room[0] - size[0]),
             self.top + 0.5 * (self.room[1] - size[1]),
         ];
         let [left, top] = corner.map(|place| place.round() as usize);
@@ -59,18 +74,18 @@ impl Layout {
 /// The pixels of a panel that show the surface. A whole coordinate is a pixel's middle; the axes' ends are the middles
 /// of the outermost pixels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
-    pub(super) left: usize,
-    pub(super) top: usize,
-    pub(super) width: usize,
-    pub(super) height: usize,
+pub(in crate::figure) struct Frame {
+    pub(in crate::figure) left: usize,
+    pub(in crate::figure) top: usize,
+    pub(in crate::figure) width: usize,
+    pub(in crate::figure) height: usize,
     /// First and last position of the two axes.
-    pub(super) spans: [(f64, f64); 2],
+    pub(in crate::figure) spans: [(f64, f64); 2],
 }
 
 impl Frame {
     /// Where two positions lie, in pixels.
-    pub(super) fn pixel(&self, position: [f64; 2]) -> [f64; 2] {
+    pub(in crate::figure) fn pixel(&self, position: [f64; 2]) -> [f64; 2] {
         let [x, y] = [0, 1].map(|axis| {
             let (start, end) = self.spans[axis];
             (position[axis] - start) / (end - start)
@@ -79,7 +94,7 @@ impl Frame {
     }
 
     /// Where shares of the two axes lie, in pixels.
-    pub(super) fn place(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+    pub(in crate::figure) fn place(&self, [x, y]: [f64; 2]) -> [f64; 2] {
         [
             self.left as f64 + x * (self.width - 1) as f64,
             self.top as f64 + (1.0 - y) * (self.height - 1) as f64,
@@ -87,17 +102,17 @@ impl Frame {
     }
 
     /// Left, top, right and bottom edge; the pixels end before the latter two.
-    pub(super) fn edges(&self) -> [f64; 4] {
+    pub(in crate::figure) fn edges(&self) -> [f64; 4] {
         [self.left, self.top, self.left + self.width, self.top + self.height].map(|edge| edge as f64)
     }
 
     /// The lowest and highest coordinate of a pixel's middle along an axis.
-    pub(super) fn bounds(&self, axis: usize) -> (f64, f64) {
+    pub(in crate::figure) fn bounds(&self, axis: usize) -> (f64, f64) {
         let edges = self.edges();
         (edges[axis], edges[axis + 2] - 1.0)
     }
 
-    pub(super) fn contains(&self, at: [f64; 2]) -> bool {
+    pub(in crate::figure) fn contains(&self, at: [f64; 2]) -> bool {
         (0..2).all(|axis| {
             let (low, high) = self.bounds(axis);
             (low - 0.5..=high + 0.5).contains(&at[axis])
@@ -105,13 +120,13 @@ impl Frame {
     }
 
     /// The part of a straight line that lies inside, if any.
-    pub(super) fn clip(&self, from: [f64; 2], to: [f64; 2]) -> Option<[[f64; 2]; 2]> {
+    pub(in crate::figure) fn clip(&self, from: [f64; 2], to: [f64; 2]) -> Option<[[f64; 2]; 2]> {
         clip(from, to, [self.bounds(0), self.bounds(1)])
     }
 }
 
 /// The part of a straight line between the lowest and highest coordinate along each axis, if any (Liang and Barsky).
-pub(super) fn clip(from: [f64; 2], to: [f64; 2], bounds: [(f64, f64); 2]) -> Option<[[f64; 2]; 2]> {
+pub(in crate::figure) fn clip(from: [f64; 2], to: [f64; 2], bounds: [(f64, f64); 2]) -> Option<[[f64; 2]; 2]> {
     let (mut start, mut end) = (0.0f64, 1.0f64);
     for (axis, (from, to)) in from.into_iter().zip(to).enumerate() {
         let ((low, high), step) = (bounds[axis], to - from);
@@ -130,7 +145,7 @@ pub(super) fn clip(from: [f64; 2], to: [f64; 2], bounds: [(f64, f64); 2]) -> Opt
 }
 
 /// An axis of one position, drawn as wide as one unit.
-pub(super) fn widened((start, end): (f64, f64)) -> (f64, f64) {
+pub(in crate::figure) fn widened((start, end): (f64, f64)) -> (f64, f64) {
     if start == end {
         (start - 0.5, end + 0.5)
     } else {

@@ -1,15 +1,17 @@
 //! The picture of a surface: its values as colours over two positions, with iso-lines, the trajectory and solutions,
 //! drawn the same to PNG and SVG.
 
-mod canvas;
+pub(super) mod bar;
+pub(super) mod canvas;
+pub(super) mod caption;
 mod iso_line;
-mod label;
-mod layout;
+pub(super) mod label;
+pub(super) mod layout;
 mod panel;
 mod picture;
-mod stroke;
+pub(super) mod stroke;
 #[cfg(test)]
-mod test_surface;
+pub(super) mod test_surface;
 mod ticks;
 mod trajectory;
 
@@ -137,7 +139,10 @@ impl HeatMap<'_> {
 }
 
 /// Whether a picture of this size may be drawn.
-fn check_size((width, height): (u32, u32)) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Request`] for sides out of [`SIDES`], and for more than [`MOST_PIXELS`].
+pub fn check_size((width, height): (u32, u32)) -> Result<()> {
     let fits = SIDES.contains(&width) && SIDES.contains(&height);
     if fits && u64::from(width) * u64::from(height) <= MOST_PIXELS {
         return Ok(());

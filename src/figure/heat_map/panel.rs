@@ -1,4 +1,4 @@
-//! One quantity's part of a picture: the surface in colours, its axes and its colour bar.
+//! One quantity's part of a picture: the surface in colours and its axes.
 
 use plotters::prelude::{DrawingBackend, FontTransform};
 use plotters::style::text_anchor::{HPos, VPos};
@@ -6,18 +6,15 @@ use rayon::prelude::*;
 
 use super::canvas::{Canvas, Words, solid};
 use super::label::Label;
-use super::layout::{Frame, RIGHT};
+use super::layout::Frame;
 use super::stroke::Stroke;
-use super::ticks::{level_ticks, ticks};
+use super::ticks::ticks;
 use crate::error::Result;
 use crate::figure::colouring::Colouring;
 use crate::landscape::{Heights, Node, Quantity};
 
 /// Rectangles a side that the surface has in an SVG.
 const SVG_CELLS: usize = 128;
-
-/// Steps of a colour bar; the first and the last have the colours of the scale's two ends.
-const BAR_STEPS: usize = 256;
 
 const HATCH: [[u8; 3]; 2] = [[225, 225, 225], [150, 150, 150]];
 
@@ -148,42 +145,6 @@ impl Panel {
             let size = 28.0 * unit;
             canvas.text(name, Words { size, ..place })
         })
-    }
-
-    /// The colour bar with its ticks and name.
-    pub(super) fn bar<B: DrawingBackend>(&self, canvas: &Canvas<'_, B>, unit: f64) -> Result<()> {
-        let [_, top, edge, bottom] = self.frame.edges();
-        let (left, right) = (edge + 22.0 * unit, edge + 48.0 * unit);
-        let steps = BAR_STEPS.min(self.frame.height);
-        // From above: each step covers all below it, so that no seam shows.
-        for step in (0..steps).rev() {
-            let end = |step: usize| bottom - (bottom - top) * step as f64 / steps as f64;
-            let colour = self.colouring.map.at(step as f64 / (steps - 1) as f64);
-            canvas.rectangle([left, end(step + 1), right, bottom], solid(colour))?;
-        }
-        let thick = (1.5 * unit).round().max(1.0);
-        for (value, name) in level_ticks(&self.colouring) {
-            let [_, y] = self.frame.place([0.0, self.colouring.share(value)]);
-            let y0 = (y + 0.5 - 0.5 * thick).round();
-            canvas.rectangle([right, y0, right + 7.0 * unit, y0 + thick], solid([150; 3]))?;
-            let words = Words {
-                size: 22.0 * unit,
-                room: 82.0 * unit,
-                ..Words::at([right + 12.0 * unit, y], HPos::Left, VPos::Center)
-            };
-            canvas.text(&name, words)?;
-        }
-        let words = Words {
-            size: 24.0 * unit,
-            room: bottom - top,
-            turn: FontTransform::Rotate90,
-            ..Words::at(
-                [edge + (RIGHT - 6.0) * unit, 0.5 * (top + bottom)],
-                HPos::Center,
-                VPos::Top,
-            )
-        };
-        canvas.text(self.quantity.name(), words)
     }
 }
 

@@ -1,10 +1,11 @@
 //! All that is drawn, laid out over a picture's pixels: the panels, and the words above and below them.
 
 use plotters::coord::Shift;
-use plotters::prelude::{DrawingArea, DrawingBackend, RGBColor};
-use plotters::style::text_anchor::{HPos, VPos};
+use plotters::prelude::{DrawingArea, DrawingBackend};
 
-use super::canvas::{Canvas, Words};
+use super::bar::bar;
+use super::canvas::Canvas;
+use super::caption::Caption;
 use super::iso_line::iso_lines;
 use super::label::{MARKER, labels};
 use super::layout::{Layout, widened};
@@ -12,62 +13,41 @@ use super::panel::Panel;
 use super::stroke::dot;
 use super::{HeatMap, MOST_LINES, MOST_PANELS};
 use crate::error::{Error, Result};
-use crate::figure::chart::{number, use_own_font};
+use crate::figure::chart::use_own_font;
 use crate::figure::colouring::Colouring;
 use crate::landscape::Field;
-
-const FOOT: RGBColor = RGBColor(120, 120, 120);
 
 /// What is drawn, laid out in pixels.
 pub(super) struct Picture<'a> {
     pub(super) unit: f64,
     size: (u32, u32),
-    title: &'a str,
+    caption: Caption<'a>,
     axes: &'a [String; 2],
     pub(super) panels: Vec<Panel>,
-    foot: Vec<String>,
 }
 
 impl Picture<'_> {
     /// Everything but the surfaces and the lines on them.
     pub(super) fn write_on<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<()> {
         let (canvas, unit) = (Canvas { area }, self.unit);
-        let (width, height) = (f64::from(self.size.0), f64::from(self.size.1));
-        let title = Words {
-            size: 40.0 * unit,
-            room: width - 48.0 * unit,
-            ..Words::at([0.5 * width, 20.0 * unit], HPos::Center, VPos::Top)
-        };
-        canvas.text(self.title, title)?;
+        self.caption.draw(&canvas, self.size, unit)?;
         for panel in &self.panels {
             panel.axes(&canvas, self.axes, unit)?;
-            panel.bar(&canvas, unit)?;
+            bar(&canvas, &panel.frame, &panel.colouring, panel.quantity, unit)?;
             for label in &panel.labels {
                 label.draw(&canvas, unit)?;
             }
-        }
-        for (index, line) in self.foot.iter().enumerate() {
-            let below = (self.foot.len() - index) as f64;
-            let words = Words {
-                size: 19.0 * unit,
-                room: width - 48.0 * unit,
-                colour: FOOT,
-                ..Words::at(
-                    [24.0 * unit, height - (12.0 + 26.0 * below) * unit],
-                    HPos::Left,
-                    VPos::Top,
-                )
-            };
-            canvas.text(line, words)?;
         }
         Ok(())
     }
 }
 
 impl HeatMap<'_> {
-    /// All that is drawn, laid out over so many pixels.
-    pub(super) fn picture(&self, size: (u32, u32)) -> Result<Picture<'_>> {
-        use_own_font()?;
+    /// The values of the quantities, from left to right.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for too many or no quantities, too many iso-lines, or when no value is finite.
+    pub(in crate::figure) fn fields(&self) -> Result<Vec<Field>> {
         if !(1..=MOST_PANELS).contains(&self.quantities.len()) || self.lines > MOST_LINES {
             return Err(Error::Request(format!(
                 "a picture shows 1 to {MOST_PANELS} quantities with at most {MOST_LINES} iso-lines"
@@ -79,15 +59,16 @@ impl HeatMap<'_> {
                 "there is nothing to draw yet: no point of the surface has a finite loss".to_owned(),
             ));
         }
+        Ok(fields)
+    }
+
+    /// All that is drawn, laid out over so many pixels.
+    pub(super) fn picture(&self, size: (u32, u32)) -> Result<Picture<'_>> {
+        use_own_font()?;
+        let fields = self.fields()?;
         let spans = [fields[0].first, fields[0].second].map(widened);
-        let faint = self.faint(spans);
-        let mut foot: Vec<String> = faint
-            .map(|most| format!("fainter: farther from the plane, at most {}", number(most)))
-            .into_iter()
-            .chain([self.record.geometry(), self.record.provenance.footnote()])
-            .collect();
-        foot.retain(|line| !line.is_empty());
-        let layout = Layout::new(size, fields.len(), !self.title.is_empty(), foot.len());
+        let caption = Caption::new(&self.title, self.record);
+        let layout = Layout::new(size, fields.len(), !caption.title.is_empty(), caption.foot.len());
         let panels = fields
             .iter()
             .enumerate()
@@ -96,7 +77,7 @@ impl HeatMap<'_> {
                 let colouring = Colouring::of(&heights, self.map, self.range, self.lines, self.offset);
                 let frame = layout.frame(index, spans, self.record.lengths);
                 let mut strokes = iso_lines(&heights, &colouring, &frame, layout.unit);
-                strokes.extend(self.trajectory(&frame, layout.unit, faint));
+                strokes.extend(self.trajectory(&frame, layout.unit));
                 let inside: Vec<(&str, [f64; 2])> = self
                     .record
                     .solutions
@@ -122,10 +103,9 @@ impl HeatMap<'_> {
         Ok(Picture {
             unit: layout.unit,
             size,
-            title: &self.title,
+            caption,
             axes: &self.record.axes,
             panels,
-            foot,
         })
     }
 }

@@ -3,21 +3,21 @@
 use super::layout::Frame;
 
 /// The colour of dark lines and dots.
-pub(super) const LINE: [u8; 3] = [20, 20, 20];
+pub(in crate::figure) const LINE: [u8; 3] = [20, 20, 20];
 
 /// A line with round ends, or a dot where it has a single point; in pixels.
 #[derive(Clone, Debug)]
-pub(super) struct Stroke {
-    pub(super) points: Vec<[f64; 2]>,
-    pub(super) width: f64,
-    pub(super) colour: [u8; 3],
-    pub(super) opacity: f64,
+pub(in crate::figure) struct Stroke {
+    pub(in crate::figure) points: Vec<[f64; 2]>,
+    pub(in crate::figure) width: f64,
+    pub(in crate::figure) colour: [u8; 3],
+    pub(in crate::figure) opacity: f64,
 }
 
 impl Stroke {
     /// Blends the stroke into an RGB picture that is `across` pixels wide, inside the frame. Where it crosses itself it
     /// does not cover itself twice.
-    pub(super) fn paint(&self, pixels: &mut [u8], across: usize, frame: &Frame) {
+    pub(in crate::figure) fn paint(&self, pixels: &mut [u8], across: usize, frame: &Frame) {
         let reach = 0.5 * self.width.max(1.0) + 0.5;
         // The pixels within reach of some points: first and one past the last.
         let within = |points: &[[f64; 2]], axis: usize| {
@@ -53,13 +53,13 @@ impl Stroke {
 }
 
 /// A channel of sRGB under another one of this opacity.
-pub(super) fn blend(below: u8, above: u8, opacity: f64) -> u8 {
+pub(in crate::figure) fn blend(below: u8, above: u8, opacity: f64) -> u8 {
     let (below, above) = (f64::from(below), f64::from(above));
     (below + opacity * (above - below)).round() as u8
 }
 
 /// From a point to the nearest one of a straight line.
-pub(super) fn distance(point: [f64; 2], from: [f64; 2], to: [f64; 2]) -> f64 {
+pub(in crate::figure) fn distance(point: [f64; 2], from: [f64; 2], to: [f64; 2]) -> f64 {
     let (dx, dy) = (to[0] - from[0], to[1] - from[1]);
     let (px, py) = (point[0] - from[0], point[1] - from[1]);
     let squared = dx * dx + dy * dy;
@@ -72,7 +72,7 @@ pub(super) fn distance(point: [f64; 2], from: [f64; 2], to: [f64; 2]) -> f64 {
 }
 
 /// A dark dot in a white one, by their diameters.
-pub(super) fn dot(at: [f64; 2], seam: f64, inside: f64, opacity: f64) -> [Stroke; 2] {
+pub(in crate::figure) fn dot(at: [f64; 2], seam: f64, inside: f64, opacity: f64) -> [Stroke; 2] {
     [(seam, [255; 3]), (inside, LINE)].map(|(width, colour)| Stroke {
         points: vec![at],
         width,

@@ -5,7 +5,7 @@ use crate::landscape::{Grid, Projected, Quantity, Scale, SurfaceRecord};
 use crate::objective::{Measurement, Quality};
 
 /// A record over the square from −1 to 1 with the train loss given.
-pub(super) fn record(nodes: usize, loss: impl Fn(f64, f64) -> f64) -> SurfaceRecord {
+pub(in crate::figure) fn record(nodes: usize, loss: impl Fn(f64, f64) -> f64) -> SurfaceRecord {
     let positions: Vec<f64> = (0..nodes).map(|i| -1.0 + 2.0 * i as f64 / (nodes - 1) as f64).collect();
     let mut grid = Grid::new(positions.clone(), positions);
     for index in 0..grid.values.len() {
@@ -25,16 +25,13 @@ pub(super) fn record(nodes: usize, loss: impl Fn(f64, f64) -> f64) -> SurfaceRec
         label: String::new(),
         axes: ["first".to_owned(), "second".to_owned()],
         provenance: serde_json::from_value(provenance).unwrap(),
-        angle: None,
         lengths: Some([1.0, 1.0]),
-        explained: None,
-        trajectory: Vec::new(),
-        solutions: Vec::new(),
         grid,
+        ..SurfaceRecord::default()
     }
 }
 
-pub(super) fn heat_map(record: &SurfaceRecord) -> HeatMap<'_> {
+pub(in crate::figure) fn heat_map(record: &SurfaceRecord) -> HeatMap<'_> {
     HeatMap {
         record,
         quantities: vec![Quantity::TrainLoss],
@@ -48,7 +45,7 @@ pub(super) fn heat_map(record: &SurfaceRecord) -> HeatMap<'_> {
     }
 }
 
-pub(super) fn seen(name: &str, position: [f64; 2], distance: f64) -> Projected {
+pub(in crate::figure) fn seen(name: &str, position: [f64; 2], distance: f64) -> Projected {
     Projected {
         name: name.to_owned(),
         position,
@@ -57,9 +54,9 @@ pub(super) fn seen(name: &str, position: [f64; 2], distance: f64) -> Projected {
     }
 }
 
-pub(super) const SIZE: (u32, u32) = (640, 480);
+pub(in crate::figure) const SIZE: (u32, u32) = (640, 480);
 
-pub(super) fn pixel(pixels: &[u8], [x, y]: [f64; 2]) -> [u8; 3] {
+pub(in crate::figure) fn pixel(pixels: &[u8], [x, y]: [f64; 2]) -> [u8; 3] {
     let start = 3 * (y.round() as usize * SIZE.0 as usize + x.round() as usize);
     [pixels[start], pixels[start + 1], pixels[start + 2]]
 }

@@ -3,41 +3,21 @@
 use super::HeatMap;
 use super::layout::Frame;
 use super::stroke::{LINE, Stroke, dot};
-use crate::landscape::Projected;
 
 /// Most dots on a trajectory: of a longer one, every so many-th step has its dot.
 const MOST_DOTS: usize = 120;
 
-/// Opacity of the trajectory's step farthest from the plane, where the nearest has 1.
-const FAINTEST: f64 = 0.25;
-
-/// Distances from the plane below this share of the plotted extent are not told apart.
-const NEAR: f64 = 0.01;
-
 impl HeatMap<'_> {
-    /// The largest distance of the trajectory from the plane, where it is worth telling.
-    pub(super) fn faint(&self, spans: [(f64, f64); 2]) -> Option<f64> {
-        let distances = self.record.trajectory.iter().map(|step| step.distance);
-        let largest = distances.filter(|distance| distance.is_finite()).fold(0.0, f64::max);
-        // Without the axes' lengths there is nothing to compare it with.
-        let extent = self.record.lengths.map_or(0.0, |lengths| {
-            let [first, second] = [0, 1].map(|axis| lengths[axis] * (spans[axis].1 - spans[axis].0).abs());
-            first.max(second)
-        });
-        (largest > NEAR * extent).then_some(largest)
-    }
-
     /// The trajectory's line with a white seam, and its dots.
-    pub(super) fn trajectory(&self, frame: &Frame, unit: f64, faint: Option<f64>) -> Vec<Stroke> {
+    pub(super) fn trajectory(&self, frame: &Frame, unit: f64) -> Vec<Stroke> {
+        let farthest = self.record.fading();
         let steps = &self.record.trajectory;
         let shown = self
             .until
             .map_or(steps.len(), |until| until.saturating_add(1).min(steps.len()));
-        let opacity =
-            |step: &Projected| faint.map_or(1.0, |most| 1.0 - (1.0 - FAINTEST) * (step.distance / most).min(1.0));
         let points: Vec<([f64; 2], f64)> = steps[..shown]
             .iter()
-            .map(|step| (frame.pixel(step.position), opacity(step)))
+            .map(|step| (frame.pixel(step.position), step.opacity(farthest)))
             .collect();
         let mut lines: Vec<Stroke> = Vec::new();
         for pair in points.windows(2) {
