@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use eframe::egui_wgpu::RenderState;
 use egui::{Ui, ViewportCommand};
 
 use super::App;
@@ -17,6 +16,7 @@ pub type Kept = Rc<RefCell<Option<App>>>;
 /// The window around the app.
 pub struct Shell {
     app: Option<App>,
+    device: Option<wgpu::Device>,
     lost: Arc<AtomicBool>,
     kept: Kept,
 }
@@ -25,7 +25,8 @@ impl Shell {
     /// Puts `app` into a window; it is left in `kept` when the window's graphics device is lost.
     pub fn new(context: &eframe::CreationContext, app: App, kept: Kept) -> Self {
         let lost = Arc::new(AtomicBool::new(false));
-        if let Some(RenderState { device, .. }) = &context.wgpu_render_state {
+        let device = context.wgpu_render_state.as_ref().map(|render| render.device.clone());
+        if let Some(device) = &device {
             let (flag, repaint) = (lost.clone(), context.egui_ctx.clone());
             device.set_device_lost_callback(move |reason, message| {
                 tracing::warn!("the graphics device was lost ({reason:?}): {message}");
@@ -35,6 +36,7 @@ impl Shell {
         }
         Self {
             app: Some(app),
+            device,
             lost,
             kept,
         }
@@ -58,8 +60,12 @@ impl eframe::App for Shell {
 }
 
 impl Drop for Shell {
-    // Not when the window is told to close: it may also end where drawing failed on the device just lost.
+    // Not when the window is told to close: it may also end where drawing failed on the device just lost, which is told
+    // only when it is asked.
     fn drop(&mut self) {
+        if let Some(device) = &self.device {
+            let _ = device.poll(wgpu::PollType::Poll);
+        }
         if self.lost.load(Ordering::Acquire) {
             *self.kept.borrow_mut() = self.app.take();
         }
