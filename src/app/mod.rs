@@ -18,7 +18,7 @@ mod timeline;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use eframe::egui_wgpu;
 use egui::{CentralPanel, Panel, ScrollArea, Ui};
@@ -29,10 +29,13 @@ pub use shell::{Kept, Shell};
 pub use state::State;
 
 use self::export::Effect;
-use crate::engine::{Engine, Request, Update};
+use crate::engine::{Engine, Request, SurfaceView, Update};
 use crate::error::{Error, Result};
 use crate::objective::{Compute, DeviceChoice};
 use crate::render::{Pictures, PolarMapPipeline};
+
+/// Time between two pictures of a surface that grows, where the processor draws them too.
+const SOFTWARE_INTERVAL: Duration = Duration::from_millis(400);
 
 /// How the window starts.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +60,9 @@ pub struct App {
     dialog_sender: mpsc::Sender<Command>,
     started: Instant,
     frames: u64,
+    /// When the surface was last seen to grow, and how soon it may be again.
+    surface_since: Instant,
+    surface_interval: Duration,
     /// Whether a field or a popup had the keyboard in the frame before: Escape is theirs then.
     keyboard_taken: bool,
 }
@@ -153,6 +159,8 @@ impl App {
             dialog_sender,
             started: Instant::now(),
             frames: 0,
+            surface_since: Instant::now(),
+            surface_interval: Duration::ZERO,
             keyboard_taken: false,
         };
         app.draw_with(context);
@@ -179,7 +187,13 @@ impl App {
     /// Makes what this window's graphics device draws surfaces with.
     fn draw_with(&mut self, context: &eframe::CreationContext) {
         theme::apply(&context.egui_ctx);
-        self.state.graphics = context.wgpu_render_state.as_ref().map(|render| {
+        let software = |info: wgpu::AdapterInfo| info.device_type == wgpu::DeviceType::Cpu;
+        let render = context.wgpu_render_state.as_ref();
+        self.surface_interval = match render.is_some_and(|render| software(render.adapter.get_info())) {
+            true => SOFTWARE_INTERVAL,
+            false => Duration::ZERO,
+        };
+        self.state.graphics = render.map(|render| {
             let polar_map = PolarMapPipeline::new(&render.device, render.target_format);
             let pictures = Pictures::new(&render.device, render.target_format);
             let resources = &mut render.renderer.write().callback_resources;
@@ -204,7 +218,6 @@ impl App {
         let slots = self.engine.slots();
         self.state.training = slots.training.get();
         self.state.compass = slots.compass.get();
-        self.state.see_surface(slots.surface.get());
         self.state.reading = slots.reading.get().map(|done| *done);
         self.state.writing = slots.writing.get().map(|done| *done);
         let slice = slots.slice.get();
@@ -212,6 +225,7 @@ impl App {
             tracing::info!(milliseconds = self.started.elapsed().as_millis() as u64, "first curve");
         }
         self.state.slice = slice;
+        self.see_surface(slots.surface.get(), context);
         let dropped: Vec<String> = context.input(|input| {
             input
                 .raw
@@ -230,6 +244,24 @@ impl App {
         for command in commands {
             self.apply(command);
         }
+    }
+
+    /// Takes a newer view of the surface, not sooner after the one before than drawing it takes on a slow adapter: there
+    /// pictures would leave the processor no time to evaluate.
+    fn see_surface(&mut self, view: Option<Arc<SurfaceView>>, context: &egui::Context) {
+        if let (Some(old), Some(new)) = (&self.state.surface, &view) {
+            if Arc::ptr_eq(old, new) {
+                return;
+            }
+            let since = self.surface_since.elapsed();
+            let same = (old.request, old.anchor, &old.walk) == (new.request, new.anchor, &new.walk);
+            if same && old.record.grid.measured() > 0 && since < self.surface_interval {
+                context.request_repaint_after(self.surface_interval - since);
+                return;
+            }
+        }
+        self.surface_since = Instant::now();
+        self.state.see_surface(view);
     }
 
     fn apply(&mut self, command: Command) {

@@ -107,7 +107,7 @@ pub struct Arguments {
     /// Seed of a random direction [default: 1]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Run folder whose trajectory pc1 and pc2 belong to
+    /// Run folder whose trajectory is shown, and that pc1 and pc2 belong to
     #[arg(long, value_name = "RUN")]
     trajectory: Option<PathBuf>,
     /// Model name with options; may be left out where the checkpoint names its own or only one fits

@@ -269,8 +269,10 @@ impl SurfaceJob {
             self.grids[self.pass] = self.survey.grid();
             self.take_own();
         }
-        // The pass under way, once it has a shape of its own.
-        let under_way = !self.is_finished() && (self.pass == 0 || self.survey.has_shape());
+        // The pass under way, once it tells as much of the surface as the one before.
+        let before = self.pass.checked_sub(1).map_or(0, |pass| self.grids[pass].measured());
+        let under_way =
+            !self.is_finished() && (self.pass == 0 || self.survey.has_shape() && self.survey.measured().0 >= before);
         let shown = if under_way {
             self.pass
         } else {

@@ -30,7 +30,7 @@ pub struct Drawn {
     pub pixels: Vec<u8>,
     /// Names of the solutions, and the tops of their pins.
     pub pins: Vec<(String, [f64; 2])>,
-    /// Names of the axes, and where their upper edges' middles are to stand.
+    /// Names of the axes, and where they are to stand: left of a place that is left of the middle, otherwise right of it.
     pub axes: Vec<(String, [f64; 2])>,
     /// The last step of a trajectory that is not drawn to its end.
     pub mark: Option<[f64; 2]>,
@@ -157,8 +157,10 @@ impl Panel {
         for (name, place) in &self.axes {
             let [width, height] = measure(name, size)?;
             let half = 0.5 * width.min(room);
+            // Beside its place and away from the middle, so that it does not lie over the surface.
+            let aside = if place[0] < 0.5 * (left + right) { -half } else { half };
             let at = [
-                place[0].min(right - half).max(left + half),
+                (place[0] + aside).min(right - half).max(left + half),
                 place[1].min(bottom - height).max(top),
             ];
             let words = Words {

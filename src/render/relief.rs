@@ -74,14 +74,15 @@ struct Step {
 }
 
 impl<'a> Relief<'a> {
-    /// Half the base's sides: true to the axes' lengths where they are alike, otherwise square.
+    /// Half the base's sides: true to the axes' lengths where they are alike, otherwise square; always as far from corner
+    /// to corner, so that it fills as much of the picture.
     pub fn base(&self) -> [f32; 2] {
         let side = |(start, end): (f64, f64)| (end - start).abs();
         let [first, second] = self.record.lengths.unwrap_or([1.0, 1.0]);
         let (a, b) = (side(self.heights.first) * first, side(self.heights.second) * second);
         let alike = self.record.lengths.is_some() && a > 0.0 && b > 0.0 && a.max(b) / a.min(b) <= MOST_UNEQUAL;
         match alike {
-            true => [(a / a.max(b)) as f32, (b / a.max(b)) as f32],
+            true => [a, b].map(|side| (side * std::f64::consts::SQRT_2 / a.hypot(b)) as f32),
             false => [1.0, 1.0],
         }
     }

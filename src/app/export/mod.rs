@@ -101,9 +101,8 @@ fn choices(state: &State) -> Vec<(Exported, &'static str)> {
 /// Opens the window with what is on the stage.
 pub fn open(state: &mut State) {
     state.export.open = true;
-    let choices = choices(state);
-    if choices.iter().all(|(what, _)| *what != state.export.what) {
-        state.export.what = choices[0].0;
+    if let Some((first, _)) = choices(state).first() {
+        state.export.what = *first;
     }
     state.export.path = state.export_path("png").display().to_string();
 }

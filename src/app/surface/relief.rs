@@ -124,7 +124,12 @@ pub fn show(ui: &mut Ui, state: &mut State, relief: &Relief, rect: Rect) {
         if let Some(at) = place(at) {
             let short: String = name.chars().take(34).collect();
             let text = painter.layout_no_wrap(short, FontId::proportional(11.5), palette.faint);
-            let words = Align2::CENTER_TOP.anchor_size(at, text.size());
+            // Away from the middle, so that it does not lie over the surface.
+            let align = match at.x < rect.center().x {
+                true => Align2::RIGHT_TOP,
+                false => Align2::LEFT_TOP,
+            };
+            let words = align.anchor_size(at, text.size());
             let inside = words.translate(egui::vec2(
                 (rect.left() - words.left()).max(0.0) - (words.right() - rect.right()).max(0.0),
                 0.0,
