@@ -34,8 +34,10 @@ use crate::error::{Error, Result};
 use crate::objective::{Compute, DeviceChoice};
 use crate::render::{Pictures, PolarMapPipeline};
 
-/// Time between two pictures of a surface that grows, where the processor draws them too.
-const SOFTWARE_INTERVAL: Duration = Duration::from_millis(400);
+/// Where the processor draws the window too: time until news are drawn, and between two pictures of a surface that
+/// grows. Else drawing would take half of the time that evaluating has. What a hand does is drawn at once everywhere.
+const SOFTWARE_DELAY: Duration = Duration::from_millis(200);
+const SOFTWARE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How the window starts.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +54,8 @@ pub struct Start {
 pub struct App {
     state: State,
     engine: Engine,
-    /// The window that the worker wakes.
-    repaint: Arc<Mutex<egui::Context>>,
+    /// The window that the worker wakes, and how soon after its news.
+    repaint: Arc<Mutex<(egui::Context, Duration)>>,
     /// Whether tensors were put on the device that the window drew with when it opened.
     shared: bool,
     dialogs: mpsc::Receiver<Command>,
@@ -138,15 +140,15 @@ impl App {
     /// # Errors
     /// When the worker cannot start.
     pub fn new(context: &eframe::CreationContext, compute: Compute, start: Start) -> Result<Self> {
-        let repaint = Arc::new(Mutex::new(context.egui_ctx.clone()));
+        let repaint = Arc::new(Mutex::new((context.egui_ctx.clone(), Duration::ZERO)));
         let device = compute.name().to_owned();
         let shared = compute.graphics().is_some();
         let wake = repaint.clone();
         let engine = Engine::start(
             compute,
             Arc::new(move || {
-                let context = wake.lock().unwrap_or_else(PoisonError::into_inner);
-                context.request_repaint();
+                let (context, delay) = &*wake.lock().unwrap_or_else(PoisonError::into_inner);
+                context.request_repaint_after(*delay);
             }),
         )?;
         let (dialog_sender, dialogs) = mpsc::channel();
@@ -174,7 +176,6 @@ impl App {
 
     /// Goes on in another window, after the graphics device of the one before was lost.
     pub fn move_to(&mut self, context: &eframe::CreationContext) {
-        *self.repaint.lock().unwrap_or_else(PoisonError::into_inner) = context.egui_ctx.clone();
         self.draw_with(context);
         self.state
             .notice("the graphics device was lost; the window goes on with another", false);
@@ -189,10 +190,12 @@ impl App {
         theme::apply(&context.egui_ctx);
         let software = |info: wgpu::AdapterInfo| info.device_type == wgpu::DeviceType::Cpu;
         let render = context.wgpu_render_state.as_ref();
-        self.surface_interval = match render.is_some_and(|render| software(render.adapter.get_info())) {
-            true => SOFTWARE_INTERVAL,
-            false => Duration::ZERO,
+        let (delay, interval) = match render.is_some_and(|render| software(render.adapter.get_info())) {
+            true => (SOFTWARE_DELAY, SOFTWARE_INTERVAL),
+            false => (Duration::ZERO, Duration::ZERO),
         };
+        self.surface_interval = interval;
+        *self.repaint.lock().unwrap_or_else(PoisonError::into_inner) = (context.egui_ctx.clone(), delay);
         self.state.graphics = render.map(|render| {
             let polar_map = PolarMapPipeline::new(&render.device, render.target_format);
             let pictures = Pictures::new(&render.device, render.target_format);

@@ -6,14 +6,14 @@ use std::path::Path;
 
 use valleyscope::checkpoint::{CheckpointFile, Reference};
 use valleyscope::data::{Dataset, Specification};
-use valleyscope::landscape::direction_file;
+use valleyscope::landscape::{Grid, Quantity, SurfaceRecord, direction_file};
 use valleyscope::network::zoo;
 
 /// Reads what was found, as its kind of file.
 pub type Reader = fn(&[u8]);
 
 /// The readers by the names of their targets.
-pub const READERS: [(&str, Reader); 12] = [
+pub const READERS: [(&str, Reader); 13] = [
     ("pytorch", pytorch),
     ("safetensors", safetensors),
     ("tensor_data", tensor_data),
@@ -25,6 +25,7 @@ pub const READERS: [(&str, Reader); 12] = [
     ("stl10", stl10),
     ("image_folder", image_folder),
     ("direction", direction),
+    ("surface", surface),
     ("specification", specification),
 ];
 
@@ -50,6 +51,21 @@ pub fn direction(data: &[u8]) {
             one_line(&error.to_string());
         }
     });
+}
+
+/// A surface that a survey goes on with.
+pub fn surface(data: &[u8]) {
+    let Ok(known) = serde_json::from_slice::<SurfaceRecord>(data) else {
+        return;
+    };
+    let mut own = SurfaceRecord {
+        grid: Grid::new(vec![0.0, 0.5, 1.0], vec![-1.0, 1.0]),
+        ..known.clone()
+    };
+    own.take_up(&known);
+    for quantity in Quantity::ALL {
+        own.grid.field(quantity);
+    }
 }
 
 /// A data set in a safetensors file.
