@@ -58,16 +58,20 @@ fn fail(words: &str, folder: &Path) -> (String, i32) {
     (errors, output.status.code().unwrap())
 }
 
+/// A command that trains a run in `run`.
+fn train(more: &str) -> String {
+    format!(
+        "train --device cpu --model {MODEL} --data {DATA} --epochs 3 --batch-size 20 --swa-start 2 --sgd-epochs 1 \
+         --seed 5 --out run {more}"
+    )
+}
+
 /// A folder with a finished run in `run`, which is trained once and copied for every test.
 fn trained() -> TempDir {
     static FILES: OnceLock<Vec<(PathBuf, Vec<u8>)>> = OnceLock::new();
     let files = FILES.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let train = format!(
-            "train --device cpu --model {MODEL} --data {DATA} --epochs 3 --batch-size 20 --swa-start 2 --sgd-epochs 1 \
-             --seed 5 --out run"
-        );
-        succeed(&train, folder.path());
+        succeed(&train(""), folder.path());
         ["run", "run/trajectory"]
             .into_iter()
             .flat_map(|part| std::fs::read_dir(folder.path().join(part)).unwrap())
@@ -669,6 +673,65 @@ fn what_was_measured_of_another_surface_is_not_taken_up() {
 }
 
 #[test]
+fn another_run_in_the_same_folder_is_another_surface() {
+    let folder = trained();
+    let path = folder.path();
+    let file = path.join("t.json");
+    let words =
+        format!("{PLANE} --direction uniform --through --trajectory run --range -1..1 --points 3x3 --out t.csv");
+    succeed(&words, path);
+    let (before, rows) = (read_json(&file), table(&path.join("t.csv")));
+    std::fs::remove_dir_all(path.join("run")).unwrap();
+    succeed(&train("--lr 0.02"), path);
+    let (message, code) = fail(&format!("{words} --resume"), path);
+    assert_eq!(code, 1, "{message}");
+    assert!(
+        message.starts_with("valleyscope: t.json: it is of another surface"),
+        "{message}"
+    );
+    assert_eq!(read_json(&file), before);
+
+    // By name it is the same, and so are the initial weights.
+    succeed(&words, path);
+    let (after, others) = (read_json(&file), table(&path.join("t.csv")));
+    assert_eq!(after["provenance"], before["provenance"]);
+    assert_ne!(after["checksum"], before["checksum"]);
+    for (row, other) in rows.iter().zip(&others).take(3) {
+        assert_close(other, row, ROUNDING, "the initial weights");
+    }
+    assert_ne!(others[3..], rows[3..]);
+}
+
+#[test]
+fn a_solution_with_other_statistics_is_another_surface() {
+    let folder = trained();
+    let path = folder.path();
+    let file = path.join("s.json");
+    std::fs::copy(path.join("run/swa.safetensors"), path.join("w.safetensors")).unwrap();
+    let words =
+        "plane --device cpu --checkpoint w.safetensors --direction uniform --bn running --points 3x3 --out s.csv";
+    succeed(words, path);
+    succeed(&format!("{words} --resume"), path);
+    let before = read_json(&file);
+    // Statistics of smaller batches.
+    let save = "save --device cpu --checkpoint run/swa.safetensors --recompute --batch-size 10 --out w.safetensors";
+    succeed(save, path);
+    assert_eq!(
+        parameters(&path.join("w.safetensors")),
+        parameters(&path.join("run/swa.safetensors"))
+    );
+    let (message, code) = fail(&format!("{words} --resume"), path);
+    assert_eq!(code, 1, "{message}");
+    assert!(
+        message.starts_with("valleyscope: s.json: it is of another surface"),
+        "{message}"
+    );
+    assert_eq!(read_json(&file), before);
+    succeed(words, path);
+    assert_eq!(read_json(&file)["provenance"], before["provenance"]);
+}
+
+#[test]
 fn finer_points_and_other_ranges_keep_what_was_measured_at_the_same_positions() {
     let folder = trained();
     let path = folder.path();
@@ -914,6 +977,10 @@ fn what_cannot_be_surveyed_is_told_in_one_line_and_ends_with_1() {
             "cut/trajectory/0001.safetensors: ",
         ),
         (
+            "--direction uniform --through --trajectory cut --out x.csv",
+            "cut/trajectory/0001.safetensors: ",
+        ),
+        (
             "--direction uniform --trajectory nowhere --out x.csv",
             "nowhere: no such folder",
         ),
@@ -951,6 +1018,30 @@ fn what_cannot_be_surveyed_is_told_in_one_line_and_ends_with_1() {
         assert!(!path.join(name).exists(), "{name}");
     }
     assert_eq!(std::fs::read(path.join("run/run.json")).unwrap(), record);
+}
+
+#[test]
+fn an_animation_too_large_is_told_before_anything_is_measured() {
+    let folder = trained();
+    let path = folder.path();
+    shortened(path, "long", 0);
+    for step in 0..21 {
+        let copy = path.join(format!("long/trajectory/{step:04}.safetensors"));
+        std::fs::copy(path.join("run/trajectory/0000.safetensors"), copy).unwrap();
+    }
+    for files in ["--out x.gif", "--out x.csv --frames x"] {
+        let words = format!("{PLANE} --direction uniform --trajectory long --size 10000x10000 {files}");
+        let (message, code) = fail(&words, path);
+        assert_eq!(code, 2, "{files}: {message}");
+        assert!(
+            message.contains("--size = 10000x10000 is not allowed: 21 frames")
+                && message.contains("20 frames of this size fit"),
+            "{files}: {message}"
+        );
+    }
+    for name in ["x", "x.gif", "x.csv", "x.json"] {
+        assert!(!path.join(name).exists(), "{name}");
+    }
 }
 
 #[test]

@@ -281,7 +281,7 @@ fn what_spans_no_plane_is_refused_with_what_to_do() {
     let whole = multiple.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
     multiple[WIDTH - 1] = (1e-3 * whole) as f32;
     let angle = plane([along, Axis::Along(Arc::new(multiple))]).unwrap().angle();
-    // The entry is rounded to single precision, by 3e-9 degrees; the cosine's own rounding is less.
+    // The entry is rounded to single precision, by 3e-9 degrees.
     let expected = 180.0 - 1e-3_f64.atan().to_degrees();
     assert_close(angle, expected, 1e-8, "angle");
 }

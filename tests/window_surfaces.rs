@@ -370,3 +370,25 @@ fn a_plane_and_a_surface_through_training_look_as_they_did() {
     window.rest();
     window.snapshot("training_surface");
 }
+
+#[test]
+fn escape_stops_a_surface_and_it_goes_on_when_asked() {
+    if !adapter() {
+        return;
+    }
+    let mut window = Window::open(Path::new("runs"), Some(run()));
+    window.until("the run is open", |state| state.run.is_some());
+    window.key(Modifiers::NONE, Key::Num4);
+    window.harness.get_by_label("evaluate every point").click();
+    window.until("the slice is complete and the surface is not", |state| {
+        let slice = state.slice.as_ref().is_some_and(|slice| slice.refining.is_none());
+        let surface = state.surface.as_ref().filter(|view| view.refining.is_some());
+        slice && surface.is_some_and(|view| view.record.grid.measured() > 0)
+    });
+    window.key(Modifiers::NONE, Key::Escape);
+    assert!(window.state().stopped);
+    window.click("Evaluate again");
+    window.until("the surface is complete", is_complete);
+    let grid = &window.state().surface.as_ref().unwrap().record.grid;
+    assert_eq!(grid.measured(), grid.values.len());
+}

@@ -306,8 +306,9 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
             } else if state.playing {
                 state.playing = false;
             } else if !(state.is_training() && state.look.anchor == Anchor::Current) {
-                state.stopped =
-                    state.run.is_some() && state.slice.as_ref().is_none_or(|slice| slice.refining.is_some());
+                let slice = state.slice.as_ref().is_none_or(|slice| slice.refining.is_some());
+                let surface = state.surface.as_ref().is_some_and(|view| view.refining.is_some());
+                state.stopped = state.run.is_some() && (slice || surface);
                 return vec![Effect::Send(Request::Slice(None))];
             }
         }

@@ -32,6 +32,17 @@ pub enum Fit {
     Solutions,
 }
 
+/// A plane whose ranges wait for what lies in it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fitting {
+    /// What they are to hold.
+    pub what: Fit,
+    /// The plane.
+    pub plane: PlaneChoice,
+    /// The solution that it goes through.
+    pub anchor: Anchor,
+}
+
 /// All that undo brings back: where one stands, and where one looks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {

@@ -15,8 +15,10 @@ mod surface;
 mod theme;
 mod timeline;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -79,11 +81,14 @@ pub fn run(compute: Compute, start: Start) -> Result<()> {
     loop {
         let options = window_options(first.as_ref().map(|(compute, _)| compute));
         let (given, keeps) = (first.take(), kept.clone());
+        let opened = Rc::new(Cell::new(false));
+        let opens = opened.clone();
         let window = || {
             eframe::run_native(
                 "Valleyscope",
                 options,
                 Box::new(move |context| {
+                    opens.set(true);
                     let app = match (given, keeps.take()) {
                         (_, Some(mut app)) => {
                             app.move_to(context);
@@ -98,7 +103,9 @@ pub fn run(compute: Compute, start: Start) -> Result<()> {
         };
         // What draws may panic on a device that was lost in the middle of a frame.
         let ended = catch_unwind(AssertUnwindSafe(window));
-        if kept.borrow().is_none() {
+        if !opened.get() || kept.borrow().is_none() {
+            // Where no other device is to be had, the app goes with the window.
+            kept.take();
             let shown = ended.unwrap_or_else(|panic| resume_unwind(panic));
             return shown.map_err(|error| {
                 Error::Display(match error {

@@ -249,12 +249,17 @@ fn disc(ui: &mut Ui, state: &mut State) {
     }
     let degrees = state.look.angle.to_degrees();
     response.widget_info(|| WidgetInfo::slider(enabled, degrees, "Direction pad"));
+    let lengths = match state.look.normalisation {
+        Normalisation::Unit => "‖u‖ = 1".to_owned(),
+        Normalisation::None => "u₁ and u₂ as drawn".to_owned(),
+        other => format!("u₁ and u₂ normalised by {other}"),
+    };
     let response = response.on_hover_cursor(egui::CursorIcon::Grab);
     let response = if response.dragged() {
         response
     } else {
         response.on_hover_text(format!(
-            "u = cos φ · u₁ + sin φ · u₂, ‖u‖ = 1, φ = {degrees:.0}°\n\
+            "u = cos φ · u₁ + sin φ · u₂, {lengths}, φ = {degrees:.0}°\n\
              u₁ (right): {}\nu₂ (up): {}\nBehind it: the train loss of w + r·u, dark is low. Shift snaps to 15°.",
             state.look.first.name(state.names(), &state.direction_files),
             state.look.second.name(state.names(), &state.direction_files)

@@ -26,7 +26,7 @@ pub fn show(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     ui.add_space(4.0);
     ui.separator();
     if let Some(view) = state.surface.as_ref().filter(|_| state.shows_surface()) {
-        surface(ui, view);
+        surface(ui, state, view);
         ui.add_space(4.0);
         ui.separator();
     }
@@ -115,7 +115,7 @@ fn point(ui: &mut Ui, state: &State, slice: &SliceView) {
 }
 
 /// Lowest points of the surface, and how much of it is measured.
-fn surface(ui: &mut Ui, view: &SurfaceView) {
+fn surface(ui: &mut Ui, state: &State, view: &SurfaceView) {
     let palette = theme::palette(ui.ctx());
     theme::caption(ui, "SURFACE");
     let grid = &view.record.grid;
@@ -136,6 +136,10 @@ fn surface(ui: &mut Ui, view: &SurfaceView) {
             "points evaluated; the others are interpolated between them",
         );
     });
+    if state.stopped && view.refining.is_some() {
+        ui.label(RichText::new("refinement is stopped").color(palette.faint));
+        return;
+    }
     let text = match view.refining {
         Some(refining) => {
             let [columns, rows] = refining.nodes;
@@ -229,7 +233,7 @@ fn made(ui: &mut Ui, state: &State, slice: &SliceView, commands: &mut Vec<Comman
     ui.label(RichText::new(format!("batch norm: {}", slice.request.policy)).color(palette.faint))
         .on_hover_text(slice.request.policy.explanation());
     match slice.refining {
-        Some(_) if state.stopped => {
+        Some(_) if state.stopped && !state.shows_surface() => {
             ui.label(RichText::new("refinement is stopped").color(palette.faint));
             if ui
                 .button("Evaluate again")

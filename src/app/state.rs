@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::checkpoint::CheckpointForm;
 use super::command::Command;
 use super::export::{ExportForm, Exported};
-use super::look::{Fit, Look, Picture};
+use super::look::{Fitting, Look, Picture};
 use super::surface::look::HeightsKept;
 use crate::engine::{
     Anchor, CompassView, RunSummary, SliceRequest, SliceView, SurfaceChoice, SurfaceRequest, SurfaceView,
@@ -80,7 +80,7 @@ pub struct State {
     /// Smooth surfaces on screen.
     pub heights: HeightsKept,
     /// What the plane's ranges are to hold, until that is known.
-    pub fit: Option<Fit>,
+    pub fit: Option<Fitting>,
     /// Whether the stage has the whole window.
     pub full_stage: bool,
     /// Where one stands and looks.
@@ -341,6 +341,10 @@ impl State {
                 self.pending = None;
                 self.device = name;
             }
+            Update::SliceFailed => {
+                self.stopped = true;
+                self.fit = None;
+            }
             Update::Failed(text) => {
                 self.pending = None;
                 self.playing = false;
@@ -490,6 +494,7 @@ impl State {
             (&mut self.undo, &mut self.redo)
         };
         if let Some(look) = from.pop() {
+            self.fit = None;
             to.push(std::mem::replace(&mut self.look, look));
             self.settled = self.look.clone();
         }

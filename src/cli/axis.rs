@@ -9,8 +9,9 @@ use super::source::{Source, named};
 use crate::checkpoint::{CheckpointFile, Reference};
 use crate::error::{Error, Result};
 use crate::landscape::direction::{self, DirectionKind};
-use crate::landscape::projection::principal_components;
+use crate::landscape::projection::{PrincipalComponents, principal_components};
 use crate::landscape::{Axis, Normalisation, Trajectory, direction_file};
+use crate::network::Graph;
 use crate::objective::Solution;
 use crate::training::RunFolder;
 
@@ -66,6 +67,38 @@ pub struct NamedAxis {
     pub label: String,
     /// Share of the trajectory's variance along it, where it is a principal component.
     pub explained: Option<f64>,
+}
+
+/// Principal components of a run's trajectory.
+pub struct Components {
+    found: PrincipalComponents,
+    snapshots: usize,
+}
+
+impl Components {
+    /// As many as the axes need, found for all of them at once: it takes reading every snapshot more than once. None
+    /// where no axis is one.
+    pub fn find(
+        choices: &[&AxisChoice],
+        graph: &Arc<Graph>,
+        trajectory: Option<&Path>,
+        progress: &mut Progress,
+    ) -> Result<Option<Self>> {
+        let needed = choices.iter().filter_map(|choice| match &choice.direction {
+            Some(DirectionSource::Principal(place)) => Some(place + 1),
+            _ => None,
+        });
+        let (Some(wanted), Some(path)) = (needed.max(), trajectory) else {
+            return Ok(None);
+        };
+        let run = RunFolder::open(path)?;
+        let snapshots = run.snapshots();
+        let steps = Trajectory::new(graph.clone(), run, snapshots);
+        let found = principal_components(snapshots, wanted, |step| steps.snapshot(step), &mut |done| {
+            progress.report("principal components", done)
+        })?;
+        Ok(Some(Self { found, snapshots }))
+    }
 }
 
 /// An axis, and the names of the flags that chose it.
@@ -148,13 +181,12 @@ impl AxisChoice {
         )
     }
 
-    /// The axis through `source`, with its name.
+    /// The axis through `source`, with its name; `components` are those that it and others need.
     pub fn axis(
         &self,
         source: &Source,
         normalisation: Normalisation,
-        trajectory: Option<&Path>,
-        progress: &mut Progress,
+        components: Option<&Components>,
     ) -> Result<NamedAxis> {
         let graph = &source.graph;
         let missing = || Error::option(self.flags[1], "", "give a direction, or a solution to go to");
@@ -183,16 +215,13 @@ impl AxisChoice {
                 format!("inter+random to {name} (seed {seed})"),
             ),
             (Some(DirectionSource::Principal(place)), _) => {
-                let run = RunFolder::open(trajectory.ok_or_else(missing)?)?;
-                let count = run.snapshots();
-                let steps = Trajectory::new(graph.clone(), run, count);
-                let found = principal_components(count, place + 1, |step| steps.snapshot(step), &mut |done| {
-                    progress.report("principal components", done)
-                })?;
-                explained = Some(found.explained[*place]).filter(|_| normalisation == Normalisation::Unit);
-                let share = 100.0 * found.explained[*place];
-                let label = format!("{} of {count} snapshots, {share:.1} % of variance", COMPONENTS[*place]);
-                (found.components[*place].to_vec(), label)
+                let Components { found, snapshots } = components.ok_or_else(missing)?;
+                let component = found.components.get(*place).ok_or_else(missing)?;
+                let share = found.explained.get(*place).copied().ok_or_else(missing)?;
+                explained = Some(share).filter(|_| normalisation == Normalisation::Unit);
+                let (name, percent) = (COMPONENTS[*place], 100.0 * share);
+                let label = format!("{name} of {snapshots} snapshots, {percent:.1} % of variance");
+                (component.to_vec(), label)
             }
             (Some(DirectionSource::InterpolationAndRandom) | None, None) => return Err(missing()),
         };

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use super::line::parse_range;
 use super::progress::Progress;
 use crate::error::{Error, Result};
-use crate::figure::ColourMap;
 use crate::figure::heat_map::{MOST_LINES, MOST_PANELS, check_size};
 use crate::figure::relief::Draw;
 use crate::figure::surface::{self, ENDINGS, NO_SVG, Style};
 use crate::figure::table::refuse_files_of_a_run;
+use crate::figure::{ColourMap, animation};
 use crate::files::whole_file;
 use crate::landscape::{Quantity, Scale, SurfaceRecord};
 use crate::objective::Compute;
@@ -199,6 +199,23 @@ impl Drawing {
     /// Whether the trajectory is to walk, in a GIF or frame by frame.
     pub fn walks(&self, out: &[PathBuf]) -> bool {
         self.frames.is_some() || out.iter().any(|path| ending(path) == "gif")
+    }
+
+    /// Checks that a trajectory of `count` steps can walk, frame by frame, in every way that is asked for.
+    pub fn check_walk(&self, out: &[PathBuf], count: usize) -> Result<()> {
+        let style = self.style(String::new(), None);
+        let gif = out.iter().any(|path| ending(path) == "gif");
+        let sizes = [
+            gif.then(|| style.animation_size()),
+            self.frames.is_some().then(|| style.frame_size()),
+        ];
+        for size in sizes.into_iter().flatten() {
+            animation::check(count, size).map_err(|error| {
+                let given = self.size.map(|Pair(width, height)| format!("{width}x{height}"));
+                Error::option("--size", given.unwrap_or_default(), error.to_string())
+            })?;
+        }
+        Ok(())
     }
 
     /// How a surface is drawn under a title.

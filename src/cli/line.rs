@@ -140,7 +140,8 @@ fn write(arguments: &Arguments, path: &Path, record: &LineRecord) -> Result<()> 
     table::write_lines(path, records, size, || {
         let Some(names) = arguments.source.ends() else {
             let title = format!("Loss along {}", record.label);
-            return pictures::lines(&title, pictures::RAY_AXIS, records, Scale::Automatic);
+            let axis = pictures::ray_axis(arguments.source.normalisation());
+            return pictures::lines(&title, axis, records, Scale::Automatic);
         };
         pictures::interpolation(&names, record, Scale::Automatic)
     })

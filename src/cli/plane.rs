@@ -139,11 +139,11 @@ impl Arguments {
         Ok(())
     }
 
-    /// Checks that a trajectory has as many snapshots as are asked of it.
+    /// Checks that a trajectory has as many snapshots as are asked of it, and no more than can be drawn.
     fn check_trajectory(&self, path: &Path, count: usize) -> Result<()> {
         let needed = if self.drawing.walks(&self.out) { 2 } else { 1 };
         if count >= needed {
-            return Ok(());
+            return self.drawing.check_walk(&self.out, count);
         }
         Err(Error::option(
             "--trajectory",
@@ -167,8 +167,6 @@ impl Arguments {
 struct Prepared<S> {
     slice: S,
     record: SurfaceRecord,
-    /// Positions of the point that tells this surface from others of the same name.
-    sample: [f64; 2],
 }
 
 pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
@@ -204,7 +202,11 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         None => None,
     };
     let batch_size = arguments.batch_size.unwrap_or_else(|| usual_batch(&source.graph));
-    let axis = arguments.source.axis(&source, &first, &mut progress)?;
+    let (axis, axis2) = {
+        let components = arguments.source.components(&source, &choices, &mut progress)?;
+        let named = |choice: &AxisChoice| arguments.source.axis(&source, choice, components.as_ref());
+        (named(&first)?, second.as_ref().map(named).transpose()?)
+    };
     let objective = Objective::new(source.graph.clone(), data, Compute::open(device)?, batch_size)?;
     super::note_device(&objective);
     let artist = arguments.drawing.artist(objective.compute())?;
@@ -212,9 +214,9 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         run: arguments.source.trajectory().map(|path| path.display().to_string()),
         ..Provenance::new(&objective, from, label, policy, usize::MAX, None)
     };
-    let record = match (&second, trajectory) {
+    let record = match (second.as_ref().zip(axis2), trajectory) {
         (None, Some(trajectory)) => {
-            let through = through(arguments, axis, trajectory, provenance)?;
+            let through = through(arguments, axis, trajectory, provenance, &mut progress)?;
             survey(arguments, &objective, policy, through, &mut progress)?
         }
         (None, None) => {
@@ -224,8 +226,7 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
                 "name the run whose training is shown",
             ));
         }
-        (Some(second), trajectory) => {
-            let axis2 = arguments.source.axis(&source, second, &mut progress)?;
+        (Some((second, axis2)), trajectory) => {
             let frame = if arguments.orthonormal {
                 Frame::Orthonormal
             } else {
@@ -241,18 +242,13 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
             // Where they lie is found first: a snapshot that cannot be read is no reason to lose a survey.
             project(&mut prepared, &landmarks, &mut progress)?;
             let mut record = survey(arguments, &objective, policy, prepared, &mut progress)?;
-            match own_losses(&mut record, landmarks, &objective, policy, &mut progress) {
-                Err(Error::Cancelled) => {
-                    keep(arguments, &record)?;
-                    return Err(Error::Cancelled);
-                }
-                other => other?,
-            }
+            own_losses(&mut record, landmarks, &objective, policy, &mut progress)
+                .map_err(|error| keep(arguments, &record, error))?;
             record
         }
     };
     if arguments.json {
-        super::print_json(&record)?;
+        super::print_json(&record).map_err(|error| keep(arguments, &record, error))?;
     }
     let style = arguments.drawing.style(arguments.title(&record), artist);
     let drawing = &arguments.drawing;
@@ -287,11 +283,18 @@ fn named_solutions(
     Ok(solutions)
 }
 
+/// Adds a point and its batch-norm statistics to a checksum.
+fn add(checksum: &mut flate2::Crc, parameters: &[f32], statistics: &[f32]) {
+    checksum.update(bytemuck::cast_slice(parameters));
+    checksum.update(bytemuck::cast_slice(statistics));
+}
+
 fn through(
     arguments: &Arguments,
     NamedAxis { axis, label, .. }: NamedAxis,
     trajectory: Arc<Trajectory>,
     provenance: impl Fn(&str, &str) -> Provenance,
+    progress: &mut Progress,
 ) -> Result<Prepared<Through>> {
     let Axis::Along(direction) = axis else {
         return Err(Error::option(
@@ -301,17 +304,28 @@ fn through(
         ));
     };
     let (start, end) = arguments.range.unwrap_or((-3.0, 3.0));
-    let epochs = (0..trajectory.count()).map(|epoch| epoch as f64).collect();
+    let count = trajectory.count();
+    let epochs = (0..count).map(|epoch| epoch as f64).collect();
+    // Runs that start from the same weights, such as with another learning rate, part later: every snapshot tells.
+    let mut checksum = flate2::Crc::new();
+    add(&mut checksum, &direction, &[]);
+    for epoch in 0..count {
+        if !progress.report("reading the trajectory", epoch as f64 / count as f64) {
+            return Err(Error::Cancelled);
+        }
+        let snapshot = trajectory.snapshot(epoch)?;
+        add(&mut checksum, &snapshot.parameters, &snapshot.statistics);
+    }
     Ok(Prepared {
         record: SurfaceRecord {
             provenance: provenance("every epoch", &label),
             label: format!("{label} through training"),
             axes: ["position l of w_t + l·u".to_owned(), "epoch t".to_owned()],
+            checksum: Some(checksum.sum()),
             grid: Grid::new(positions(start, end, arguments.points.0), epochs),
             ..SurfaceRecord::default()
         },
         slice: Through { trajectory, direction },
-        sample: [1.0, 0.0],
     })
 }
 
@@ -360,6 +374,8 @@ fn over_plane(
         _ => None,
     };
     let label = format!("{} and {}", axes[0].label, axes[1].label);
+    let mut checksum = flate2::Crc::new();
+    add(&mut checksum, &plane.point([1.0; 2]), &plane.origin().statistics);
     Prepared {
         record: SurfaceRecord {
             provenance: provenance(&source.name, &label),
@@ -368,6 +384,7 @@ fn over_plane(
             explained,
             angle: Some(plane.angle()),
             lengths: Some(plane.lengths()),
+            checksum: Some(checksum.sum()),
             grid: Grid::new(
                 positions(range.0, range.1, columns),
                 positions(range2.0, range2.1, rows),
@@ -375,11 +392,10 @@ fn over_plane(
             ..SurfaceRecord::default()
         },
         slice: plane,
-        sample: [1.0; 2],
     }
 }
 
-/// Measures a surface. When it is stopped, what was measured is written first.
+/// Measures a surface. When it is stopped or fails, what was measured is written first.
 fn survey<S: Slice<Position = [f64; 2]> + Clone>(
     arguments: &Arguments,
     objective: &Objective,
@@ -387,14 +403,7 @@ fn survey<S: Slice<Position = [f64; 2]> + Clone>(
     prepared: Prepared<S>,
     progress: &mut Progress,
 ) -> Result<SurfaceRecord> {
-    let Prepared {
-        slice,
-        mut record,
-        sample,
-    } = prepared;
-    let mut checksum = flate2::Crc::new();
-    checksum.update(bytemuck::cast_slice(&slice.point(sample)?));
-    record.checksum = Some(checksum.sum());
+    let Prepared { slice, mut record } = prepared;
     if arguments.resume
         && let Some(path) = arguments.out.first()
     {
@@ -415,28 +424,31 @@ fn survey<S: Slice<Position = [f64; 2]> + Clone>(
     let finished = survey.run(objective, |survey| {
         // Of an adaptive surface nobody knows how many nodes there will be: this is at worst.
         progress.report(name, survey.measured().0 as f64 / every)
-    })?;
+    });
     record.grid = survey.grid();
-    if finished {
-        return Ok(record);
+    match finished {
+        Ok(true) => Ok(record),
+        Ok(false) => Err(keep(arguments, &record, Error::Cancelled)),
+        Err(error) => Err(keep(arguments, &record, error)),
     }
-    keep(arguments, &record)?;
-    Err(Error::Cancelled)
 }
 
-/// Writes what was measured before it was stopped.
-fn keep(arguments: &Arguments, record: &SurfaceRecord) -> Result<()> {
-    if let Some(path) = arguments.out.first() {
+/// Writes what was measured before an error, and gives the error back.
+fn keep(arguments: &Arguments, record: &SurfaceRecord, error: Error) -> Error {
+    let (measured, all) = (record.grid.measured(), record.grid.values.len());
+    // Nothing is no reason to replace what an earlier survey left there.
+    if let Some(path) = arguments.out.first().filter(|_| measured > 0) {
         let path = path.with_extension("json");
-        whole_file::write(&path, surface::json(record)?.as_bytes())?;
-        eprintln!(
-            "note: {} of {} points are in {}; --resume goes on from there",
-            record.grid.measured(),
-            record.grid.values.len(),
-            path.display()
-        );
+        let written = surface::json(record).and_then(|text| whole_file::write(&path, text.as_bytes()));
+        match written {
+            Ok(()) => eprintln!(
+                "note: {measured} of {all} points are in {}; --resume goes on from there",
+                path.display()
+            ),
+            Err(failure) => eprintln!("note: what was measured could not be kept: {failure}"),
+        }
     }
-    Ok(())
+    error
 }
 
 /// Takes what a record on disk has measured, if it is of the same surface.
@@ -452,7 +464,7 @@ fn take_up(record: &mut SurfaceRecord, path: &Path) -> Result<()> {
     }
     Err(Error::file_reason(
         path,
-        "it is of another surface (checkpoint, directions, policy, device or version differ); choose \
+        "it is of another surface (checkpoint, run, directions, policy, device or version differ); choose \
          another --out, or leave out --resume",
     ))
 }
@@ -502,4 +514,81 @@ fn own_losses(
         foot.own = *own;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::data::Dataset;
+    use crate::network::initialisation::initial_parameters;
+    use crate::network::zoo;
+    use crate::training::{RunRecord, TrainingOptions};
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn what_was_measured_before_an_error_is_kept_and_taken_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = Arc::new(Dataset::open("builtin:train=20:test=10").unwrap());
+        let graph = Arc::new(zoo::build("resnet8:width=2", data.shape, data.classes.len()).unwrap());
+        let objective = Objective::usual(graph.clone(), data, Compute::cpu()).unwrap();
+        let record = RunRecord::new(&graph.name, "builtin", "cpu", TrainingOptions::default());
+        let run = RunFolder::create(&folder.path().join("run"), record).unwrap();
+        for epoch in 0..5 {
+            let solution = Solution {
+                parameters: initial_parameters(&graph, epoch as u64),
+                statistics: graph.initial_statistics(),
+            };
+            run.save_snapshot(&graph, epoch, &solution).unwrap();
+        }
+        let last = run.snapshot_path(4);
+        let whole = std::fs::read(&last).unwrap();
+        let file = folder.path().join("t.json");
+        let words = "plane --checkpoint none --direction uniform --through --trajectory run --resume --out";
+        let words = words.split(' ').chain([file.to_str().unwrap()]);
+        let arguments = Program::try_parse_from(words).unwrap().arguments;
+        let mut progress = Progress::new();
+        let mut measure = |count: usize| {
+            let prepared = Prepared {
+                slice: Through {
+                    trajectory: Arc::new(Trajectory::new(graph.clone(), run.clone(), count)),
+                    direction: Arc::new(vec![0.0; graph.parameter_count()]),
+                },
+                record: SurfaceRecord {
+                    grid: Grid::new(vec![0.0], vec![0.0, 1.0, 2.0, 3.0, 4.0]),
+                    ..SurfaceRecord::default()
+                },
+            };
+            survey(
+                &arguments,
+                &objective,
+                BatchNormPolicy::Running,
+                prepared,
+                &mut progress,
+            )
+        };
+
+        // Nothing is measured where there are no snapshots.
+        measure(0).unwrap_err();
+        assert!(!file.exists());
+
+        std::fs::write(&last, &whole[..whole.len() / 2]).unwrap();
+        let message = measure(5).unwrap_err().to_string();
+        assert!(message.contains("0004.safetensors"), "{message}");
+        let kept: SurfaceRecord = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        assert!((1..5).contains(&kept.grid.measured()), "{kept:?}");
+
+        std::fs::write(&last, &whole).unwrap();
+        let finished = measure(5).unwrap();
+        assert_eq!(finished.grid.measured(), 5);
+        for (value, known) in finished.grid.values.iter().zip(&kept.grid.values) {
+            assert!(known.is_none() || value == known, "{value:?} instead of {known:?}");
+        }
+    }
 }

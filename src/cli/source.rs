@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::axis::{AxisChoice, DirectionSource, NamedAxis};
+use super::axis::{AxisChoice, Components, DirectionSource, NamedAxis};
 use super::progress::Progress;
 use crate::checkpoint::{CheckpointFile, Reference, StateDict, entry_names};
 use crate::data::{Dataset, Specification};
@@ -153,6 +153,11 @@ impl Arguments {
         &self.checkpoint
     }
 
+    /// What is done to the length of a direction.
+    pub fn normalisation(&self) -> Normalisation {
+        self.normalize
+    }
+
     /// Short names of the two ends, where the line leads from one solution to another.
     pub fn ends(&self) -> Option<[String; 2]> {
         let to = self.to.as_ref().filter(|_| self.direction.is_none())?;
@@ -211,14 +216,26 @@ impl Arguments {
         }
     }
 
+    /// The principal components that axes through `source` need, where they need any.
+    pub fn components(
+        &self,
+        source: &Source,
+        choices: &[&AxisChoice],
+        progress: &mut Progress,
+    ) -> Result<Option<Components>> {
+        Components::find(choices, &source.graph, self.trajectory.as_deref(), progress)
+    }
+
     /// An axis through `source`, with its name.
-    pub fn axis(&self, source: &Source, choice: &AxisChoice, progress: &mut Progress) -> Result<NamedAxis> {
-        choice.axis(source, self.normalize, self.trajectory.as_deref(), progress)
+    pub fn axis(&self, source: &Source, choice: &AxisChoice, components: Option<&Components>) -> Result<NamedAxis> {
+        choice.axis(source, self.normalize, components)
     }
 
     /// The line through `source`, with its name.
     pub fn line(&self, source: &Source, progress: &mut Progress) -> Result<(Line, String)> {
-        let NamedAxis { axis, label, .. } = self.axis(source, &self.first(), progress)?;
+        let first = self.first();
+        let components = self.components(source, &[&first], progress)?;
+        let NamedAxis { axis, label, .. } = self.axis(source, &first, components.as_ref())?;
         let origin = source.origin.clone();
         Ok((Line { origin, axis }, label))
     }

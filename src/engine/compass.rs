@@ -7,7 +7,7 @@ use super::request::{CompassView, SliceRequest};
 use super::session::Session;
 use crate::data::Part;
 use crate::error::Result;
-use crate::landscape::{Basis, direction};
+use crate::landscape::{Basis, Normalisation, direction};
 use crate::objective::{BatchNormPolicy, Evaluation, Objective, Solution, move_along};
 
 /// Angles (over the half circle), radii and training images of the pad's map: about half a second of evaluation.
@@ -20,6 +20,7 @@ pub struct Compass {
     view: CompassView,
     origin: Arc<Solution>,
     axes: (Arc<Vec<f32>>, Arc<Vec<f32>>),
+    normalisation: Normalisation,
     policy: BatchNormPolicy,
     next: usize,
     current: Option<(Range<usize>, Evaluation)>,
@@ -34,6 +35,7 @@ impl Compass {
         request: &SliceRequest,
     ) -> Result<Self> {
         let (half, radii, images) = COMPASS;
+        let normalisation = request.view.normalisation();
         let reach = request.range.1;
         Ok(Self {
             view: CompassView {
@@ -46,7 +48,11 @@ impl Compass {
                 images,
             },
             origin: origin.clone(),
-            axes: (session.basis(axes.0)?, session.basis(axes.1)?),
+            axes: (
+                session.direction(axes.0, normalisation, origin)?,
+                session.direction(axes.1, normalisation, origin)?,
+            ),
+            normalisation,
             policy: request.policy,
             next: 0,
             current: None,
@@ -61,6 +67,7 @@ impl Compass {
     /// Whether it is the map that `request` from `origin` asks for.
     pub fn is_of(&self, origin: &Solution, request: &SliceRequest) -> bool {
         request.compass == Some(self.view.axes)
+            && request.view.normalisation() == self.normalisation
             && request.policy == self.policy
             && request.range.1 == self.view.reach
             && *origin == *self.origin
@@ -120,7 +127,10 @@ impl Compass {
         let (angle, ring) = (index % self.view.angles, index / self.view.angles);
         let radius = self.view.reach * (ring + 1) as f64 / self.view.radii as f64;
         let phi = std::f64::consts::TAU * angle as f64 / self.view.angles as f64;
-        let u = direction::turned(&self.axes.0, &self.axes.1, phi)?;
+        let u = match self.normalisation {
+            Normalisation::Unit => direction::turned(&self.axes.0, &self.axes.1, phi)?,
+            _ => direction::combined(&self.axes.0, &self.axes.1, phi)?,
+        };
         Ok(move_along(&self.origin.parameters, &u, radius))
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::landscape::direction::{self, Basis};
 use crate::landscape::normalisation::Normalisation;
 use crate::landscape::projection::principal_components;
-use crate::landscape::{Axis, Plane, direction_file};
+use crate::landscape::{Axis, Plane, Trajectory, direction_file};
 use crate::objective::Solution;
 
 /// Directions kept; another draw of one costs a millisecond for a small network.
@@ -24,19 +24,8 @@ impl Session {
         }
         let direction = match basis {
             Basis::Random(kind, seed) => direction::random(self.objective.graph(), kind, seed)?,
-            Basis::SwaToSgdAndRandom(seed) => {
-                let (swa, sgd) = (self.named("swa")?, self.named("sgd")?);
-                let (graph, from, to) = (self.objective.graph(), &swa.parameters, &sgd.parameters);
-                let sum = direction::interpolation_and_random(graph, from, to, seed)?;
-                direction::normalised(sum)
-                    .ok_or_else(|| Error::Request("the two directions cancel; choose another seed".to_owned()))?
-            }
-            Basis::File(index) => {
-                let file = self.files.get(index);
-                return file.map(|(_, direction)| direction.clone()).ok_or_else(|| {
-                    Error::Request("this direction was read for another network; read it again".to_owned())
-                });
-            }
+            Basis::SwaToSgdAndRandom(_) => unit(self.drawn(basis)?.to_vec())?,
+            Basis::File(_) => unit(self.drawn(basis)?.to_vec())?,
             Basis::SwaToSgd => {
                 let (swa, sgd) = (self.named("swa")?, self.named("sgd")?);
                 direction::between(&swa.parameters, &sgd.parameters)?
@@ -62,16 +51,36 @@ impl Session {
         Ok(direction)
     }
 
-    /// Reads a direction and keeps it, scaled to unit length; gives its number.
+    /// A direction with the length that it was drawn or read with.
+    fn drawn(&mut self, basis: Basis) -> Result<Arc<Vec<f32>>> {
+        match basis {
+            Basis::Random(kind, seed) => Ok(Arc::new(direction::draw(self.objective.graph(), kind, seed)?)),
+            Basis::SwaToSgdAndRandom(seed) => {
+                let (swa, sgd) = (self.named("swa")?, self.named("sgd")?);
+                let (graph, from, to) = (self.objective.graph(), &swa.parameters, &sgd.parameters);
+                Ok(Arc::new(direction::interpolation_and_random(graph, from, to, seed)?))
+            }
+            Basis::File(index) => self
+                .files
+                .get(index)
+                .map(|(_, direction)| direction.clone())
+                .ok_or_else(|| Error::Request("this direction was read for another network; read it again".to_owned())),
+            _ => self.basis(basis),
+        }
+    }
+
+    /// Reads a direction and keeps it; gives its number.
     pub fn add_direction(&mut self, reference: &Reference) -> Result<usize> {
         let values = direction_file::read(reference, self.objective.graph())?;
-        let unit = direction::normalised(values).ok_or_else(|| {
-            Error::file_reason(&reference.path, "this direction has length 0: there is no way along it")
-        })?;
-        let entry = (reference.to_string(), Arc::new(unit));
+        if direction::normalised(values.clone()).is_none() {
+            let reason = "this direction has length 0: there is no way along it";
+            return Err(Error::file_reason(&reference.path, reason));
+        }
+        let entry = (reference.to_string(), Arc::new(values));
         // A file that is read again may have changed.
         match self.files.iter().position(|(known, _)| *known == entry.0) {
             Some(index) => {
+                self.directions.remove(&Basis::File(index));
                 self.files[index] = entry;
                 Ok(index)
             }
@@ -139,16 +148,11 @@ impl Session {
 
     /// A direction of the pad with the length asked for, at a point.
     pub fn direction(&mut self, basis: Basis, normalisation: Normalisation, at: &Solution) -> Result<Arc<Vec<f32>>> {
-        let unit = self.basis(basis)?;
         if normalisation == Normalisation::Unit {
-            return Ok(unit);
+            return self.basis(basis);
         }
-        let graph = self.objective.graph();
-        let drawn = match basis {
-            Basis::Random(kind, seed) => direction::draw(graph, kind, seed)?,
-            _ => unit.to_vec(),
-        };
-        let scaled = normalisation.apply(graph, &at.parameters, drawn);
+        let drawn = self.drawn(basis)?.to_vec();
+        let scaled = normalisation.apply(self.objective.graph(), &at.parameters, drawn);
         scaled.map(Arc::new).ok_or_else(|| {
             Error::Request(format!(
                 "{} has length 0 after normalisation `{normalisation}`; choose another direction",
@@ -167,4 +171,20 @@ impl Session {
         };
         Ok(Arc::new(direction))
     }
+
+    /// The first `snapshots` of the trajectory and one direction for all of them, as long as the last weights say.
+    ///
+    /// # Errors
+    /// When a checkpoint is open, or a snapshot cannot be read.
+    pub fn through(&mut self, turn: Turn, snapshots: usize) -> Result<(Arc<Trajectory>, Arc<Vec<f32>>)> {
+        let trajectory = self.trajectory(snapshots)?;
+        let last = trajectory.snapshot(snapshots.saturating_sub(1))?;
+        let direction = self.turned(turn, &last)?;
+        Ok((trajectory, direction))
+    }
+}
+
+fn unit(direction: Vec<f32>) -> Result<Vec<f32>> {
+    direction::normalised(direction)
+        .ok_or_else(|| Error::Request("the two directions cancel; choose another seed".to_owned()))
 }

@@ -234,6 +234,18 @@ pub enum View {
     Marginals(Marginals),
 }
 
+impl View {
+    /// What is done to the lengths of its directions.
+    pub fn normalisation(self) -> Normalisation {
+        match self {
+            Self::Direction(turn) => turn.normalisation,
+            Self::Comparison(_, _, normalisation) => normalisation,
+            Self::Marginals(marginals) => marginals.plane.normalisation,
+            Self::Interpolation => Normalisation::Unit,
+        }
+    }
+}
+
 /// A live slice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SliceRequest {
@@ -485,6 +497,8 @@ pub enum Update {
     TrainingEnded(RunStatus),
     /// Tensors are now on the device of this name.
     Device(String),
+    /// What was on its way to the stage failed: it does not come.
+    SliceFailed,
     /// Something went wrong, in a sentence for a person.
     Failed(String),
     /// A file was written.

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use super::compass::{Compass, MAP_EVALUATIONS};
-use super::request::{CompassView, Distance, Level, LineView, Refining, SliceRequest, SliceView, SurfaceView, View};
+use super::request::{
+    Anchor, CompassView, Distance, Level, LineView, Refining, SliceRequest, SliceView, SurfaceChoice, SurfaceView, View,
+};
 use super::session::Session;
 use super::surface::SurfaceJob;
 use crate::data::Part;
@@ -103,11 +105,18 @@ impl SliceJob {
         session: &mut Session,
         request: SliceRequest,
         trainer: Option<&Trainer>,
-        moving: bool,
+        trains: bool,
         kept: Kept,
     ) -> Result<Self> {
+        let moving = trains && request.anchor == Anchor::Current;
         let (origin, name) = session.point(request.anchor, &request.walk, trainer)?;
-        let lines = session.lines(request.view, &origin)?;
+        let mut lines = session.lines(request.view, &origin)?;
+        if let Some(SurfaceChoice::Through(turn)) = request.surface.map(|surface| surface.choice) {
+            // The row of an epoch is along the surface's one direction.
+            let snapshots = request.surface.map_or(0, |surface| surface.snapshots);
+            let (_, direction) = session.through(turn, snapshots)?;
+            lines = vec![(Line::ray(origin.clone(), direction), session.turn_name(turn))];
+        }
         let objective = session.objective.clone();
         let [first_solution, _] = session.names();
         let lines: Vec<_> = lines
@@ -143,7 +152,12 @@ impl SliceJob {
             View::Comparison(first, second, _) => Some((first, second)),
             View::Marginals(_) | View::Interpolation => None,
         }
-        .and_then(|(a, b)| Some(dot(&session.basis(a).ok()?, &session.basis(b).ok()?)));
+        .and_then(|(a, b)| {
+            let normalisation = request.view.normalisation();
+            let mut direction = |basis| session.direction(basis, normalisation, &origin).ok();
+            let (a, b) = (direction(a)?, direction(b)?);
+            Some(dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt())
+        });
         let compass = match request.compass {
             Some(axes) if !moving => match kept.compass.filter(|kept| kept.is_of(&origin, &request)) {
                 Some(kept) => Some(kept),
@@ -154,9 +168,15 @@ impl SliceJob {
         // In a plane through weights that move, nothing stays what it is for long enough.
         let surface = match request.surface {
             Some(wanted) if !moving => {
-                let moves = trainer.is_some();
                 let origin = (&origin, name.as_str());
-                Some(SurfaceJob::new(session, &request, wanted, origin, moves, kept.surface)?)
+                Some(SurfaceJob::new(
+                    session,
+                    &request,
+                    wanted,
+                    origin,
+                    trains,
+                    kept.surface,
+                )?)
             }
             _ => None,
         };

@@ -114,17 +114,21 @@ impl SurfaceJob {
         let objective = session.objective.clone();
         let passes = passes(&objective, request.policy, &wanted, session.speed, moving);
         let kept = match kept {
-            // How many images the first pass has depends on the speed of the moment; once it is done, that is past.
+            // How many images the first pass has depends on the speed of the moment: another number is no reason to
+            // begin anew.
             Some(kept)
-                if kept.request == wanted
-                    && kept.passes.len() == passes.len()
-                    && kept.passes[kept.pass.min(1)..] == passes[kept.pass.min(1)..] =>
+                if kept.request == wanted && kept.passes.len() == passes.len() && kept.passes[1..] == passes[1..] =>
             {
                 return Ok(kept);
             }
             other => other,
         };
         let (surface, mut record) = described(session, wanted.choice, wanted.snapshots, origin)?;
+        // A direction as long as the last weights say changes with them.
+        let kept = kept.filter(|kept| match (&kept.surface, &surface) {
+            (Surface::Through(old), Surface::Through(new)) => old.direction == new.direction,
+            _ => true,
+        });
         let landmarks = match wanted.choice {
             SurfaceChoice::Plane(plane) => session.landmarks(wanted.snapshots, plane)?,
             SurfaceChoice::Through(_) => Landmarks {
@@ -333,10 +337,7 @@ fn described(
             Surface::Plane(Arc::new(plane))
         }
         SurfaceChoice::Through(turn) => {
-            let trajectory = session.trajectory(snapshots)?;
-            // One direction for all of training, as long as the last weights say.
-            let last = trajectory.snapshot(snapshots.saturating_sub(1))?;
-            let direction = session.turned(turn, &last)?;
+            let (trajectory, direction) = session.through(turn, snapshots)?;
             record.label = format!("{} through training", session.turn_name(turn));
             record.axes = ["position l of w_t + l·u".to_owned(), "epoch t".to_owned()];
             Surface::Through(Through { trajectory, direction })

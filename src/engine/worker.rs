@@ -179,15 +179,7 @@ impl Worker {
 
     /// Reads data, or passes over them, showing how far it is; Escape stops it.
     fn read<T>(&self, work: impl FnOnce(&Compute, Progress) -> Result<T>) -> Result<T> {
-        let (slots, wake) = (&self.slots, &self.wake);
-        slots.stop_reading.store(false, Ordering::Relaxed);
-        let result = work(&self.compute, &mut |done| {
-            slots.reading.set(Some(done));
-            wake();
-            !slots.stop_reading.load(Ordering::Relaxed)
-        });
-        slots.reading.set(None);
-        result
+        read(&self.slots, &self.wake, |progress| work(&self.compute, progress))
     }
 
     /// Opens what a person named, told by what it is.
@@ -212,6 +204,8 @@ impl Worker {
             )
         })?;
         let index = session.add_direction(&reference)?;
+        // What was measured along a direction of this number may be of another one.
+        self.job = None;
         self.tell(Update::Direction(index, reference.path));
         Ok(())
     }
@@ -303,18 +297,17 @@ impl Worker {
     fn start_slice(&mut self) -> Result<()> {
         let kept = self.job.take().map_or_else(Kept::default, SliceJob::into_kept);
         let Some(request) = &self.live else { return Ok(()) };
-        let Some(mut session) = self.session.take() else {
+        let Some(session) = &mut self.session else {
             return Ok(());
         };
-        let prepared = self.read(|_, progress| session.prepare(request, progress));
+        let prepared = read(&self.slots, &self.wake, |progress| session.prepare(request, progress));
         let training = self.training.as_mut();
-        let moving = request.anchor == Anchor::Current && training.as_ref().is_some_and(|t| !t.paused);
+        let trains = training.as_ref().is_some_and(|training| !training.paused);
         let trainer = training.map(|training| {
             training.batches_since_slice = 0;
             &training.trainer
         });
-        let job = prepared.and_then(|()| SliceJob::new(&mut session, request.clone(), trainer, moving, kept));
-        self.session = Some(session);
+        let job = prepared.and_then(|()| SliceJob::new(session, request.clone(), trainer, trains, kept));
         match job {
             Ok(job) => {
                 self.slots.compass.set(job.compass());
@@ -326,11 +319,18 @@ impl Worker {
                 Ok(())
             }
             Err(error) => {
-                // Asked again, it would fail again.
-                self.live = None;
+                self.give_up();
                 Err(error)
             }
         }
+    }
+
+    /// Lets go of what is on its way to the stage: asked again, it would fail again.
+    fn give_up(&mut self) {
+        self.job = None;
+        self.live = None;
+        self.slots.surface.set(None);
+        self.tell(Update::SliceFailed);
     }
 
     fn show_surface(&mut self) {
@@ -370,8 +370,7 @@ impl Worker {
                 Ok(())
             }
             Err(error) => {
-                self.job = None;
-                self.live = None;
+                self.give_up();
                 Err(error)
             }
         }
@@ -482,4 +481,16 @@ fn inspect(reference: Reference, file: &CheckpointFile) -> Result<Inspection> {
         listings,
         reference,
     })
+}
+
+/// Work that can be watched and stopped.
+fn read<T>(slots: &Slots, wake: &Waker, work: impl FnOnce(Progress) -> Result<T>) -> Result<T> {
+    slots.stop_reading.store(false, Ordering::Relaxed);
+    let result = work(&mut |done| {
+        slots.reading.set(Some(done));
+        wake();
+        !slots.stop_reading.load(Ordering::Relaxed)
+    });
+    slots.reading.set(None);
+    result
 }

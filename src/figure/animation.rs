@@ -12,9 +12,6 @@ use crate::files::whole_file;
 /// Most pixels of an animation, over all its frames.
 pub const MOST_PIXELS: u64 = 2_000_000_000;
 
-/// Longest side of a GIF.
-pub const LONGEST_SIDE: u32 = 65_535;
-
 /// How many times as long as the others the last frame is shown before the GIF starts again.
 pub const LAST_HELD: u16 = 10;
 
@@ -27,8 +24,7 @@ const QUANTISATION: i32 = 10;
 /// go on.
 ///
 /// # Errors
-/// [`Error::Request`] for more than [`MOST_PIXELS`] in all, a side over [`LONGEST_SIDE`], or no frame at all;
-/// [`Error::Cancelled`]; and what `frame` says.
+/// As [`check`]; [`Error::Cancelled`]; and what `frame` says.
 pub fn gif(
     frames: usize,
     size: (u32, u32),
@@ -37,11 +33,6 @@ pub fn gif(
     progress: &mut dyn FnMut(f64) -> bool,
 ) -> Result<Vec<u8>> {
     check(frames, size)?;
-    if size.0.max(size.1) > LONGEST_SIDE {
-        return Err(Error::Request(format!(
-            "a GIF has at most {LONGEST_SIDE} pixels a side; choose a smaller size"
-        )));
-    }
     let failed = |error: image::ImageError| Error::Request(format!("the animation could not be encoded: {error}"));
     let mut bytes = Vec::new();
     let mut encoder = GifEncoder::new_with_speed(&mut bytes, QUANTISATION);
@@ -68,8 +59,7 @@ pub fn gif(
 /// The same pictures as PNG files `frame-0000.png`, `frame-0001.png`, … in `folder`, which is made where it is missing.
 ///
 /// # Errors
-/// [`Error::Request`] for more than [`MOST_PIXELS`] in all or no frame; [`Error::File`]; [`Error::Cancelled`], which
-/// leaves the frames written so far; and what `frame` says.
+/// As [`check`]; [`Error::File`]; [`Error::Cancelled`], which leaves the frames written so far; and what `frame` says.
 pub fn frames(
     folder: &Path,
     frames: usize,
@@ -109,8 +99,11 @@ fn wrong_size() -> Error {
     Error::Request("a frame of the animation does not have the size of the others".to_owned())
 }
 
-/// Whether so many frames of this size can be made.
-fn check(frames: usize, (width, height): (u32, u32)) -> Result<()> {
+/// Whether so many frames of this size can be made: asked before anybody spends an hour on what they show.
+///
+/// # Errors
+/// [`Error::Request`] for more than [`MOST_PIXELS`] in all, with what would fit, and for no frame or pixel at all.
+pub fn check(frames: usize, (width, height): (u32, u32)) -> Result<()> {
     let picture = u64::from(width) * u64::from(height);
     if frames == 0 || picture == 0 {
         return Err(Error::Request(

@@ -8,14 +8,13 @@ use std::path::Path;
 use super::gltf_file::{Document, linear};
 use crate::error::{Error, Result};
 use crate::files::whole_file;
+use crate::landscape::surface::extents;
 use crate::landscape::{Heights, Node, Projected, SurfaceRecord};
 
 /// Intervals between the vertices of the longer side, about.
 const INTERVALS: f64 = 256.0;
 /// Most vertices of a side.
 const MOST_VERTICES: usize = 1025;
-/// Sides whose lengths differ by more than this factor are drawn equally long: the plane would be a ribbon.
-const MOST_OBLONG: f64 = 3.0;
 /// Half the distance over which slopes are taken, in nodes.
 const SLOPE_STEP: f64 = 1e-4;
 /// The colour of surfaces whose value has none.
@@ -137,14 +136,10 @@ impl<'a> Space<'a> {
                 heights.columns, heights.rows
             )));
         }
-        if let Some(lengths) = record.lengths {
-            let extent = |axis: usize| lengths[axis] * (sides[axis].high - sides[axis].low);
-            let extents = [extent(0), extent(1)];
-            if (1.0 / MOST_OBLONG..=MOST_OBLONG).contains(&(extents[0] / extents[1])) {
-                let longer = extents[0].max(extents[1]);
-                for (side, extent) in sides.iter_mut().zip(extents) {
-                    side.half = extent / longer;
-                }
+        if let Some(extents) = extents(record.lengths, [heights.first, heights.second]) {
+            let longer = extents[0].max(extents[1]);
+            for (side, extent) in sides.iter_mut().zip(extents) {
+                side.half = extent / longer;
             }
         }
         let (low, high) = heights.range;

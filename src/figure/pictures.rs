@@ -2,11 +2,23 @@
 
 use super::chart::{BLUE, Chart, GREEN, Mark, PURPLE, Series, VERMILION};
 use crate::data::Part;
-use crate::landscape::{LineRecord, Scale};
+use crate::landscape::{LineRecord, Normalisation, Scale};
 use crate::training::{EpochMetrics, RunRecord, schedule};
 
-/// Horizontal axis of a slice along a direction.
+/// Horizontal axis of a slice along a direction of unit length.
 pub const RAY_AXIS: &str = "position l of w + l·u, |u| = 1";
+
+/// Horizontal axis of a slice along a direction of some normalisation.
+pub fn ray_axis(normalisation: Normalisation) -> &'static str {
+    match normalisation {
+        Normalisation::Unit => RAY_AXIS,
+        Normalisation::Filter => "position l of w + l·u, u normalised by filter",
+        Normalisation::FilterAll => "position l of w + l·u, u normalised by filter-all",
+        Normalisation::Layer => "position l of w + l·u, u normalised by layer",
+        Normalisation::LayerAll => "position l of w + l·u, u normalised by layer-all",
+        Normalisation::None => "position l of w + l·u",
+    }
+}
 
 /// Horizontal axis of the two curves through a point of a plane.
 pub const PLANE_AXIS: &str = "position along each of the two directions";
@@ -138,4 +150,21 @@ fn segment(title: &str, x_label: &str, ends: [&str; 2], record: &LineRecord, sca
         })
         .collect();
     chart
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_axis_of_a_slice_says_what_was_done_to_its_direction_s_length() {
+        for normalisation in Normalisation::ALL {
+            let axis = ray_axis(normalisation);
+            let is_unit = normalisation == Normalisation::Unit;
+            assert!(axis.starts_with("position l of w + l·u"), "{axis}");
+            assert_eq!(axis.contains("|u| = 1"), is_unit, "{axis}");
+            let is_named = axis.ends_with(&format!("normalised by {normalisation}"));
+            assert_eq!(is_named, normalisation.follows_weights(), "{axis}");
+        }
+    }
 }

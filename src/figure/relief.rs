@@ -16,7 +16,7 @@ use super::heat_map::caption::Caption;
 use super::heat_map::label::{Label, MARKER, labels};
 use super::heat_map::layout::{Frame, Layout};
 use super::heat_map::stroke::{Stroke, dot};
-use super::heat_map::{HeatMap, check_size, encode_png};
+use super::heat_map::{HeatMap, check_size};
 use crate::error::{Error, Result};
 use crate::landscape::{Field, Heights, Quantity, SurfaceRecord};
 
@@ -63,14 +63,6 @@ pub struct ReliefPicture<'a> {
 }
 
 impl ReliefPicture<'_> {
-    /// The picture as PNG bytes.
-    ///
-    /// # Errors
-    /// As for [`Self::pixels`].
-    pub fn png(&self, size: (u32, u32)) -> Result<Vec<u8>> {
-        encode_png(self.pixels(size)?, size)
-    }
-
     /// The picture as RGB, row by row, 3·width·height bytes.
     ///
     /// # Errors
@@ -311,8 +303,8 @@ mod tests {
                 ..heat_map(&record)
             };
             let picture = ReliefPicture { map, draw: &named };
-            let png = image::load_from_memory(&picture.png(size).unwrap()).unwrap();
-            assert_eq!((png.width(), png.height()), size);
+            let pixels = picture.pixels(size).unwrap();
+            assert_eq!(pixels.len(), 3 * size.0 as usize * size.1 as usize);
         }
     }
 
@@ -320,7 +312,8 @@ mod tests {
     fn what_cannot_be_drawn_is_refused_in_words() {
         let record = record(3, |a, _| a);
         let says = |map: HeatMap, size, words: &str| {
-            let message = ReliefPicture { map, draw: &BARE }.png(size).unwrap_err().to_string();
+            let picture = ReliefPicture { map, draw: &BARE };
+            let message = picture.pixels(size).unwrap_err().to_string();
             assert!(message.contains(words), "{message}");
         };
         says(heat_map(&record), (50, 400), "100 to 16384 pixels");

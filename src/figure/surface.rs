@@ -63,6 +63,17 @@ pub struct Style {
 }
 
 impl Style {
+    /// Pixels of a GIF.
+    pub fn animation_size(&self) -> (u32, u32) {
+        self.size.unwrap_or(ANIMATION_SIZE)
+    }
+
+    /// Pixels of each picture of [`write_frames`].
+    pub fn frame_size(&self) -> (u32, u32) {
+        self.size
+            .unwrap_or_else(|| self.picture(&SurfaceRecord::default(), None).size())
+    }
+
     fn picture<'a>(&self, record: &'a SurfaceRecord, until: Option<usize>) -> HeatMap<'a> {
         HeatMap {
             record,
@@ -162,7 +173,7 @@ pub fn csv(record: &SurfaceRecord) -> Result<Vec<u8>> {
 /// The trajectory drawn step by step.
 fn animated(record: &SurfaceRecord, style: &Style, progress: Progress) -> Result<Vec<u8>> {
     let steps = steps(record)?;
-    let size = style.size.unwrap_or(ANIMATION_SIZE);
+    let size = style.animation_size();
     let frame = |step: usize| style.pixels(record, Some(step), size);
     animation::gif(steps, size, FRAME_TIME, frame, progress)
 }
@@ -173,7 +184,7 @@ fn animated(record: &SurfaceRecord, style: &Style, progress: Progress) -> Result
 /// When there is no trajectory; otherwise as for [`animation::frames`].
 pub fn write_frames(folder: &Path, record: &SurfaceRecord, style: &Style, progress: Progress) -> Result<()> {
     let steps = steps(record)?;
-    let size = style.size.unwrap_or_else(|| style.picture(record, None).size());
+    let size = style.frame_size();
     let frame = |step: usize| style.pixels(record, Some(step), size);
     animation::frames(folder, steps, size, frame, progress)
 }

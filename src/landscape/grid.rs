@@ -64,9 +64,18 @@ impl Quantity {
         }
     }
 
+    /// Of a difference, the quantity that it begins with and the one that is subtracted.
+    pub fn parts(self) -> Option<[Self; 2]> {
+        match self {
+            Self::LossDifference => Some([Self::TrainLoss, Self::TestLoss]),
+            Self::AccuracyDifference => Some([Self::TrainAccuracy, Self::TestAccuracy]),
+            _ => None,
+        }
+    }
+
     /// Whether 0 is its middle.
     pub fn is_difference(self) -> bool {
-        matches!(self, Self::LossDifference | Self::AccuracyDifference)
+        self.parts().is_some()
     }
 
     /// Whether it is a share of images, 0..1.
@@ -75,6 +84,16 @@ impl Quantity {
             self,
             Self::TrainAccuracy | Self::TestAccuracy | Self::AccuracyDifference
         )
+    }
+
+    /// The scale that it has where `asked` is asked for: a difference has no logarithm, and a share of images, which is
+    /// read as it is, only where one is asked for by name.
+    pub fn scale(self, asked: Scale) -> Scale {
+        match asked {
+            _ if self.is_difference() => Scale::Linear,
+            Scale::Automatic if self.is_accuracy() => Scale::Linear,
+            asked => asked,
+        }
     }
 
     /// Its value.
@@ -174,9 +193,14 @@ impl Grid {
     }
 
     /// What is measured of `quantity`, the rest interpolated. Interpolation is cubic along the axes, from coarse to
-    /// fine, of the logarithm where the values span decades: exact for a cubic polynomial (for a quadratic one near the
-    /// edge), and never across a value that is not finite.
+    /// fine, of the logarithm where losses span decades: exact for a cubic polynomial (for a quadratic one near the
+    /// edge), and never across a value that is not finite. A difference is that of its two interpolated parts, so that
+    /// it is off by no more than both of them are.
     pub fn field(&self, quantity: Quantity) -> Field {
+        if let Some(parts) = quantity.parts() {
+            let [whole, less] = parts.map(|part| self.field(part));
+            return whole.minus(&less, quantity);
+        }
         let (columns, rows) = (self.first.len(), self.second.len());
         let mut field = Field {
             quantity,
@@ -221,17 +245,17 @@ impl Field {
         range(self.values.iter().copied())
     }
 
-    /// Node coordinates (column, row) of two positions, fractional; an axis of one node has it everywhere.
-    pub fn node(&self, position: [f64; 2]) -> [f64; 2] {
-        let along = |(start, end): (f64, f64), count: usize, x: f64| match count {
-            0 | 1 => 0.0,
-            _ if start == end => 0.0,
-            _ => (x - start) / (end - start) * (count - 1) as f64,
-        };
-        [
-            along(self.first, self.columns, position[0]),
-            along(self.second, self.rows, position[1]),
-        ]
+    /// It less another field of the same nodes; what either has not is missing.
+    fn minus(mut self, less: &Self, quantity: Quantity) -> Self {
+        self.quantity = quantity;
+        let others = less.values.iter().zip(&less.known);
+        for ((value, known), (other, other_known)) in self.values.iter_mut().zip(&mut self.known).zip(others) {
+            *value -= other;
+            if *other_known == Known::Missing {
+                *known = Known::Missing;
+            }
+        }
+        self
     }
 
     /// The heights that pictures are made of.
@@ -253,4 +277,80 @@ pub(super) fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
         let (low, high) = range.unwrap_or((value, value));
         Some((low.min(value), high.max(value)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::landscape::line::positions;
+    use crate::objective::Quality;
+
+    /// Train and test loss and accuracy on every fourth row and column of a square.
+    fn coarse(train: impl Fn([f64; 2]) -> [f64; 2], test: impl Fn([f64; 2]) -> [f64; 2]) -> Grid {
+        let mut grid = Grid::new(positions(-2.0, 2.0, 33), positions(-2.0, 2.0, 33));
+        for index in (0..grid.values.len()).filter(|index| index / 33 % 4 == 0 && index % 33 % 4 == 0) {
+            let position = grid.position(index);
+            let quality = |[loss, accuracy]: [f64; 2]| Quality { loss, accuracy };
+            grid.values[index] = Some(Measurement {
+                train: quality(train(position)),
+                test: quality(test(position)),
+            });
+        }
+        grid
+    }
+
+    #[test]
+    fn a_difference_is_that_of_its_interpolated_parts() {
+        // Losses over decades, of which the logarithm is interpolated; accuracies that are cut off at 0 and at 1.
+        let train = |[a, b]: [f64; 2]| [(2.0 * a + b).exp(), f64::from(a + b > 0.3)];
+        let test = |[a, b]: [f64; 2]| [1.1 * (2.0 * a + 0.9 * b).exp(), f64::from(a - b > 0.1)];
+        let grid = coarse(train, test);
+        for quantity in Quantity::ALL {
+            let field = grid.field(quantity);
+            assert_eq!(field.quantity, quantity);
+            let Some(parts) = quantity.parts() else { continue };
+            let [whole, less] = parts.map(|part| grid.field(part));
+            for (index, value) in field.values.iter().enumerate() {
+                assert_eq!(*value, whole.values[index] - less.values[index]);
+                assert_eq!(field.known[index], whole.known[index]);
+                if let Some(measured) = &grid.values[index] {
+                    assert_eq!(*value, quantity.of(measured));
+                    assert_eq!(field.known[index], Known::Measured);
+                }
+            }
+        }
+        // Exponentials have linear logarithms, which are met but for rounding. Their difference is no such thing.
+        let field = grid.field(Quantity::LossDifference);
+        for (index, value) in field.values.iter().enumerate() {
+            let position = grid.position(index);
+            let expected = train(position)[0] - test(position)[0];
+            assert!((value - expected).abs() < 1e-9, "{value} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn where_one_part_has_no_value_a_difference_has_none() {
+        let grid = coarse(|[a, b]| [1.0 + a * a + b * b, 0.5], |_| [f64::INFINITY, 0.5]);
+        let field = grid.field(Quantity::LossDifference);
+        for (index, known) in field.known.iter().enumerate() {
+            let expected = match grid.values[index] {
+                Some(_) => Known::Measured,
+                None => Known::Missing,
+            };
+            assert_eq!(*known, expected);
+            assert!(!field.values[index].is_finite());
+        }
+    }
+
+    #[test]
+    fn only_losses_have_a_logarithm_unasked() {
+        for quantity in Quantity::ALL {
+            let (loss, difference) = (!quantity.is_accuracy(), quantity.is_difference());
+            let unasked = quantity.scale(Scale::Automatic);
+            assert_eq!(unasked == Scale::Automatic, loss && !difference, "{}", quantity.name());
+            let asked = quantity.scale(Scale::Logarithmic);
+            assert_eq!(asked == Scale::Logarithmic, !difference, "{}", quantity.name());
+            assert_eq!(quantity.scale(Scale::Linear), Scale::Linear);
+        }
+    }
 }

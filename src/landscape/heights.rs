@@ -44,11 +44,7 @@ impl Heights {
     /// The heights of `field`.
     pub fn new(field: &Field, scale: Scale) -> Self {
         let range = field.range().unwrap_or((0.0, 1.0));
-        // A difference has no logarithm.
-        let height = match field.quantity.is_difference() {
-            true => Height::default(),
-            false => scale.height(range.0, range.1),
-        };
+        let height = field.quantity.scale(scale).height(range.0, range.1);
         let (columns, rows) = (field.columns, field.rows);
         let mut inner: Vec<(f64, Node)> = field
             .values
@@ -89,6 +85,9 @@ impl Heights {
 
     /// Continues each row and column by a quadratic, by a line or by its only value.
     fn ring(&mut self) {
+        if self.columns == 0 || self.rows == 0 {
+            return;
+        }
         let width = self.columns + 2;
         let beyond = |nodes: &[[f32; 2]], start: usize, step: isize, count: usize| {
             let at = |k: isize| f64::from(nodes[(start as isize + k * step) as usize][0]);
@@ -127,12 +126,10 @@ impl Heights {
     /// outside the grid or beside a missing node.
     pub fn value(&self, position: [f64; 2]) -> Option<f64> {
         let [x, y] = self.node(position);
-        if self.columns == 0 || self.rows == 0 || self.nearest(x, y)? == Node::Missing {
-            return None;
-        }
         match self.nearest(x, y)? {
+            Node::Missing => None,
             Node::NotFinite => Some(f64::NAN),
-            _ => Some(self.height.value(self.at(x, y))),
+            Node::Interpolated | Node::Measured => Some(self.height.value(self.at(x, y))),
         }
     }
 
@@ -248,6 +245,27 @@ mod tests {
             assert!((value - f(a, b)).abs() < 1e-5, "{value} at {a}, {b}");
         }
         assert_eq!(heights.value([1.1, 0.0]), None);
+    }
+
+    #[test]
+    fn a_field_without_nodes_has_no_heights() {
+        for (columns, rows) in [(0, 0), (0, 3), (3, 0)] {
+            let empty = Field {
+                columns,
+                rows,
+                ..Field::default()
+            };
+            assert_eq!(empty.heights(Scale::Automatic).value([0.0, 0.0]), None);
+        }
+    }
+
+    #[test]
+    fn accuracies_have_no_logarithm_unless_told() {
+        let mut field = field(5, 5, |a, _| 0.01 + 0.4 * (a + 1.0));
+        assert!(field.heights(Scale::Automatic).height.logarithmic);
+        field.quantity = Quantity::TestAccuracy;
+        assert!(!field.heights(Scale::Automatic).height.logarithmic);
+        assert!(field.heights(Scale::Logarithmic).height.logarithmic);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use super::sweep::Slice;
 use crate::error::{Error, Result};
 use crate::objective::Solution;
 
-/// Two directions whose angle has a sine below this are one: what tells them apart is rounding.
-const PARALLEL: f64 = 1e-6;
+/// Two directions whose angle has a sine below this are one. Entries are in single precision and rounded by up to 6e-8 of
+/// themselves: at this sine the rounding of both is a hundredth of what lies across, and at less it soon is all of it.
+const PARALLEL: f64 = 1e-5;
 
 /// What one step along an axis is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -28,10 +29,11 @@ pub enum Frame {
 pub struct Plane {
     origin: Arc<Solution>,
     axes: [Axis; 2],
-    /// Column k: what one step along e_k is in the given directions.
-    frame: [[f64; 2]; 2],
-    /// ⟨dᵢ, dⱼ⟩ of the given directions.
-    products: [[f64; 2]; 2],
+    frame: Frame,
+    /// How many times the first direction the second has along it; the rest of the second lies across.
+    along: f64,
+    /// Squared lengths of the first direction, and of the part of the second across it.
+    squares: [f64; 2],
 }
 
 /// A point of parameter space as seen from a plane.
@@ -49,8 +51,8 @@ impl Plane {
     /// # Errors
     /// When an axis has length 0 or is not finite, or the two are parallel.
     pub fn new(origin: Arc<Solution>, axes: [Axis; 2], frame: Frame) -> Result<Self> {
-        let products = products(&origin.parameters, &axes);
-        for (which, square) in ["first", "second"].into_iter().zip([products[0][0], products[1][1]]) {
+        let [first, second, both] = products(&origin.parameters, &axes);
+        for (which, square) in ["first", "second"].into_iter().zip([first, second]) {
             if !(square > 0.0 && square.is_finite()) {
                 return Err(Error::Request(format!(
                     "the {which} direction of the plane has length {}: there is no way along it; choose another",
@@ -58,30 +60,29 @@ impl Plane {
                 )));
             }
         }
-        let along = products[0][1] / products[0][0];
-        // The part of the second direction across the first, measured entry by entry: a difference of squares would
-        // have lost it.
-        let across = axes[1]
-            .entries(&origin.parameters)
-            .zip(axes[0].entries(&origin.parameters))
-            .map(|(v, u)| (v - along * u).powi(2))
-            .sum::<f64>()
-            .sqrt();
-        if across < PARALLEL * products[1][1].sqrt() {
+        let mut along = both / first;
+        // What rounding has left of the first direction in the rest of the second is little beside the second, but not
+        // beside the rest of one that is nearly parallel.
+        let left: f64 = orthogonal(&axes, &origin.parameters, along)
+            .map(|(u, across)| u * across)
+            .sum();
+        along += left / first;
+        // Measured entry by entry: a difference of squares would have lost it.
+        let across: f64 = orthogonal(&axes, &origin.parameters, along)
+            .map(|(_, across)| across * across)
+            .sum();
+        if across.sqrt() < PARALLEL * second.sqrt() {
             return Err(Error::Request(
                 "the two directions are parallel and span no plane; choose another direction, or another seed"
                     .to_owned(),
             ));
         }
-        let frame = match frame {
-            Frame::Given => [[1.0, 0.0], [0.0, 1.0]],
-            Frame::Orthonormal => [[1.0 / products[0][0].sqrt(), -along / across], [0.0, 1.0 / across]],
-        };
         Ok(Self {
             origin,
             axes,
             frame,
-            products,
+            along,
+            squares: [first, across],
         })
     }
 
@@ -92,12 +93,16 @@ impl Plane {
 
     /// Column k: what one step along axis k is, in multiples of the two given directions.
     pub fn frame(&self) -> [[f64; 2]; 2] {
-        self.frame
+        let [first, across] = self.squares.map(f64::sqrt);
+        match self.frame {
+            Frame::Given => [[1.0, 0.0], [0.0, 1.0]],
+            Frame::Orthonormal => [[1.0 / first, -self.along / across], [0.0, 1.0 / across]],
+        }
     }
 
     /// Multiples of the two given directions at a position.
     pub fn multiples(&self, [a, b]: [f64; 2]) -> [f64; 2] {
-        self.frame.map(|row| row[0] * a + row[1] * b)
+        self.frame().map(|row| row[0] * a + row[1] * b)
     }
 
     /// The parameters at a position, computed in double precision and rounded once: along either axis the same as
@@ -123,17 +128,17 @@ impl Plane {
 
     /// Angle between the two directions as given, in degrees.
     pub fn angle(&self) -> f64 {
-        let [[first, both], [_, second]] = self.products;
-        (both / (first * second).sqrt()).clamp(-1.0, 1.0).acos().to_degrees()
+        let [first, across] = self.squares.map(f64::sqrt);
+        across.atan2(self.along * first).to_degrees()
     }
 
     /// Lengths of one step along each axis.
     pub fn lengths(&self) -> [f64; 2] {
-        [[1.0, 0.0], [0.0, 1.0]].map(|step| {
-            let [a, b] = self.multiples(step);
-            let [[first, both], [_, second]] = self.products;
-            (a * a * first + 2.0 * a * b * both + b * b * second).max(0.0).sqrt()
-        })
+        let [first, across] = self.squares.map(f64::sqrt);
+        match self.frame {
+            Frame::Given => [first, (self.along * first).hypot(across)],
+            Frame::Orthonormal => [1.0, 1.0],
+        }
     }
 
     /// The nearest point of the plane to `parameters` `[d]` and its distance, by least squares: right for directions
@@ -141,29 +146,23 @@ impl Plane {
     pub fn foot(&self, parameters: &[f32]) -> Foot {
         let origin = &self.origin.parameters;
         let offset = |index: usize| f64::from(parameters[index]) - f64::from(origin[index]);
-        let along = self.axes.each_ref().map(|axis| {
-            axis.entries(origin)
-                .enumerate()
-                .map(|(index, entry)| entry * offset(index))
-                .sum::<f64>()
-        });
-        let [[first, both], [_, second]] = self.products;
-        let determinant = first * second - both * both;
-        let multiples = [
-            (second * along[0] - both * along[1]) / determinant,
-            (first * along[1] - both * along[0]) / determinant,
-        ];
-        let square: f64 = self.axes[0]
-            .entries(origin)
-            .zip(self.axes[1].entries(origin))
-            .enumerate()
-            .map(|(index, (u, v))| (offset(index) - multiples[0] * u - multiples[1] * v).powi(2))
+        let entries = || orthogonal(&self.axes, origin, self.along).enumerate();
+        // Of the first direction, and then of what lies across it: the determinant of the two directions as given would
+        // be a difference of squares that nearly parallel ones leave nothing of.
+        let first = entries().map(|(index, (u, _))| u * offset(index)).sum::<f64>() / self.squares[0];
+        let second = entries()
+            .map(|(index, (u, across))| across * (offset(index) - first * u))
+            .sum::<f64>()
+            / self.squares[1];
+        let square: f64 = entries()
+            .map(|(index, (u, across))| (offset(index) - first * u - second * across).powi(2))
             .sum();
-        // The frame is upper triangular.
-        let [[f00, f01], [_, f11]] = self.frame;
-        let b = multiples[1] / f11;
+        let position = match self.frame {
+            Frame::Given => [first - self.along * second, second],
+            Frame::Orthonormal => [first * self.squares[0].sqrt(), second * self.squares[1].sqrt()],
+        };
         Foot {
-            position: [(multiples[0] - f01 * b) / f00, b],
+            position,
             distance: square.sqrt(),
         }
     }
@@ -181,15 +180,23 @@ impl Slice for Plane {
     }
 }
 
-fn products(origin: &[f32], axes: &[Axis; 2]) -> [[f64; 2]; 2] {
-    let mut products = [[0.0; 2]; 2];
+/// Squared lengths of the two directions, and their inner product.
+fn products(origin: &[f32], axes: &[Axis; 2]) -> [f64; 3] {
+    let (mut first, mut second, mut both) = (0.0, 0.0, 0.0);
     for (u, v) in axes[0].entries(origin).zip(axes[1].entries(origin)) {
-        products[0][0] += u * u;
-        products[0][1] += u * v;
-        products[1][1] += v * v;
+        first += u * u;
+        second += v * v;
+        both += u * v;
     }
-    products[1][0] = products[0][1];
-    products
+    [first, second, both]
+}
+
+/// Entries of the first direction, each with that of the second less `along` times it.
+fn orthogonal<'a>(axes: &'a [Axis; 2], origin: &'a [f32], along: f64) -> impl Iterator<Item = (f64, f64)> + 'a {
+    axes[0]
+        .entries(origin)
+        .zip(axes[1].entries(origin))
+        .map(move |(u, v)| (u, v - along * u))
 }
 
 #[cfg(test)]
@@ -243,8 +250,7 @@ mod tests {
         fn an_orthonormal_frame_is_one_and_spans_the_same_plane(w in vector(7), a in vector(7), b in vector(7)) {
             let axes = [Axis::Towards(solution(&a)), Axis::Towards(solution(&b))];
             let plane = Plane::new(solution(&w), axes, Frame::Orthonormal).unwrap();
-            let [first, second] = plane.lengths();
-            prop_assert!((first - 1.0).abs() < 1e-9 && (second - 1.0).abs() < 1e-9);
+            prop_assert_eq!(plane.lengths(), [1.0, 1.0]);
             let (e1, e2) = (plane.step([1.0, 0.0]), plane.step([0.0, 1.0]));
             prop_assert!(crate::landscape::direction::dot(&e1, &e2).abs() < 1e-5);
             for solution in [&a, &b] {
@@ -258,6 +264,46 @@ mod tests {
     }
 
     #[test]
+    fn nearly_parallel_directions_keep_their_frame_and_their_feet() {
+        // So many that sums over them are rounded by some 1e-13, with a sine whose square is 5e-10.
+        let count = 300_000;
+        let u: Vec<f32> = (0..count)
+            .map(|i| (1.25 + 0.5 * (0.37 * f64::from(i)).sin()) as f32)
+            .collect();
+        let v: Vec<f32> = (0..count)
+            .zip(&u)
+            .map(|(i, &u)| (f64::from(u) + 4e-5 * (1.13 * f64::from(i)).cos()) as f32)
+            .collect();
+        let origin = solution(&vec![0.0; u.len()]);
+        let axes = [&u, &v].map(|axis| Axis::Along(Arc::new(axis.clone())));
+        let [given, orthonormal] =
+            [Frame::Given, Frame::Orthonormal].map(|frame| Plane::new(origin.clone(), axes.clone(), frame).unwrap());
+        let sine = given.angle().to_radians().sin();
+        assert!((1e-5..3e-5).contains(&sine), "{sine}");
+        // The difference of numbers so near to each other is exact in single precision.
+        let difference: Vec<f32> = u.iter().zip(&v).map(|(u, v)| v - u).collect();
+        // Rounding of this one to single precision is some 1e-10 of its length in any one way.
+        let rounded = given.point([1.5, -2.5]);
+        for (point, expected, tolerance) in [(&difference, [-1.0, 1.0], 1e-9), (&rounded, [1.5, -2.5], 1e-4)] {
+            let (foot, of_units) = (given.foot(point), orthonormal.foot(point));
+            for position in [foot.position, orthonormal.multiples(of_units.position)] {
+                for (found, expected) in position.into_iter().zip(expected) {
+                    assert!((found - expected).abs() < tolerance, "{position:?}");
+                }
+            }
+            // Of a point 700 away in single precision.
+            assert!(
+                foot.distance < 1e-4 && of_units.distance < 1e-4,
+                "{foot:?} {of_units:?}"
+            );
+        }
+        assert_eq!(orthonormal.lengths(), [1.0, 1.0]);
+        let [e1, e2] = [[1.0, 0.0], [0.0, 1.0]].map(|step| orthonormal.step(step));
+        let dot = crate::landscape::direction::dot;
+        assert!((dot(&e2, &e2) - 1.0).abs() < 1e-7 && dot(&e1, &e2).abs() < 1e-7);
+    }
+
+    #[test]
     fn directions_that_span_no_plane_are_refused_in_words() {
         let message = |u: &[f32], v: &[f32]| {
             let axes = [u, v].map(|axis| Axis::Along(Arc::new(axis.to_vec())));
@@ -266,6 +312,8 @@ mod tests {
                 .to_string()
         };
         assert!(message(&[1.0, 0.0, 2.0], &[-2.0, 0.0, -4.0]).contains("parallel"));
+        // A sine of 7e-6: too much of what lies across may be rounding.
+        assert!(message(&[1.0, 1.0, 0.0], &[1.0, 1.0, 1e-5]).contains("parallel"));
         assert!(message(&[0.0; 3], &[1.0, 0.0, 0.0]).contains("first direction"));
         assert!(message(&[1.0, 0.0, 0.0], &[f32::NAN, 0.0, 0.0]).contains("second direction"));
     }

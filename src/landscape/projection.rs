@@ -27,7 +27,8 @@ pub struct PrincipalComponents {
 }
 
 /// The `wanted` leading components of `count` points about their mean. `read` gives a point by its number, and is
-/// called some (count / block)² / 2 times for each, where a block is what half a gigabyte holds.
+/// called some count / block / 2 times for each, and twice at least, where a block is what a quarter of a gigabyte
+/// holds: two are held at once.
 ///
 /// # Errors
 /// When there are too few different points for so many components, one cannot be read, or `progress` says stop.

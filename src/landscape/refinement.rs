@@ -4,7 +4,7 @@
 //! are evaluated first.
 
 use super::grid::{Field, Grid, Known, Quantity, range};
-use super::scale::{Height, Scale};
+use super::scale::Scale;
 
 /// Intervals of the coarsest level along an axis, at least.
 const COARSE_INTERVALS: usize = 8;
@@ -105,13 +105,11 @@ impl Ladders {
     }
 }
 
-/// Interpolates what is not measured, level by level. Nodes that nothing known surrounds stay missing.
+/// Interpolates what is not measured of a loss or an accuracy, level by level. Nodes that nothing known surrounds stay
+/// missing.
 pub(super) fn fill(field: &mut Field) {
     let Some((low, high)) = field.range() else { return };
-    let height = match field.quantity.is_difference() {
-        true => Height::default(),
-        false => Scale::Automatic.height(low, high),
-    };
+    let height = field.quantity.scale(Scale::Automatic).height(low, high);
     let ladders = Ladders::new(field.columns, field.rows);
     let mut heights: Vec<Option<f64>> = field
         .values
@@ -125,7 +123,7 @@ pub(super) fn fill(field: &mut Field) {
     for ((value, known), filled) in field.values.iter_mut().zip(&mut field.known).zip(heights) {
         if let (Known::Missing, Some(filled)) = (*known, filled) {
             let between = height.value(filled);
-            *value = match field.quantity.is_accuracy() && !field.quantity.is_difference() {
+            *value = match field.quantity.is_accuracy() {
                 true => between.clamp(0.0, 1.0),
                 false => between,
             };
@@ -188,8 +186,10 @@ fn between(nodes: &[usize], node: usize, value: impl Fn(usize) -> Option<f64>) -
     )
 }
 
-/// The nodes to evaluate next, the most telling first; none when the surface is known to the tolerance: the error allowed
-/// where nothing is evaluated, as a share of the range of heights. A tolerance of 0 asks for every node.
+/// The nodes to evaluate next, the most telling first; none when both losses are known to the tolerance: the error
+/// allowed where nothing is evaluated, as a share of the range of a loss's heights. A tolerance of 0 asks for every node.
+/// Accuracies are not looked at: they rise in steps, image by image, which no grid is fine enough for. They may be
+/// further off, and so may differences, whose range is smaller than that of the losses they are between.
 pub fn next(grid: &Grid, tolerance: f64) -> Vec<usize> {
     let (columns, values) = (grid.first.len(), &grid.values);
     if values.is_empty() {
@@ -200,7 +200,7 @@ pub fn next(grid: &Grid, tolerance: f64) -> Vec<usize> {
     let top = ladders.coarsest();
     let coarse: Vec<usize> = ladders.nodes(top).filter(missing).collect();
     if !coarse.is_empty() {
-        return from_the_middle(grid, coarse);
+        return from_the_origin(grid, coarse);
     }
     let sides = [Quantity::TrainLoss, Quantity::TestLoss].map(|quantity| Side::new(grid, quantity, ladders));
     let mut surprises = surprise(&sides, ladders, top);
@@ -251,7 +251,7 @@ impl Side {
     fn new(grid: &Grid, quantity: Quantity, ladders: Ladders) -> Self {
         let measured = grid.values.iter().map(|value| value.map(|value| quantity.of(&value)));
         let (low, high) = grid.range(quantity).unwrap_or((0.0, 1.0));
-        let height = Scale::Automatic.height(low, high);
+        let height = quantity.scale(Scale::Automatic).height(low, high);
         let measured: Vec<Option<f64>> = measured.map(|value| value.map(|value| height.of(value))).collect();
         let heights = range(measured.iter().flatten().copied());
         // What differs by rounding alone is flat.
@@ -326,8 +326,8 @@ fn parent_surprise(surprises: &[f64], ladders: Ladders, level: u32, column: usiz
     worst
 }
 
-/// From the node nearest to the middle of what is asked outwards.
-fn from_the_middle(grid: &Grid, mut nodes: Vec<usize>) -> Vec<usize> {
+/// From position 0, 0 outwards, each axis measured by its extent: what lies around the solution is seen first.
+fn from_the_origin(grid: &Grid, mut nodes: Vec<usize>) -> Vec<usize> {
     let extent =
         |positions: &[f64]| range(positions.iter().copied()).map_or(1.0, |(low, high)| (high - low).max(1e-300));
     let extents = [extent(&grid.first), extent(&grid.second)];

@@ -9,6 +9,8 @@ use crate::objective::Measurement;
 
 /// Opacity of the trajectory's step farthest from the plane, where a step in the plane has 1.
 const FAINTEST: f64 = 0.25;
+/// Axes whose extents differ by more than this factor are drawn equally long: to scale, the plane would be a ribbon.
+const MOST_UNEQUAL: f64 = 3.0;
 /// Distances from the plane below this share of the surface's extent are not told apart.
 const NEAR: f64 = 0.01;
 /// Largest difference of angles and lengths, as a share of them, that comes of writing and reading them.
@@ -44,6 +46,16 @@ impl Projected {
     }
 }
 
+/// Extents of two ranges of positions in units of ‖w‖, where pictures draw the two axes to the same scale: where the
+/// `lengths` of a step along each are known, and neither extent is more than three times the other.
+pub fn extents(lengths: Option<[f64; 2]>, ranges: [(f64, f64); 2]) -> Option<[f64; 2]> {
+    let lengths = lengths?;
+    let extents = [0, 1].map(|axis: usize| lengths[axis] * (ranges[axis].1 - ranges[axis].0).abs());
+    (1.0 / MOST_UNEQUAL..=MOST_UNEQUAL)
+        .contains(&(extents[0] / extents[1]))
+        .then_some(extents)
+}
+
 /// A surface with its provenance: what is exported.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SurfaceRecord {
@@ -62,8 +74,9 @@ pub struct SurfaceRecord {
     /// Share of the trajectory's variance along each axis, where the axes are its principal components.
     #[serde(default)]
     pub explained: Option<[f64; 2]>,
-    /// CRC-32 of the parameters at one step along both axes: tells surfaces apart that are called the same, such as before
-    /// and after a checkpoint was trained again.
+    /// CRC-32 of what the surface is measured on: the parameters at one step along both axes with the origin's statistics,
+    /// or every snapshot and the direction of a surface through training. It tells surfaces apart that are called the
+    /// same, such as before and after a checkpoint was trained again.
     #[serde(default)]
     pub checksum: Option<u32>,
     /// The trajectory, step by step.
@@ -131,5 +144,35 @@ impl SurfaceRecord {
             self.grid.take(&known.grid);
         }
         same
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_are_to_scale_unless_one_extent_is_more_than_three_times_the_other() {
+        let ranges = [(-2.0, 2.0), (1.0, -1.0)];
+        for (lengths, expected) in [
+            ([1.0, 1.0], [4.0, 2.0]),
+            ([1.5, 1.0], [6.0, 2.0]),
+            ([0.5, 3.0], [2.0, 6.0]),
+        ] {
+            assert_eq!(extents(Some(lengths), ranges), Some(expected));
+        }
+        for lengths in [
+            [1.6, 1.0],
+            [0.5, 3.1],
+            [0.0, 1.0],
+            [1.0, 0.0],
+            [0.0, 0.0],
+            [f64::NAN, 1.0],
+        ] {
+            assert_eq!(extents(Some(lengths), ranges), None, "{lengths:?}");
+        }
+        assert_eq!(extents(None, ranges), None);
+        // A grid of one row.
+        assert_eq!(extents(Some([1.0, 1.0]), [(-2.0, 2.0), (0.5, 0.5)]), None);
     }
 }

@@ -10,8 +10,8 @@ use crate::objective::{BatchNormPolicy, Evaluation, Objective};
 /// Nodes of a grid at most: as many as a picture of 4 megapixels.
 pub const MOST_NODES: usize = 1 << 22;
 
-/// Error allowed where nothing is evaluated, as a share of the range of heights, that no picture shows: a colour step of
-/// 256.
+/// Error of a loss allowed where nothing is evaluated, as a share of the range of its heights, that no picture of it
+/// shows: a colour step of 256.
 pub const TOLERANCE: f64 = 0.004;
 
 /// What is evaluated.
@@ -25,7 +25,8 @@ pub struct SurveyRequest<S> {
     pub policy: BatchNormPolicy,
     /// Images used of each split, from its start.
     pub samples: usize,
-    /// Error allowed where nothing is evaluated, as a share of the range of heights; 0 evaluates every node.
+    /// Error allowed where nothing is evaluated, as a share of the range of each loss's heights; 0 evaluates every node.
+    /// Accuracies and differences may be further off there.
     pub tolerance: f64,
 }
 
@@ -111,7 +112,7 @@ impl<S: Slice<Position = [f64; 2]>> Survey<S> {
         }
     }
 
-    /// Whether the surface is known to the tolerance.
+    /// Whether both losses are known to the tolerance.
     pub fn is_finished(&self) -> bool {
         self.finished
     }

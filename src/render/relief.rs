@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::camera::Camera;
 use super::scene::{Scene, Segment, View, rise};
 use crate::figure::Colouring;
+use crate::landscape::surface::extents;
 use crate::landscape::{Heights, Projected, SurfaceRecord};
 
 /// Height of a relief unless told otherwise.
@@ -14,8 +15,6 @@ pub const HEIGHT: f32 = 0.85;
 /// Heights that a relief may have.
 pub const HEIGHTS: RangeInclusive<f32> = 0.05..=3.0;
 
-/// Axes whose extents differ by more than this are drawn equally long.
-const MOST_UNEQUAL: f64 = 3.0;
 /// Height of a pin over the surface.
 const PIN: f32 = 0.16;
 /// From the middle to the names of the axes, where the base ends at 1.
@@ -77,13 +76,9 @@ impl<'a> Relief<'a> {
     /// Half the base's sides: true to the axes' lengths where they are alike, otherwise square; always as far from corner
     /// to corner, so that it fills as much of the picture.
     pub fn base(&self) -> [f32; 2] {
-        let side = |(start, end): (f64, f64)| (end - start).abs();
-        let [first, second] = self.record.lengths.unwrap_or([1.0, 1.0]);
-        let (a, b) = (side(self.heights.first) * first, side(self.heights.second) * second);
-        let alike = self.record.lengths.is_some() && a > 0.0 && b > 0.0 && a.max(b) / a.min(b) <= MOST_UNEQUAL;
-        match alike {
-            true => [a, b].map(|side| (side * std::f64::consts::SQRT_2 / a.hypot(b)) as f32),
-            false => [1.0, 1.0],
+        match extents(self.record.lengths, [self.heights.first, self.heights.second]) {
+            Some([a, b]) => [a, b].map(|side| (side * std::f64::consts::SQRT_2 / a.hypot(b)) as f32),
+            None => [1.0, 1.0],
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Exported;
 use crate::app::look::Picture;
 use crate::app::state::{State, WRITING};
-use crate::app::surface::look::colourings;
+use crate::app::surface::look::{colourings, shared_scale};
 use crate::data::Progress;
 use crate::engine::{Request, SaveRequest, View};
 use crate::error::Result;
@@ -94,7 +94,7 @@ fn curves(state: &mut State) -> Option<Writer> {
             let title = format!("Loss along {}", labels.join(" and "));
             let axis = match view {
                 View::Marginals(_) => pictures::PLANE_AXIS,
-                _ => pictures::RAY_AXIS,
+                _ => pictures::ray_axis(view.normalisation()),
             };
             pictures::lines(&title, axis, &records, scale)
         };
@@ -121,7 +121,7 @@ fn surface(state: &mut State) -> Option<Writer> {
     };
     let look = &state.look.surface;
     let quantities = look.shown.quantities();
-    let scale = state.scale;
+    let scale = shared_scale(&view, look.shown, state.scale);
     let heights: Vec<Arc<Heights>> = quantities
         .iter()
         .filter_map(|&quantity| view.field(quantity))

@@ -115,6 +115,26 @@ fn shortened(value: f64) -> String {
     }
 }
 
+/// How far beyond a surface's own heights the ends of the colours go, and how far apart they stay, over some of those
+/// heights.
+fn limits(own: (f64, f64)) -> (f64, f64) {
+    let room = (own.1 - own.0).max(1e-9);
+    (room, 0.02 * room)
+}
+
+/// Where the lower end goes when it is dragged to a height. Where the upper one has left the surface's `own` heights,
+/// the limits cross, and to stay apart comes first.
+fn low_end(to: f64, high: f64, own: (f64, f64)) -> f64 {
+    let (room, apart) = limits(own);
+    to.max(own.0 - room).min(high.min(own.1) - apart)
+}
+
+/// The same for the upper end.
+fn high_end(to: f64, low: f64, own: (f64, f64)) -> f64 {
+    let (room, apart) = limits(own);
+    to.min(own.1 + room).max(low.max(own.0) + apart)
+}
+
 fn interact(
     ui: &Ui,
     look: &mut SurfaceLook,
@@ -160,18 +180,43 @@ fn interact(
     let [low, high] = [colouring.range.0, colouring.range.1].map(|value| colouring.height.of(value));
     let per_point = (high - low) / f64::from(bar.height());
     let by = -f64::from(response.drag_delta().y) * per_point;
-    // The ends stay apart, and near what there is.
-    let [own_low, own_high] = [own.0, own.1].map(|value| colouring.height.of(value));
-    let room = (own_high - own_low).max(1e-9);
+    let own = (colouring.height.of(own.0), colouring.height.of(own.1));
     match drag {
         Drag::Low => {
-            let low = (low + by).clamp(own_low - room, high - 0.02 * room);
+            let low = low_end(low + by, high, own);
             look.colours = Some((colouring.height.value(low), colouring.range.1));
         }
         Drag::High => {
-            let high = (high + by).clamp(low + 0.02 * room, own_high + room);
+            let high = high_end(high + by, low, own);
             look.colours = Some((colouring.range.0, colouring.height.value(high)));
         }
         Drag::Lines => look.offset = (look.offset + by / colouring.spacing().max(1e-12)).rem_euclid(1.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_stay_apart_near_the_surface_and_over_some_of_it() {
+        let own = (1.0, 2.0);
+        assert_eq!((low_end(0.7, 2.0, own), high_end(1.6, 1.0, own)), (0.7, 1.6));
+        assert_eq!((low_end(-5.0, 2.0, own), high_end(9.0, 1.0, own)), (0.0, 3.0));
+        assert_eq!((low_end(1.9, 1.5, own), high_end(1.1, 1.5, own)), (1.48, 1.52));
+        // Not beyond the surface's own heights, where the colours would be over none of them.
+        assert_eq!((low_end(2.5, 3.0, own), high_end(0.5, 0.0, own)), (1.98, 1.02));
+    }
+
+    #[test]
+    fn ends_that_another_surface_left_elsewhere_are_dragged_as_well() {
+        for own in [(1.0, 2.0), (1.0, 1.0), (-7.0, -7.0)] {
+            for other in [-50.0, -7.0, 0.0, 1.0, 50.0] {
+                for to in [-100.0, 0.0, 1.5, 100.0] {
+                    let (low, high) = (low_end(to, other, own), high_end(to, other, own));
+                    assert!(low < other && high > other, "{low} and {high} of {other} over {own:?}");
+                }
+            }
+        }
     }
 }

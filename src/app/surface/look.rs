@@ -139,9 +139,11 @@ impl SurfaceLook {
 pub struct HeightsKept(Vec<(Scale, Arc<Field>, Arc<Heights>)>);
 
 impl HeightsKept {
-    /// The smooth surface of a quantity.
+    /// The smooth surface of a quantity; on an automatic scale, as its own values ask.
     pub fn of(&mut self, view: &SurfaceView, quantity: Quantity, scale: Scale) -> Option<Arc<Heights>> {
         let field = view.field(quantity)?;
+        // Who leaves the scale open gets the surface that is drawn where that has the same, and not another like it.
+        let scale = quantity.scale(scale).resolved(field.range());
         if let Some((.., heights)) = self
             .0
             .iter()
@@ -150,10 +152,27 @@ impl HeightsKept {
             return Some(heights.clone());
         }
         let heights = Arc::new(field.heights(scale));
-        self.0.retain(|kept| kept.1.quantity != quantity);
+        // The curves may be read off another scale than is drawn: both stay as long as their values.
+        self.0
+            .retain(|kept| kept.1.quantity != quantity || Arc::ptr_eq(&kept.1, field));
         self.0.push((scale, field.clone(), heights.clone()));
         Some(heights)
     }
+}
+
+/// Chosen ends of the colours, where a surface with values over `own` has some between them. Those that were chosen for
+/// quite another surface would paint all of this one in one colour.
+fn chosen(colours: Option<(f64, f64)>, own: (f64, f64)) -> Option<(f64, f64)> {
+    colours.filter(|&(one, other)| one.min(other) <= own.1 && one.max(other) >= own.0)
+}
+
+/// The one scale of all that is shown side by side, and so under one bar of colours.
+pub fn shared_scale(view: &SurfaceView, shown: Shown, scale: Scale) -> Scale {
+    let quantities = shown.quantities();
+    let ranges = quantities.iter().filter_map(|&quantity| view.field(quantity)?.range());
+    // All that is shown at once is of one kind.
+    let scale = quantities.first().map_or(scale, |quantity| quantity.scale(scale));
+    scale.resolved(ranges)
 }
 
 /// The colours of quantities drawn side by side: the same for all of a kind.
@@ -162,8 +181,34 @@ pub fn colourings(look: &SurfaceLook, heights: &[Arc<Heights>]) -> Vec<Colouring
         .iter()
         .map(|heights| heights.range)
         .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let range = together.and_then(|own| chosen(look.colours, own)).or(together);
     heights
         .iter()
-        .map(|own| Colouring::of(own, look.map, look.colours.or(together), look.lines, look.offset))
+        .map(|own| Colouring::of(own, look.map, range, look.lines, look.offset))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_chosen_for_quite_another_surface_do_not_count() {
+        let own = (1.0, 2.0);
+        for colours in [
+            (0.5, 1.5),
+            (1.5, 9.0),
+            (0.0, 9.0),
+            (1.2, 1.3),
+            (9.0, 1.5),
+            (0.0, 1.0),
+            (2.0, 3.0),
+        ] {
+            assert_eq!(chosen(Some(colours), own), Some(colours));
+        }
+        for colours in [(0.0, 0.9), (2.1, 9.0), (9.0, 2.1)] {
+            assert_eq!(chosen(Some(colours), own), None, "{colours:?}");
+        }
+        assert_eq!(chosen(None, own), None);
+    }
 }

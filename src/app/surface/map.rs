@@ -90,9 +90,7 @@ pub fn show(ui: &mut Ui, state: &mut State, map: &Map, rect: Rect, commands: &mu
     let drag = interact(ui, state, &space, &response, plane.then_some(&handles), commands);
     let painter = ui.painter_at(inner);
     if plane {
-        overlay::trajectory(&painter, &record.trajectory, state.look.surface.step, |p| {
-            space.place(p)
-        });
+        overlay::trajectory(&painter, record, state.look.surface.step, |p| space.place(p));
         let pins: Vec<(String, Pos2)> = record
             .solutions
             .iter()

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use egui::{ComboBox, Rect, RichText, Ui, Vec2};
 
-use self::look::{Layout, Shown, colourings};
+use self::look::{Layout, Shown, colourings, shared_scale};
 use self::map::Map;
 pub use self::relief::Relief;
 use super::command::Command;
@@ -37,10 +37,12 @@ type Drawn = Vec<(Arc<Heights>, Colouring)>;
 
 /// The surfaces that a look shows.
 pub fn drawn(state: &mut State, view: &SurfaceView) -> Drawn {
-    let quantities = state.look.surface.shown.quantities();
-    let heights: Vec<Arc<Heights>> = quantities
+    let shown = state.look.surface.shown;
+    let scale = shared_scale(view, shown, state.scale);
+    let heights: Vec<Arc<Heights>> = shown
+        .quantities()
         .into_iter()
-        .filter_map(|quantity| state.heights.of(view, quantity, state.scale))
+        .filter_map(|quantity| state.heights.of(view, quantity, scale))
         .collect();
     let colours = colourings(&state.look.surface, &heights);
     heights.into_iter().zip(colours).collect()
@@ -49,7 +51,7 @@ pub fn drawn(state: &mut State, view: &SurfaceView) -> Drawn {
 /// The panel, where a surface is on the stage.
 pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui.ctx());
-    toolbar(ui, state);
+    toolbar(ui, state, commands);
     let view = state.surface.clone().filter(|view| is_of(view, state));
     let Some(view) = view else {
         waiting(ui, state, commands);
@@ -179,7 +181,7 @@ fn show_pictures(
 /// Whether a view is of the surface that is looked at.
 fn is_of(view: &SurfaceView, state: &State) -> bool {
     match view.request.choice {
-        SurfaceChoice::Plane(_) => state.look.picture == Picture::Plane,
+        SurfaceChoice::Plane(plane) => state.look.picture == Picture::Plane && plane == state.look.plane(),
         SurfaceChoice::Through(_) => state.look.picture == Picture::Through,
     }
 }
@@ -204,6 +206,16 @@ fn waiting(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             return;
         }
         ui.spinner();
+        if let Some(done) = state.reading {
+            ui.label(RichText::new("finding the trajectory's principal components …").color(palette.faint));
+            ui.add(
+                egui::ProgressBar::new(done as f32)
+                    .desired_width(220.0)
+                    .desired_height(6.0),
+            );
+            ui.label(RichText::new("Escape stops it").small().color(palette.faint));
+            return;
+        }
         let text = match state.look.picture {
             Picture::Through => "evaluating the slice of every epoch …",
             _ => "evaluating the plane …",
@@ -212,7 +224,8 @@ fn waiting(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     });
 }
 
-fn toolbar(ui: &mut Ui, state: &mut State) {
+fn toolbar(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
+    let stopped = state.stopped && state.surface.as_ref().is_some_and(|view| view.refining.is_some());
     let look = &mut state.look.surface;
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 5.0;
@@ -275,6 +288,12 @@ fn toolbar(ui: &mut Ui, state: &mut State) {
             )
             .on_hover_text("height of the relief; 1 is half the longer side of its base");
         name(&height, "Height of the relief");
+        if stopped {
+            let again = ui.button("Evaluate again");
+            if again.on_hover_text("refine this surface to the end").clicked() {
+                commands.push(Command::EvaluateAgain);
+            }
+        }
         if look.window.is_some() && ui.button("Fit").on_hover_text("the whole surface on the map").clicked() {
             look.window = None;
         }
@@ -322,7 +341,8 @@ pub fn controls(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     }
     let every = &mut state.look.surface.every_node;
     ui.checkbox(every, "evaluate every point").on_hover_text(
-        "otherwise only where the surface is steep or curved, and the rest is interpolated to 0.4 % of its range",
+        "otherwise only where a loss is steep or curved, and the rest is interpolated: losses to 0.4 % of their range, \
+         accuracies and differences may be further off",
     );
     if let Some(view) = &state.surface {
         let record = &view.record;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::app::look::{Fit, Picture};
+use crate::app::look::{Fit, Fitting, Picture};
 use crate::app::state::State;
 use crate::engine::{Anchor, Step, SurfaceChoice, SurfaceView};
 use crate::landscape::{Basis, Frame, Normalisation};
@@ -17,7 +17,11 @@ impl State {
         self.look.normalisation = Normalisation::Unit;
         self.look.surface.reset_place();
         self.look.surface.frame = frame;
-        self.fit = Some(fit);
+        self.fit = Some(Fitting {
+            what: fit,
+            plane: self.look.plane(),
+            anchor,
+        });
     }
 
     /// Takes a newer view of the surface, and the ranges that it was waited for.
@@ -28,10 +32,17 @@ impl State {
         };
         let record = &view.record;
         let known = record.trajectory.len() + record.solutions.len() > 0;
-        let here = view.anchor == self.look.anchor && view.walk == self.look.walk;
-        if view.request.choice != SurfaceChoice::Plane(self.look.plane()) || !here || !known {
+        // The ranges are for the plane that was chosen with them; who looks at another by now keeps that one's.
+        let chosen = fit.anchor == self.look.anchor && self.look.walk.is_empty() && fit.plane == self.look.plane();
+        if !chosen || self.look.picture != Picture::Plane {
+            self.fit = None;
             return;
         }
+        let here = view.anchor == fit.anchor && view.walk.is_empty();
+        if view.request.choice != SurfaceChoice::Plane(fit.plane) || !here || !known {
+            return;
+        }
+        let fit = fit.what;
         let steps = record.trajectory.iter().filter(|_| fit == Fit::Trajectory);
         let points: Vec<[f64; 2]> = steps
             .chain(&record.solutions)

@@ -3,7 +3,7 @@
 
 use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke};
 
-use crate::landscape::Projected;
+use crate::landscape::SurfaceRecord;
 
 /// Room around a label.
 const ROOM: f32 = 4.0;
@@ -13,10 +13,11 @@ pub const LINE: Color32 = Color32::WHITE;
 /// What is around lines and pins, so that they are seen on any colour.
 pub const AROUND: Color32 = Color32::from_rgb(20, 22, 28);
 
-/// The trajectory as a line with a dot a step, and a ring at the marked one.
-pub fn trajectory(painter: &Painter, steps: &[Projected], marked: Option<usize>, place: impl Fn([f64; 2]) -> Pos2) {
-    let farthest = Some(Projected::farthest(steps));
-    let places: Vec<(Pos2, f32)> = steps
+/// A record's trajectory as a line with a dot a step, and a ring at the marked one.
+pub fn trajectory(painter: &Painter, record: &SurfaceRecord, marked: Option<usize>, place: impl Fn([f64; 2]) -> Pos2) {
+    let farthest = record.fading();
+    let places: Vec<(Pos2, f32)> = record
+        .trajectory
         .iter()
         .map(|step| (place(step.position), step.opacity(farthest) as f32))
         .collect();

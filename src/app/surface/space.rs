@@ -4,12 +4,14 @@ use eframe::egui_wgpu;
 use egui::{Pos2, Rect};
 
 use crate::landscape::Heights;
+use crate::landscape::surface::extents;
 use crate::render::{Pictures, Scene};
 
 /// Share of the surface's extent that stays free around it.
 const MARGIN: f64 = 0.03;
-/// Axes whose extents differ by more than this are not drawn to the same scale.
-const MOST_UNEQUAL: f64 = 3.0;
+/// Smallest and largest part of the plane that is shown, as shares of what shows the whole surface. In a smaller one,
+/// neighbouring pixels would have the same positions in single precision.
+const PARTS: (f64, f64) = (1e-4, 50.0);
 
 /// A map's place on screen, and the positions at its edges.
 #[derive(Clone, Copy, Debug)]
@@ -18,10 +20,13 @@ pub struct MapSpace {
     pub rect: Rect,
     /// Positions at left, bottom, right and top.
     pub window: [f64; 4],
+    /// Width and height, in positions, of the window that shows the whole surface.
+    pub whole: [f64; 2],
 }
 
 impl MapSpace {
-    /// The whole of a surface in `rect`; `lengths` of a step along each axis, where they compare.
+    /// The whole of a surface in `rect`; with `lengths` of a step along each axis, one unit of length is as long across
+    /// as up where the axes are alike enough.
     pub fn whole(rect: Rect, heights: &Heights, lengths: Option<[f64; 2]>) -> Self {
         let side = |(start, end): (f64, f64)| {
             let (low, high) = (start.min(end), start.max(end));
@@ -29,24 +34,20 @@ impl MapSpace {
             (low - room, high + room)
         };
         let (mut a, mut b) = (side(heights.first), side(heights.second));
-        if let Some([first, second]) = lengths {
-            // One unit of length is as long across as up, where the axes are alike.
-            let per_point = [
-                (a.1 - a.0) * first / f64::from(rect.width()),
-                (b.1 - b.0) * second / f64::from(rect.height()),
-            ];
+        if let Some([across, up]) = extents(lengths, [heights.first, heights.second]) {
+            // The room around adds the same share to both.
+            let per_point = [across / f64::from(rect.width()), up / f64::from(rect.height())];
             let (widen, by) = match per_point[0] < per_point[1] {
                 true => (&mut a, per_point[1] / per_point[0]),
                 false => (&mut b, per_point[0] / per_point[1]),
             };
-            if by < MOST_UNEQUAL {
-                let (middle, half) = (0.5 * (widen.0 + widen.1), 0.5 * (widen.1 - widen.0) * by);
-                *widen = (middle - half, middle + half);
-            }
+            let (middle, half) = (0.5 * (widen.0 + widen.1), 0.5 * (widen.1 - widen.0) * by);
+            *widen = (middle - half, middle + half);
         }
         Self {
             rect,
             window: [a.0, b.0, a.1, b.1],
+            whole: [a.1 - a.0, b.1 - b.0],
         }
     }
 
@@ -69,8 +70,9 @@ impl MapSpace {
         ]
     }
 
-    /// The part that is seen after moving by some points and coming nearer by a factor at a place.
+    /// The part that is seen after moving by some points and coming nearer by a factor at a place, as far as one can.
     pub fn moved(&self, by: egui::Vec2, factor: f64, at: Pos2) -> [f64; 4] {
+        let factor = self.reachable(factor);
         let [left, bottom, right, top] = self.window;
         let per_point = [
             (right - left) / f64::from(self.rect.width()),
@@ -84,6 +86,19 @@ impl MapSpace {
             a + (right - a) / factor + aside[0],
             b + (top - b) / factor + aside[1],
         ]
+    }
+
+    /// The factor to come nearer by that comes closest to one asked for and leaves the part that is seen within
+    /// [`PARTS`].
+    fn reachable(&self, factor: f64) -> f64 {
+        let comes_nearer = factor > 0.0 && factor.is_finite() && factor != 1.0;
+        if !comes_nearer {
+            return 1.0;
+        }
+        let [left, bottom, right, top] = self.window;
+        let shares = [(right - left) / self.whole[0], (top - bottom) / self.whole[1]];
+        let (smaller, larger) = (shares[0].min(shares[1]), shares[0].max(shares[1]));
+        factor.min(smaller / PARTS.0).max(larger / PARTS.1)
     }
 
     /// The map's corners in nodes of a surface.
@@ -195,5 +210,41 @@ mod tests {
         };
         let same = moved.position(at + egui::vec2(10.0, -5.0));
         assert!((before[0] - same[0]).abs() < 1e-6 && (before[1] - same[1]).abs() < 1e-6);
+    }
+
+    #[test]
+    fn whether_lengths_are_true_depends_on_the_surface_and_not_on_the_window_s_shape() {
+        let (_, heights) = space();
+        for size in [egui::vec2(900.0, 60.0), egui::vec2(60.0, 900.0)] {
+            let rect = Rect::from_min_size(Pos2::ZERO, size);
+            let alike = MapSpace::whole(rect, &heights, Some([1.0, 1.0]));
+            let per_point = [alike.whole[0] / f64::from(size.x), alike.whole[1] / f64::from(size.y)];
+            assert!((per_point[0] / per_point[1] - 1.0).abs() < 1e-9, "{per_point:?}");
+            // Extents of 4 and 0.5 fill the window, whatever it is like.
+            let unlike = MapSpace::whole(rect, &heights, Some([1.0, 0.25]));
+            assert_eq!(unlike.window, MapSpace::whole(rect, &heights, None).window);
+        }
+    }
+
+    #[test]
+    fn one_comes_neither_so_near_nor_so_far_that_nothing_is_told_apart() {
+        let (space, heights) = space();
+        let at = Pos2::new(123.0, 77.0);
+        for (factor, share) in [(1.5, PARTS.0), (1.0 / 1.5, PARTS.1)] {
+            let mut seen = space;
+            for _ in 0..100 {
+                seen.window = seen.moved(egui::Vec2::ZERO, factor, at);
+            }
+            let [left, bottom, right, top] = seen.window;
+            for (side, whole) in [right - left, top - bottom].into_iter().zip(space.whole) {
+                assert!((side / whole / share - 1.0).abs() < 1e-6, "{side} of {whole}");
+            }
+            let corners = seen.corners(&heights);
+            assert!(corners[0] < corners[2] && corners[1] < corners[3], "{corners:?}");
+        }
+        let still = space.moved(egui::Vec2::ZERO, 1.0, at);
+        for factor in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(space.moved(egui::Vec2::ZERO, factor, at), still, "{factor}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Where panels lie in a picture, and where positions lie in a panel.
 
+use crate::landscape::surface::extents;
+
 /// Where panels lie: each has the same room for its frame, and around it fixed room for its words.
 pub(in crate::figure) struct Layout {
     pub(in crate::figure) unit: f64,
@@ -48,12 +50,9 @@ impl Layout {
     /// both, unless one extent is more than three times the other.
     pub(in crate::figure) fn frame(&self, index: usize, spans: [(f64, f64); 2], lengths: Option<[f64; 2]>) -> Frame {
         let mut size = self.room;
-        if let Some(lengths) = lengths {
-            let extents = [0, 1].map(|axis| lengths[axis] * (spans[axis].1 - spans[axis].0).abs());
-            if (1.0 / 3.0..=3.0).contains(&(extents[0] / extents[1])) {
-                let scale = (size[0] / extents[0]).min(size[1] / extents[1]);
-                size = extents.map(|extent| extent * scale);
-            }
+        if let Some(extents) = extents(lengths, spans) {
+            let scale = (size[0] / extents[0]).min(size[1] / extents[1]);
+            size = extents.map(|extent| extent * scale);
         }
         let corner = [
             index as f64 * self.pitch + self.left + 0.5 * (self.room[0] - size[0]),

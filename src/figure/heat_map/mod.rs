@@ -1,5 +1,5 @@
 //! The picture of a surface: its values as colours over two positions, with iso-lines, the trajectory and solutions,
-//! drawn the same to PNG and SVG.
+//! drawn the same in pixels and as SVG.
 
 pub(super) mod bar;
 pub(super) mod canvas;
@@ -71,14 +71,6 @@ impl HeatMap<'_> {
         (400 + 800 * self.quantities.len().clamp(1, MOST_PANELS) as u32, 1000)
     }
 
-    /// The picture as PNG bytes.
-    ///
-    /// # Errors
-    /// As for [`Self::pixels`].
-    pub fn png(&self, size: (u32, u32)) -> Result<Vec<u8>> {
-        encode_png(self.pixels(size)?, size)
-    }
-
     /// The picture as RGB, row by row, 3·width·height bytes. The pixel nearest to a node has exactly the colour of the
     /// node's value, where nothing is drawn over it.
     ///
@@ -124,17 +116,13 @@ impl HeatMap<'_> {
         Ok(text.replacen(&extent(fine), &extent(size), 1))
     }
 
-    /// Writes PNG or SVG, as the file's ending says, of [`Self::size`] unless another is given.
+    /// Writes the picture as SVG, of [`Self::size`] unless another is given.
     ///
     /// # Errors
-    /// [`Error::File`] for other endings and for files that cannot be written; otherwise as for [`Self::pixels`].
+    /// [`Error::File`] when the file cannot be written; otherwise as for [`Self::pixels`].
     pub fn write(&self, path: &Path, size: Option<(u32, u32)>) -> Result<()> {
         let size = size.unwrap_or_else(|| self.size());
-        match path.extension().and_then(|ending| ending.to_str()) {
-            Some("png") => whole_file::write(path, &self.png(size)?),
-            Some("svg") => whole_file::write(path, self.svg(size)?.as_bytes()),
-            _ => Err(Error::file_reason(path, "a picture's file name ends in .png or .svg")),
-        }
+        whole_file::write(path, self.svg(size)?.as_bytes())
     }
 }
 
@@ -183,15 +171,14 @@ mod tests {
             let message = result.unwrap_err().to_string();
             assert!(message.contains(words), "{message}");
         };
-        says(map.png(SIZE), "nothing to draw yet");
-        says(map.png((50, 400)), "100 to 16384 pixels");
-        says(map.png((16_000, 16_000)), "at most 100 million");
+        says(map.pixels(SIZE), "nothing to draw yet");
+        says(map.pixels((50, 400)), "100 to 16384 pixels");
+        says(map.pixels((16_000, 16_000)), "at most 100 million");
         let none = HeatMap {
             quantities: Vec::new(),
             ..map.clone()
         };
-        says(none.png(SIZE), "1 to 4 quantities");
-        assert!(map.write(Path::new("surface.pdf"), None).is_err());
+        says(none.pixels(SIZE), "1 to 4 quantities");
     }
 
     #[test]
@@ -212,7 +199,6 @@ mod tests {
         ] {
             assert!(svg.contains(name), "{name}");
         }
-        let png = image::load_from_memory(&map.png((400, 300)).unwrap()).unwrap();
-        assert_eq!((png.width(), png.height()), (400, 300));
+        assert_eq!(map.pixels((400, 300)).unwrap().len(), 3 * 400 * 300);
     }
 }
