@@ -27,6 +27,8 @@ pub enum Purpose {
     RandomLabels = 8,
     /// Order of images that lie class by class on disk.
     Order = 9,
+    /// Which parameters are averaged.
+    AveragedParameters = 10,
 }
 
 /// A stream of random numbers.

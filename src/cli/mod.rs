@@ -15,6 +15,7 @@ mod info;
 mod line;
 mod plane;
 mod progress;
+mod reproduce;
 mod save;
 mod source;
 mod train;
@@ -64,6 +65,8 @@ enum Command {
     Line(line::Arguments),
     /// Loss and accuracy over a plane, or through the whole of training, as CSV, JSON, PNG, SVG, GIF or a 3-D model
     Plane(Box<plane::Arguments>),
+    /// The figures and tables of the paper, measured anew: pages with claim, settings, results and verdict
+    Reproduce(reproduce::Arguments),
     /// Points and training steps a second on this machine, beside what it can do at most
     Bench(bench::Arguments),
 }
@@ -105,6 +108,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Save(arguments)) => save::run(&arguments, device),
         Some(Command::Line(arguments)) => line::run(&arguments, device),
         Some(Command::Plane(arguments)) => plane::run(&arguments, device),
+        Some(Command::Reproduce(arguments)) => reproduce::run(&arguments, device),
         Some(Command::Bench(arguments)) => bench::run(&arguments, device),
         None => window(device, open, idle),
     }

@@ -1,6 +1,12 @@
 //! Recipes over all of the above.
 
+pub mod averages;
 pub mod demo;
 pub mod growth;
 pub mod hashed;
+pub mod kinds;
+pub mod laboratory;
+pub mod logistic;
+pub mod outcome;
+pub mod recipe;
 pub mod throughput;

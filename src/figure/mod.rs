@@ -6,6 +6,7 @@ pub mod colour_map;
 pub mod colouring;
 pub mod contour;
 pub mod demo;
+pub mod experiment;
 mod gltf_file;
 pub mod heat_map;
 pub mod mesh;

@@ -76,6 +76,24 @@ impl Trainer {
     /// # Errors
     /// When an option is out of range, a batch could not be normalised, or the folder cannot be written.
     pub fn start(objective: Arc<Objective>, options: &TrainingOptions, path: &std::path::Path) -> Result<Self> {
+        let graph = objective.graph();
+        let initial = Solution {
+            parameters: initial_parameters(graph, options.seed),
+            statistics: graph.initial_statistics(),
+        };
+        Self::start_at(objective, options, path, initial)
+    }
+
+    /// Starts a new run in `path` from weights that are there already.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_at(
+        objective: Arc<Objective>,
+        options: &TrainingOptions,
+        path: &std::path::Path,
+        initial: Solution,
+    ) -> Result<Self> {
         check(&objective, options)?;
         let graph = objective.graph();
         let record = RunRecord::new(
@@ -84,10 +102,6 @@ impl Trainer {
             objective.device_name(),
             options.clone(),
         );
-        let initial = Solution {
-            parameters: initial_parameters(graph, options.seed),
-            statistics: graph.initial_statistics(),
-        };
         let mut folder = RunFolder::create(path, record)?;
         folder.save_snapshot(graph, 0, &initial)?;
         let d = initial.parameters.len();

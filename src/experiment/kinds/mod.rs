@@ -1,0 +1,138 @@
+//! The kinds of experiments, one file each.
+
+mod asymmetric_direction;
+mod averaged_parameters;
+mod ball;
+mod batch_norm;
+mod batch_norm_directions;
+mod batch_size;
+mod curves;
+mod interpolation;
+mod interpolation_and_random;
+mod logistic;
+mod neighbourhood;
+mod oscillation;
+mod random_rays;
+mod shift;
+mod trajectory_surface;
+
+use serde::Deserialize;
+
+pub use self::asymmetric_direction::AsymmetricDirection;
+pub use self::averaged_parameters::AveragedParameters;
+pub use self::batch_norm::BatchNorm;
+pub use self::batch_norm_directions::BatchNormDirections;
+pub use self::batch_size::BatchSize;
+pub use self::interpolation::Interpolation;
+pub use self::interpolation_and_random::InterpolationAndRandom;
+pub use self::logistic::Logistic;
+pub use self::neighbourhood::Neighbourhood;
+pub use self::oscillation::{Oscillation, Preset};
+pub use self::random_rays::{End, RandomRays};
+pub use self::shift::Shift;
+pub use self::trajectory_surface::TrajectorySurface;
+use super::laboratory::Laboratory;
+use super::outcome::Outcome;
+use super::recipe::Recipe;
+use crate::error::{Error, Result};
+
+/// More points than any plot has pixels.
+const MOST_POINTS: usize = 10_000;
+
+/// What is measured.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Random directions, and how asymmetric the loss is along them.
+    AsymmetricDirection(AsymmetricDirection),
+    /// Averages of some parameters only.
+    AveragedParameters(AveragedParameters),
+    /// What averaging gains with batch norm, and without.
+    BatchNorm(BatchNorm),
+    /// Directions on batch-norm parameters alone and on the others alone.
+    BatchNormDirections(BatchNormDirections),
+    /// From large batches to small ones.
+    BatchSize(BatchSize),
+    /// The line between two solutions of a run.
+    Interpolation(Interpolation),
+    /// Directions that are half the way between two solutions of a run and half random.
+    InterpolationAndRandom(InterpolationAndRandom),
+    /// Logistic regression with two parameters.
+    Logistic(Logistic),
+    /// One direction through many points around a solution.
+    Neighbourhood(Neighbourhood),
+    /// SGD on functions of one number.
+    Oscillation(Oscillation),
+    /// Random rays from two solutions.
+    RandomRays(RandomRays),
+    /// The shift between train and test loss along random directions.
+    Shift(Shift),
+    /// The loss along one direction through every epoch.
+    TrajectorySurface(TrajectorySurface),
+}
+
+impl Kind {
+    /// Names of the runs it measures.
+    pub fn runs(&self) -> Vec<&str> {
+        match self {
+            Self::AsymmetricDirection(kind) => vec![&kind.run],
+            Self::AveragedParameters(kind) => vec![&kind.run],
+            Self::BatchNorm(kind) => vec![&kind.with, &kind.without],
+            Self::BatchNormDirections(kind) => vec![&kind.run],
+            Self::BatchSize(kind) => vec![&kind.large, &kind.small],
+            Self::Interpolation(kind) => vec![&kind.run],
+            Self::InterpolationAndRandom(kind) => vec![&kind.run],
+            Self::Logistic(_) | Self::Oscillation(_) => Vec::new(),
+            Self::Neighbourhood(kind) => vec![&kind.run],
+            Self::RandomRays(kind) => vec![&kind.wider.run, &kind.narrower.run],
+            Self::Shift(kind) => vec![&kind.run],
+            Self::TrajectorySurface(kind) => vec![&kind.run],
+        }
+    }
+
+    /// Checks the points of a line.
+    fn check_points(points: usize, [start, end]: [f64; 2]) -> Result<()> {
+        if !(2..=MOST_POINTS).contains(&points) {
+            return Err(Error::option(
+                "points",
+                points,
+                format!("it must be from 2 to {MOST_POINTS}"),
+            ));
+        }
+        if !(start.is_finite() && end.is_finite() && start < end) {
+            return Err(Error::option(
+                "range",
+                format!("{start}..{end}"),
+                "positions go from a number up to a larger one",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What is said of a run that an experiment cannot use.
+    fn lacks(run: &str, what: &str) -> Error {
+        Error::Request(format!("the run `{run}` has no {what}"))
+    }
+
+    /// Makes the experiment.
+    ///
+    /// # Errors
+    /// When something cannot be trained, measured or written; [`crate::error::Error::Cancelled`].
+    pub fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+        match self {
+            Self::AsymmetricDirection(kind) => kind.make(recipe, laboratory),
+            Self::AveragedParameters(kind) => kind.make(recipe, laboratory),
+            Self::BatchNorm(kind) => kind.make(recipe, laboratory),
+            Self::BatchNormDirections(kind) => kind.make(recipe, laboratory),
+            Self::BatchSize(kind) => kind.make(recipe, laboratory),
+            Self::Interpolation(kind) => kind.make(recipe, laboratory),
+            Self::InterpolationAndRandom(kind) => kind.make(recipe, laboratory),
+            Self::Logistic(kind) => kind.make(recipe, laboratory),
+            Self::Neighbourhood(kind) => kind.make(recipe, laboratory),
+            Self::Oscillation(kind) => kind.make(recipe, laboratory),
+            Self::RandomRays(kind) => kind.make(recipe, laboratory),
+            Self::Shift(kind) => kind.make(recipe, laboratory),
+            Self::TrajectorySurface(kind) => kind.make(recipe, laboratory),
+        }
+    }
+}

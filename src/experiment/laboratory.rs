@@ -1,0 +1,245 @@
+//! Where experiments are made: training runs are done once, kept on disk, and taken up again where they were cut off;
+//! every experiment that names the same run shares it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::demo::{self, Report};
+use super::outcome::Outcome;
+use super::recipe::{Recipe, RunStage};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::files::whole_file;
+use crate::landscape::sweep::{Sweep, SweepRequest};
+use crate::landscape::{Line, LineRecord, Provenance};
+use crate::network::zoo;
+use crate::objective::{BatchNormPolicy, Compute, Objective, Solution};
+use crate::training::{EpochMetrics, RunFolder, Trainer};
+
+/// A solution of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Which {
+    /// The last SGD iterate of the main phase.
+    Last,
+    /// The average.
+    #[default]
+    Swa,
+    /// The end of SGD started from the average.
+    Sgd,
+}
+
+impl Which {
+    /// For figures.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Last => "last SGD iterate",
+            Self::Swa => "SWA",
+            Self::Sgd => "SGD",
+        }
+    }
+}
+
+/// A run that is done.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// Its folder.
+    pub folder: RunFolder,
+    /// What it was trained on.
+    pub objective: Arc<Objective>,
+}
+
+impl Trained {
+    /// One of its solutions; the last iterate has the statistics it was trained with, the others recomputed ones.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn solution(&self, which: Which) -> Result<Arc<Solution>> {
+        let graph = self.objective.graph();
+        let solution = match which {
+            Which::Last => self.folder.snapshot(graph, self.folder.record().options.epochs)?,
+            Which::Swa => self.folder.solution(graph, "swa")?,
+            Which::Sgd => self.folder.solution(graph, "sgd")?,
+        };
+        Ok(Arc::new(solution))
+    }
+
+    /// Rows of its epochs.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn metrics(&self) -> Result<Vec<EpochMetrics>> {
+        self.folder.metrics()
+    }
+}
+
+/// A line to measure.
+pub struct Measured {
+    /// The line.
+    pub line: Line,
+    /// Where it starts, for the record.
+    pub origin: String,
+    /// What it is, for the record.
+    pub label: String,
+    /// Batch-norm policy.
+    pub policy: BatchNormPolicy,
+    /// Positions along it.
+    pub positions: Vec<f64>,
+    /// Seed of what is random in it.
+    pub seed: u64,
+}
+
+/// Where experiments are made.
+pub struct Laboratory<'a> {
+    compute: Compute,
+    folder: PathBuf,
+    objectives: HashMap<(String, String), Arc<Objective>>,
+    report: &'a mut Report<'a>,
+}
+
+impl<'a> Laboratory<'a> {
+    /// A laboratory that keeps its runs in a folder.
+    pub fn new(compute: Compute, folder: &Path, report: &'a mut Report<'a>) -> Self {
+        Self {
+            compute,
+            folder: folder.to_owned(),
+            objectives: HashMap::new(),
+            report,
+        }
+    }
+
+    /// Makes an experiment.
+    ///
+    /// # Errors
+    /// When something cannot be trained, measured or written; [`Error::Cancelled`].
+    pub fn make(&mut self, recipe: &Recipe) -> Result<Outcome> {
+        recipe.measure.make(recipe, self)
+    }
+
+    /// Says how far a part of the work is.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when it is to stop.
+    pub fn report(&mut self, what: &str, done: f64) -> Result<()> {
+        match (self.report)(what, done) {
+            true => Ok(()),
+            false => Err(Error::Cancelled),
+        }
+    }
+
+    /// The objective of a model on data, opened once.
+    ///
+    /// # Errors
+    /// When either does not exist.
+    pub fn objective(&mut self, model: &str, data: &str) -> Result<Arc<Objective>> {
+        let key = (model.to_owned(), data.to_owned());
+        if let Some(known) = self.objectives.get(&key) {
+            return Ok(known.clone());
+        }
+        let data = Arc::new(Dataset::open(data)?);
+        let graph = Arc::new(zoo::build(model, data.shape, data.classes.len())?);
+        let objective = Arc::new(Objective::usual(graph, data, self.compute.clone())?);
+        self.objectives.insert(key, objective.clone());
+        Ok(objective)
+    }
+
+    /// A run of a recipe with a seed: trained now, taken up where it was cut off, or found.
+    ///
+    /// # Errors
+    /// When there is no such run, it cannot be trained or written; [`Error::Cancelled`].
+    pub fn trained(&mut self, recipe: &Recipe, name: &str, seed: u64) -> Result<Trained> {
+        let stage = recipe
+            .runs
+            .get(name)
+            .ok_or_else(|| Error::Request(format!("the recipe {} has no run `{name}`", recipe.name)))?;
+        let start = match &stage.from {
+            Some(before) => Some(self.trained(recipe, before, seed)?),
+            None => None,
+        };
+        let objective = self.objective(&stage.model, &stage.data)?;
+        let path = self.folder.join(folder_name(recipe, stage, seed, &objective));
+        let options = stage.options(seed);
+        let mut trainer = match RunFolder::open(&path) {
+            Ok(folder) => Trainer::resume(objective.clone(), folder)?,
+            Err(_) => {
+                whole_file::make_folder(&self.folder)?;
+                // What was cut off before its first record is begun anew.
+                if path.exists() {
+                    std::fs::remove_dir_all(&path).map_err(|error| Error::file(&path, "remove this folder", &error))?;
+                }
+                match &start {
+                    Some(start) => {
+                        let initial = start.solution(Which::Last)?;
+                        Trainer::start_at(objective.clone(), &options, &path, (*initial).clone())?
+                    }
+                    None => Trainer::start(objective.clone(), &options, &path)?,
+                }
+            }
+        };
+        let report = &mut self.report;
+        demo::train(&mut trainer, &mut |what, done| {
+            report(&format!("{name} (seed {seed}): {what}"), done)
+        })?;
+        Ok(Trained {
+            folder: trainer.folder().clone(),
+            objective,
+        })
+    }
+
+    /// Measures a line on all images.
+    ///
+    /// # Errors
+    /// When the device fails; [`Error::Cancelled`].
+    pub fn line(&mut self, objective: &Objective, what: Measured) -> Result<LineRecord> {
+        self.line_on(objective, what, usize::MAX)
+    }
+
+    /// Measures a line on the first `samples` images of each split.
+    ///
+    /// # Errors
+    /// As [`Self::line`].
+    pub fn line_on(&mut self, objective: &Objective, what: Measured, samples: usize) -> Result<LineRecord> {
+        let request = SweepRequest {
+            slice: what.line,
+            positions: what.positions,
+            policy: what.policy,
+            samples,
+        };
+        let report = &mut self.report;
+        let curve = Sweep::new(objective, request).run(objective, |done, total| {
+            report(&what.label, done as f64 / total.max(1) as f64)
+        })?;
+        Ok(LineRecord {
+            provenance: Provenance::new(
+                objective,
+                &what.origin,
+                &what.label,
+                what.policy,
+                samples,
+                Some(what.seed),
+            ),
+            label: what.label,
+            curve,
+        })
+    }
+}
+
+/// Name of a run's folder: what it is of, and a checksum of all that it depends on.
+fn folder_name(recipe: &Recipe, stage: &RunStage, seed: u64, objective: &Objective) -> String {
+    let mut depends = objective.device_name().to_owned();
+    let mut next = Some(stage);
+    // The recipe was checked: no run starts from itself.
+    while let Some(stage) = next {
+        depends += &format!("\n{}\n{}\n{:?}", stage.model, stage.data, stage.options(seed));
+        next = stage.from.as_ref().and_then(|name| recipe.runs.get(name));
+    }
+    let mut checksum = flate2::Crc::new();
+    checksum.update(depends.as_bytes());
+    let model: String = stage
+        .model
+        .chars()
+        .map(|c| if c.is_alphanumeric() { c } else { '-' })
+        .collect();
+    format!("{model}-seed{seed}-{:08x}", checksum.sum())
+}

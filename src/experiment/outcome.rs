@@ -1,0 +1,201 @@
+//! What an experiment found: figures, tables, and a verdict on the claim it tests.
+
+use serde::Serialize;
+
+use crate::landscape::{LineRecord, SurfaceRecord};
+
+/// Whether a claim was borne out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// As claimed, for every seed.
+    Shown,
+    /// For some seeds, or in part.
+    PartlyShown,
+    /// Not here.
+    NotShown,
+}
+
+impl Answer {
+    /// The answer where so many of all seeds bear the claim out.
+    pub fn of(shown: usize, all: usize) -> Self {
+        match shown {
+            0 => Self::NotShown,
+            _ if shown == all => Self::Shown,
+            _ => Self::PartlyShown,
+        }
+    }
+
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shown => "shown",
+            Self::PartlyShown => "partly shown",
+            Self::NotShown => "not shown here",
+        }
+    }
+}
+
+/// What was measured, beside what was claimed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// Whether the claim was borne out.
+    pub answer: Answer,
+    /// What was measured, in a sentence with its numbers.
+    pub measured: String,
+}
+
+/// One curve of a chart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Series {
+    /// Its name.
+    pub label: String,
+    /// Points by ascending first coordinate.
+    pub points: Vec<(f64, f64)>,
+    /// Whether it is drawn dashed.
+    pub dashed: bool,
+}
+
+/// What a figure shows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// Train and test loss along lines.
+    Lines {
+        /// Horizontal axis.
+        axis: String,
+        /// The lines.
+        records: Vec<LineRecord>,
+    },
+    /// Train and test loss from one solution to another.
+    Interpolation {
+        /// Names of the two.
+        names: [String; 2],
+        /// The line.
+        record: Box<LineRecord>,
+    },
+    /// A surface over two positions.
+    Surface(Box<SurfaceRecord>),
+    /// Any other curves.
+    Chart {
+        /// Horizontal axis, with its unit.
+        x_label: String,
+        /// Vertical axis, with its unit.
+        y_label: String,
+        /// The curves.
+        series: Vec<Series>,
+        /// Vertical lines with their names.
+        marks: Vec<(f64, String)>,
+        /// How it was made, in a line.
+        footnote: String,
+    },
+}
+
+/// A figure.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Figure {
+    /// Name of its files, without an ending.
+    pub name: String,
+    /// What is written above it.
+    pub title: String,
+    /// What it shows.
+    pub content: Content,
+}
+
+/// A table of results.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Table {
+    /// What it holds.
+    pub caption: String,
+    /// Names of the columns, with their units.
+    pub header: Vec<String>,
+    /// Rows of as many entries.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// What an experiment found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Figures, the one that answers first.
+    pub figures: Vec<Figure>,
+    /// Tables.
+    pub tables: Vec<Table>,
+    /// What became of the claim.
+    pub verdict: Verdict,
+}
+
+impl Outcome {
+    /// Nothing found yet.
+    pub fn empty() -> Self {
+        Self {
+            figures: Vec::new(),
+            tables: Vec::new(),
+            verdict: Verdict {
+                answer: Answer::NotShown,
+                measured: String::new(),
+            },
+        }
+    }
+}
+
+/// A number with so many significant digits, in scientific notation where it is very small or large.
+pub fn significant(value: f64, digits: usize) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let magnitude = value.abs().max(f64::MIN_POSITIVE).log10().floor() as i32;
+    match magnitude {
+        -4..=5 => format!("{value:.*}", (digits as i32 - 1 - magnitude).max(0) as usize),
+        _ => format!("{value:.*e}", digits.saturating_sub(1)),
+    }
+}
+
+/// Mean and standard deviation (of the sample, with n − 1) of finite values; no deviation of fewer than two.
+pub fn spread(values: &[f64]) -> (f64, Option<f64>) {
+    let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+    let count = finite.len() as f64;
+    let mean = finite.iter().sum::<f64>() / count;
+    let squares: f64 = finite.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (finite.len() > 1).then(|| (squares / (count - 1.0)).sqrt()))
+}
+
+/// The median, halfway between the two middle values of an even number; infinite values count, NaN does not. NaN where
+/// there is nothing.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match (sorted.len() % 2, sorted.get(middle)) {
+        (_, None) => f64::NAN,
+        (1, Some(&value)) => value,
+        (_, Some(&value)) => 0.5 * (sorted[middle - 1] + value),
+    }
+}
+
+/// `1.234 ± 0.005`: mean and standard deviation.
+pub fn spread_text(values: &[f64], digits: usize) -> String {
+    match spread(values) {
+        (mean, Some(deviation)) => format!("{mean:.digits$} ± {deviation:.digits$}"),
+        (mean, None) => format!("{mean:.digits$}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreads_are_those_of_the_sample() {
+        let (mean, deviation) = spread(&[1.0, 2.0, f64::NAN, 4.0]);
+        assert!((mean - 7.0 / 3.0).abs() < 1e-12);
+        assert!((deviation.unwrap() - (7.0_f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert_eq!(spread_text(&[0.5], 2), "0.50");
+        assert_eq!(median(&[3.0, f64::NAN, 1.0, f64::INFINITY]), 3.0);
+        assert_eq!((median(&[4.0, 1.0]), median(&[f64::INFINITY; 2])), (2.5, f64::INFINITY));
+        assert!(median(&[]).is_nan());
+        assert_eq!(
+            [Answer::of(0, 3), Answer::of(2, 3), Answer::of(3, 3)],
+            [Answer::NotShown, Answer::PartlyShown, Answer::Shown]
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! Experiments from recipes: what `reproduce` writes, what it does once, and what it says of a recipe it cannot use.
+
+mod common;
+
+use std::path::Path;
+
+use common::run;
+use valleyscope::experiment::recipe::Recipe;
+
+/// A recipe done in a second: a perceptron on a few images.
+const SMALL: &str = r#"
+name = "small"
+title = "A small interpolation"
+figures = ["arXiv Fig. 8"]
+claim = "No bump lies between SWA and SGD."
+seeds = [1, 2]
+
+[runs.first]
+model = "mlp:8"
+data = "builtin:train=140:test=60"
+epochs = 3
+batch-size = 20
+learning-rate = 0.02
+swa-start = 2
+swa-learning-rate = 0.02
+sgd-epochs = 1
+
+[measure.interpolation]
+run = "first"
+points = 11
+
+[[published]]
+what = "somewhere"
+value = "0.5 | 1"
+"#;
+
+fn message(text: &str) -> String {
+    Recipe::parse(text, Path::new("small.toml")).unwrap_err().to_string()
+}
+
+/// Number of the line that holds some words, from 1.
+fn line_of(text: &str, words: &str) -> usize {
+    text.lines().position(|line| line.contains(words)).unwrap() + 1
+}
+
+#[test]
+fn every_recipe_of_the_program_is_understood() {
+    let recipes = Recipe::built_in().unwrap();
+    assert!(recipes.len() >= 12);
+    for recipe in &recipes {
+        assert_eq!(Recipe::named(&recipe.name).unwrap(), *recipe);
+        assert!(
+            !recipe.figures.is_empty() && recipe.claim.ends_with('.'),
+            "{}",
+            recipe.name
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_in_a_recipe_is_told_with_its_line() {
+    assert!(Recipe::parse(SMALL, Path::new("small.toml")).is_ok());
+    for (words, wrong, expected) in [
+        ("points = 11", "pionts = 11", "pionts"),
+        ("epochs = 3", "epochs = \"three weeks\"", "expected usize"),
+        (
+            "learning-rate = 0.02\nswa-start",
+            "learning-rate = -1.0\nswa-start",
+            "above 0",
+        ),
+        ("batch-size = 20", "batch-sise = 20", "batch-sise"),
+    ] {
+        let text = SMALL.replacen(words, wrong, 1);
+        assert_ne!(text, SMALL, "{words}");
+        let told = message(&text);
+        assert!(told.starts_with("small.toml: line "), "{told}");
+        assert!(told.contains(expected) && told.lines().count() == 1, "{told}");
+    }
+    let text = SMALL.replacen("points = 11", "pionts = 11", 1);
+    let line = line_of(&text, "pionts");
+    assert!(message(&text).contains(&format!("line {line}:")), "{}", message(&text));
+    let told = message(&SMALL.replacen("run = \"first\"", "run = \"last\"", 1));
+    assert!(
+        told.contains("there is no run `last`") && told.contains("first"),
+        "{told}"
+    );
+    let from = SMALL.replacen("epochs = 3", "epochs = 3\nfrom = \"first\"", 1);
+    assert!(message(&from).contains("start from each other"), "{}", message(&from));
+    let from = SMALL.replacen("epochs = 3", "epochs = 3\nfrom = \"before\"", 1);
+    assert!(
+        message(&from).contains("no run `before` to start from"),
+        "{}",
+        message(&from)
+    );
+    assert!(message("name = ").starts_with("small.toml: line 1: "));
+}
+
+#[test]
+fn an_experiment_leaves_a_page_figures_and_numbers_and_its_runs_are_trained_once() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("small.toml"), SMALL).unwrap();
+    let reproduce = ["reproduce", "small.toml", "--out", "out", "--device", "cpu"];
+    let (done, said, errors) = run(&reproduce, folder.path());
+    assert!(done, "{errors}");
+    assert!(said.contains("small: "), "{said}");
+    let out = folder.path().join("out");
+    let page = std::fs::read_to_string(out.join("small/README.md")).unwrap();
+    for words in [
+        "**Claim.** No bump",
+        "**Verdict: ",
+        "interpolation-seed1.png",
+        "0.5 \\| 1",
+        "mlp:8 on builtin:train=140:test=60: 3 epochs in batches of 20",
+        "| seeds | 1, 2 |",
+    ] {
+        assert!(page.contains(words), "{words} in {page}");
+    }
+    for ending in ["png", "svg", "csv", "json"] {
+        assert!(
+            out.join(format!("small/interpolation-seed2.{ending}")).exists(),
+            "{ending}"
+        );
+    }
+    let index = std::fs::read_to_string(out.join("README.md")).unwrap();
+    assert!(index.contains("[A small interpolation](small/README.md)"), "{index}");
+    let runs: Vec<_> = std::fs::read_dir(out.join("runs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(runs.len(), 2);
+    let trained: Vec<_> = runs
+        .iter()
+        .map(|run| std::fs::metadata(run.join("metrics.csv")).unwrap().modified().unwrap())
+        .collect();
+
+    // A second experiment on the same runs trains nothing.
+    let (done, said, errors) = run(&[&reproduce[..], &["--json"]].concat(), folder.path());
+    assert!(done, "{errors}");
+    let document: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(document[0]["name"], "small");
+    for (run, before) in runs.iter().zip(trained) {
+        assert_eq!(
+            std::fs::metadata(run.join("metrics.csv")).unwrap().modified().unwrap(),
+            before
+        );
+    }
+}
+
+#[test]
+fn experiments_are_listed_and_unknown_ones_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (done, said, _) = run(&["reproduce", "--list"], folder.path());
+    assert!(
+        done && said.contains("interpolation") && said.contains("arXiv Fig. 8"),
+        "{said}"
+    );
+    let (done, _, errors) = run(&["reproduce", "nothing"], folder.path());
+    assert!(!done && errors.contains("there are asymmetric-direction"), "{errors}");
+    let (done, _, errors) = run(&["reproduce", "nothing.toml"], folder.path());
+    assert!(!done && errors.contains("no such file"), "{errors}");
+    let (done, _, errors) = run(&["reproduce"], folder.path());
+    assert!(!done && errors.contains("NAME"), "{errors}");
+}
