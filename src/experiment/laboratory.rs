@@ -12,7 +12,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::files::whole_file;
 use crate::landscape::sweep::{Sweep, SweepRequest};
-use crate::landscape::{Line, LineRecord, Provenance};
+use crate::landscape::{DirectionKind, Line, LineRecord, Provenance, direction};
 use crate::network::zoo;
 use crate::objective::{BatchNormPolicy, Compute, Objective, Solution};
 use crate::training::{EpochMetrics, RunFolder, Trainer};
@@ -193,6 +193,31 @@ impl<'a> Laboratory<'a> {
     /// When the device fails; [`Error::Cancelled`].
     pub fn line(&mut self, objective: &Objective, what: Measured) -> Result<LineRecord> {
         self.line_on(objective, what, usize::MAX)
+    }
+
+    /// Measures the line along a random direction of unit length through a solution of a run, at `positions` (distances
+    /// from it) on all images.
+    ///
+    /// # Errors
+    /// As [`Self::line`], and when the network has no parameters of this kind.
+    pub fn random_ray(
+        &mut self,
+        trained: &Trained,
+        which: Which,
+        (kind, draw): (DirectionKind, u64),
+        policy: BatchNormPolicy,
+        positions: Vec<f64>,
+    ) -> Result<LineRecord> {
+        let unit = direction::random(trained.objective.graph(), kind, draw)?;
+        let what = Measured {
+            line: Line::ray(trained.solution(which)?, Arc::new(unit)),
+            origin: format!("{}, {}", which.name(), trained.folder.path().display()),
+            label: format!("{kind} (seed {draw})"),
+            policy,
+            positions,
+            seed: trained.folder.record().options.seed,
+        };
+        self.line(&trained.objective, what)
     }
 
     /// Measures a line on the first `samples` images of each split.

@@ -5,7 +5,7 @@ pub mod device;
 mod evaluation;
 mod evaluator;
 mod lanes;
-mod loss_value;
+pub(crate) mod loss_value;
 mod policy;
 mod tensors;
 

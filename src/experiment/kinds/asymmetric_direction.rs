@@ -1,18 +1,17 @@
 //! Random directions through a solution, and how asymmetric the loss is along them (Definition 1).
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 
 use super::Kind;
+use super::curves::{RAY_AXIS, check_draws};
 use crate::data::Part;
 use crate::error::Result;
-use crate::experiment::laboratory::{Laboratory, Measured, Which};
+use crate::experiment::laboratory::{Laboratory, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict};
 use crate::experiment::recipe::Recipe;
+use crate::landscape::DirectionKind;
 use crate::landscape::asymmetry::{ASYMMETRIC, Certificate, Draw, Profile, Side, Summary};
 use crate::landscape::line::positions;
-use crate::landscape::{DirectionKind, Line, direction};
 use crate::objective::BatchNormPolicy;
 
 /// Directions of a kind through a solution (arXiv Fig. 2 and 15–19, NeurIPS Fig. 2).
@@ -55,6 +54,7 @@ impl AsymmetricDirection {
     /// Makes it for every seed.
     pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         Kind::check_points(self.points, [-self.reach, self.reach])?;
+        check_draws(self.draws)?;
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: format!(
@@ -70,22 +70,16 @@ impl AsymmetricDirection {
         let (mut all, mut shown) = (Vec::new(), 0);
         for &seed in &recipe.seeds {
             let trained = laboratory.trained(recipe, &self.run, seed)?;
-            let origin = trained.solution(self.solution)?;
-            let graph = trained.objective.graph();
             let mut draws = Vec::new();
             let mut best: Option<(f64, Figure)> = None;
             for draw in 1..=self.draws {
-                let unit = direction::random(graph, self.direction, draw)?;
-                let record = laboratory.line(
-                    &trained.objective,
-                    Measured {
-                        line: Line::ray(origin.clone(), Arc::new(unit)),
-                        origin: format!("{}, {}", self.solution.name(), trained.folder.path().display()),
-                        label: format!("{} (seed {draw})", self.direction),
-                        policy: BatchNormPolicy::Running,
-                        positions: positions(-self.reach, self.reach, self.points),
-                        seed,
-                    },
+                let along = positions(-self.reach, self.reach, self.points);
+                let record = laboratory.random_ray(
+                    &trained,
+                    self.solution,
+                    (self.direction, draw),
+                    BatchNormPolicy::Running,
+                    along,
                 )?;
                 let certificate = Certificate::of(&Profile::of(&record.curve, Part::Train), self.width);
                 table.rows.push(row(seed, draw, certificate.as_ref()));
@@ -95,7 +89,7 @@ impl AsymmetricDirection {
                         name: format!("direction-seed{seed}"),
                         title: format!("The most asymmetric of {} directions, seed {seed}", self.draws),
                         content: Content::Lines {
-                            axis: "position l of w + l·u, |u| = 1".to_owned(),
+                            axis: RAY_AXIS.to_owned(),
                             records: vec![record],
                         },
                     };

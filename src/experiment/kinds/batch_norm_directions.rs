@@ -1,19 +1,18 @@
 //! Directions on batch-norm parameters alone and on the others alone: which are more asymmetric?
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 
 use super::Kind;
 use super::asymmetric_direction::{number, row};
+use super::curves::check_draws;
 use crate::data::Part;
-use crate::error::{Error, Result};
-use crate::experiment::laboratory::{Laboratory, Measured, Which};
+use crate::error::Result;
+use crate::experiment::laboratory::{Laboratory, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Series, Table, Verdict, median, spread_text};
 use crate::experiment::recipe::Recipe;
 use crate::landscape::asymmetry::{ASYMMETRIC, Certificate, Profile};
 use crate::landscape::line::positions;
-use crate::landscape::{DirectionKind, Line, Provenance, direction};
+use crate::landscape::{DirectionKind, Provenance};
 use crate::objective::BatchNormPolicy;
 
 /// What is compared.
@@ -60,9 +59,7 @@ impl BatchNormDirections {
     /// Makes it for every seed.
     pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         Kind::check_points(self.points, [-self.reach, self.reach])?;
-        if self.draws == 0 {
-            return Err(Error::option("draws", self.draws, "it must be at least 1"));
-        }
+        check_draws(self.draws)?;
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: format!(
@@ -80,25 +77,15 @@ impl BatchNormDirections {
         let (mut shown, mut share, mut footnote) = (0, 0.0, String::new());
         for &seed in &recipe.seeds {
             let trained = laboratory.trained(recipe, &self.run, seed)?;
-            let origin = trained.solution(self.solution)?;
             let graph = trained.objective.graph();
             share = graph.batch_norm_parameter_count() as f64 / graph.parameter_count() as f64;
             let mut records = Vec::new();
             for (index, kind) in KINDS.into_iter().enumerate() {
                 let mut ratios = Vec::new();
                 for draw in 1..=self.draws {
-                    let unit = direction::random(graph, kind, draw)?;
-                    let record = laboratory.line(
-                        &trained.objective,
-                        Measured {
-                            line: Line::ray(origin.clone(), Arc::new(unit)),
-                            origin: format!("{}, {}", self.solution.name(), trained.folder.path().display()),
-                            label: format!("{kind} (seed {draw})"),
-                            policy: self.batch_norm,
-                            positions: positions(-self.reach, self.reach, self.points),
-                            seed,
-                        },
-                    )?;
+                    let along = positions(-self.reach, self.reach, self.points);
+                    let record =
+                        laboratory.random_ray(&trained, self.solution, (kind, draw), self.batch_norm, along)?;
                     let certificate = Certificate::of(&Profile::of(&record.curve, Part::Train), self.width);
                     let mut cells = row(seed, draw, certificate.as_ref());
                     cells.insert(0, kind.to_string());

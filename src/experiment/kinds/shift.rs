@@ -1,19 +1,17 @@
 //! The test loss along random directions against the train loss there: how much of what tells the two apart is undone
 //! by a shift (Definition 3 and the verification of Assumption 1).
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 
 use super::Kind;
 use super::curves::{LOSS_AXIS, RAY_AXIS, check_draws, columns, series};
 use crate::data::Part;
 use crate::error::{Error, Result};
-use crate::experiment::laboratory::{Laboratory, Measured, Which};
+use crate::experiment::laboratory::{Laboratory, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Series, Table, Verdict, spread, spread_text};
 use crate::experiment::recipe::Recipe;
 use crate::landscape::line::positions;
-use crate::landscape::{DirectionKind, Line, LineRecord, ShiftGap, direction};
+use crate::landscape::{DirectionKind, LineRecord, ShiftGap};
 use crate::objective::BatchNormPolicy;
 
 /// A shift that leaves less than this share of ξ_0, on average over the directions of a seed, bears the claim out. The
@@ -85,21 +83,16 @@ impl Shift {
         let mut found = vec![Found::default(); self.reaches.len()];
         for &seed in &recipe.seeds {
             let trained = laboratory.trained(recipe, &self.run, seed)?;
-            let origin = trained.solution(self.solution)?;
             let mut of_seed = vec![Vec::new(); self.reaches.len()];
             let (mut shifted, mut ratios, mut footnote) = (None, Vec::new(), String::new());
             for draw in 1..=self.draws {
-                let unit = direction::random(trained.objective.graph(), self.direction, draw)?;
-                let record = laboratory.line(
-                    &trained.objective,
-                    Measured {
-                        line: Line::ray(origin.clone(), Arc::new(unit)),
-                        origin: format!("{}, {}", self.solution.name(), trained.folder.path().display()),
-                        label: format!("{} (seed {draw})", self.direction),
-                        policy: BatchNormPolicy::Running,
-                        positions: positions(-farthest, farthest, self.points),
-                        seed,
-                    },
+                let along = positions(-farthest, farthest, self.points);
+                let record = laboratory.random_ray(
+                    &trained,
+                    self.solution,
+                    (self.direction, draw),
+                    BatchNormPolicy::Running,
+                    along,
                 )?;
                 for (place, &reach) in self.reaches.iter().enumerate() {
                     let gap = ShiftGap::along(&record.curve, (-reach, reach))?;
