@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::compass::{Compass, MAP_EVALUATIONS};
 use super::request::{
-    Anchor, CompassView, Distance, Level, LineView, Refining, SliceRequest, SliceView, SurfaceChoice, SurfaceView, View,
+    Anchor, CompassView, Distance, Level, LineView, Refining, SliceRequest, SliceView, SurfaceChoice, SurfaceRequest,
+    SurfaceView, View,
 };
 use super::session::Session;
 use super::surface::SurfaceJob;
@@ -13,7 +14,7 @@ use crate::error::Result;
 use crate::landscape::direction::dot;
 use crate::landscape::line::{Line, positions};
 use crate::landscape::sweep::{Sweep, SweepRequest};
-use crate::landscape::{Curve, LineRecord, Provenance};
+use crate::landscape::{Curve, LineRecord, Normalisation, Provenance};
 use crate::network::cost;
 use crate::objective::{Evaluation, Objective};
 use crate::training::Trainer;
@@ -111,8 +112,10 @@ impl SliceJob {
         let moving = trains && request.anchor == Anchor::Current;
         let (origin, name) = session.point(request.anchor, &request.walk, trainer)?;
         let mut lines = session.lines(request.view, &origin)?;
-        if let Some(SurfaceChoice::Through(turn)) = request.surface.map(|surface| surface.choice) {
-            // The row of an epoch is along the surface's one direction.
+        if let Some(SurfaceChoice::Through(turn)) = request.surface.map(|surface| surface.choice)
+            && turn.normalisation != Normalisation::Unit
+        {
+            // The row of an epoch is along the surface's one direction, whatever length the epoch's own would have.
             let snapshots = request.surface.map_or(0, |surface| surface.snapshots);
             let (_, direction) = session.through(turn, snapshots)?;
             lines = vec![(Line::ray(origin.clone(), direction), session.turn_name(turn))];
@@ -165,9 +168,10 @@ impl SliceJob {
             },
             _ => None,
         };
-        // In a plane through weights that move, nothing stays what it is for long enough.
-        let surface = match request.surface {
-            Some(wanted) if !moving => {
+        // In a plane through weights that move, nothing stays what it is for long enough; the epochs behind them stay.
+        let stays = |wanted: &SurfaceRequest| !moving || matches!(wanted.choice, SurfaceChoice::Through(_));
+        let surface = match request.surface.filter(stays) {
+            Some(wanted) => {
                 let origin = (&origin, name.as_str());
                 Some(SurfaceJob::new(
                     session,
