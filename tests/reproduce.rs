@@ -5,6 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::run;
+use valleyscope::experiment::outcome::{Made, PlaceView};
 use valleyscope::experiment::recipe::Recipe;
 
 /// A recipe done in a second: a perceptron on a few images.
@@ -121,6 +122,16 @@ fn an_experiment_leaves_a_page_figures_and_numbers_and_its_runs_are_trained_once
             "{ending}"
         );
     }
+    let picture = image::open(out.join("small/thumbnail.png")).unwrap();
+    assert_eq!(picture.width(), 320);
+    let made = Made::read(&out, "small").unwrap();
+    assert_eq!(made.outcome.figures.len(), 2);
+    let place = made.outcome.figures[1].place.as_ref().unwrap();
+    assert!(out.join("runs").join(&place.run).join("run.json").exists());
+    assert_eq!(place.view, PlaceView::Interpolation);
+    assert!(made.cost.training > 0.0 && made.cost.measuring > 0.0);
+    let costs = std::fs::read_to_string(out.join("costs.csv")).unwrap();
+    assert!(costs.lines().count() == 2 && costs.contains("\nsmall,"), "{costs}");
     let index = std::fs::read_to_string(out.join("README.md")).unwrap();
     assert!(index.contains("[A small interpolation](small/README.md)"), "{index}");
     let runs: Vec<_> = std::fs::read_dir(out.join("runs"))
@@ -133,7 +144,18 @@ fn an_experiment_leaves_a_page_figures_and_numbers_and_its_runs_are_trained_once
         .map(|run| std::fs::metadata(run.join("metrics.csv")).unwrap().modified().unwrap())
         .collect();
 
-    // A second experiment on the same runs trains nothing.
+    let lines = || {
+        let files = std::fs::read_dir(out.join("lines")).unwrap();
+        let mut times: Vec<_> = files
+            .map(|entry| entry.unwrap().metadata().unwrap().modified().unwrap())
+            .collect();
+        times.sort();
+        times
+    };
+    let measured = lines();
+    assert_eq!(measured.len(), 2);
+
+    // A second experiment on the same runs trains nothing, and measures no line again.
     let (done, said, errors) = run(&[&reproduce[..], &["--json"]].concat(), folder.path());
     assert!(done, "{errors}");
     let document: serde_json::Value = serde_json::from_str(&said).unwrap();
@@ -144,6 +166,11 @@ fn an_experiment_leaves_a_page_figures_and_numbers_and_its_runs_are_trained_once
             before
         );
     }
+    assert_eq!(lines(), measured);
+    // What it takes is what it takes from nothing.
+    let again = Made::read(&out, "small").unwrap();
+    assert!(again.cost.training >= made.cost.training, "{:?}", again.cost);
+    assert_eq!(again.outcome, made.outcome);
 }
 
 #[test]

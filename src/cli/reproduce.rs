@@ -1,13 +1,13 @@
 //! `valleyscope reproduce`.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use super::progress::Progress;
 use crate::error::Result;
 use crate::experiment::laboratory::Laboratory;
+use crate::experiment::outcome::Made;
 use crate::experiment::recipe::Recipe;
-use crate::figure::experiment::{self, Cost};
+use crate::figure::experiment;
 use crate::objective::{Compute, DeviceChoice};
 
 #[derive(Debug, clap::Args)]
@@ -41,31 +41,28 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     let compute = Compute::open(device)?;
     let mut made = Vec::new();
     for recipe in recipes {
-        let started = Instant::now();
         let mut report = |what: &str, done: f64| progress.report(&format!("{}: {what}", recipe.name), done);
-        let outcome = Laboratory::new(compute.clone(), &arguments.out.join("runs"), &mut report).make(&recipe)?;
-        let cost = Cost {
-            seconds: started.elapsed().as_secs_f64(),
-        };
-        experiment::write(&arguments.out, &recipe, &outcome, cost)?;
+        let (outcome, cost) = Laboratory::new(compute.clone(), &arguments.out, &mut report).make(&recipe)?;
+        let one = Made::new(outcome, cost);
+        experiment::write(&arguments.out, &recipe, &one)?;
         if !arguments.json {
             say!(
                 "{}: {}. {}",
                 recipe.name,
-                outcome.verdict.answer.name(),
-                outcome.verdict.measured
+                one.outcome.verdict.answer.name(),
+                one.outcome.verdict.measured
             );
         }
-        made.push((recipe, outcome, cost));
+        made.push((recipe, one));
     }
     drop(progress);
     experiment::write_index(&arguments.out, &made)?;
     if arguments.json {
         let documents: Vec<serde_json::Value> = made
             .iter()
-            .map(|(recipe, outcome, cost)| {
+            .map(|(recipe, Made { outcome, cost, .. })| {
                 serde_json::json!({
-                    "name": recipe.name, "claim": recipe.claim, "verdict": outcome.verdict, "seconds": cost.seconds,
+                    "name": recipe.name, "claim": recipe.claim, "verdict": outcome.verdict, "cost": cost,
                 })
             })
             .collect();

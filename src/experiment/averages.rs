@@ -10,7 +10,7 @@ use crate::objective::{BatchNormPolicy, Evaluation};
 use crate::random::{Purpose, Random};
 
 /// Epochs of SGD that are shown before averaging starts.
-const LEAD: usize = 10;
+pub const LEAD: usize = 10;
 
 /// Horizontal axis of the charts made here.
 pub const EPOCH_AXIS: &str = "epoch";

@@ -4,9 +4,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::cost::Cost;
 use super::demo::{self, Report};
-use super::outcome::Outcome;
+use super::kept::{KeptLine, KeptLines};
+use super::outcome::{Outcome, Place, PlaceView};
 use super::recipe::{Recipe, RunStage};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -15,10 +18,10 @@ use crate::landscape::sweep::{Sweep, SweepRequest};
 use crate::landscape::{DirectionKind, Line, LineRecord, Provenance, direction};
 use crate::network::zoo;
 use crate::objective::{BatchNormPolicy, Compute, Objective, Solution};
-use crate::training::{EpochMetrics, RunFolder, Trainer};
+use crate::training::{EpochMetrics, RunFolder, RunStatus, Trainer};
 
 /// A solution of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Which {
     /// The last SGD iterate of the main phase.
@@ -65,6 +68,18 @@ impl Trained {
         Ok(Arc::new(solution))
     }
 
+    /// Where a window finds what is seen from one of its solutions.
+    pub fn place(&self, solution: Which, view: PlaceView, policy: BatchNormPolicy, reach: f64) -> Option<Place> {
+        let name = self.folder.path().file_name()?;
+        Some(Place {
+            run: name.to_string_lossy().into_owned(),
+            solution,
+            view,
+            policy,
+            reach,
+        })
+    }
+
     /// Rows of its epochs.
     ///
     /// # Errors
@@ -90,31 +105,50 @@ pub struct Measured {
     pub seed: u64,
 }
 
+/// Name of the folder of runs within a laboratory's.
+pub const RUNS: &str = "runs";
+/// Name of the file beside a run that says how many seconds it took.
+const SECONDS: &str = "seconds.json";
+
 /// Where experiments are made.
 pub struct Laboratory<'a> {
     compute: Compute,
-    folder: PathBuf,
+    runs: PathBuf,
+    lines: KeptLines,
     objectives: HashMap<(String, String), Arc<Objective>>,
+    /// What was used so far.
+    cost: Cost,
+    /// Seconds spent on runs and lines, now, and not earlier.
+    spent: f64,
     report: &'a mut Report<'a>,
 }
 
 impl<'a> Laboratory<'a> {
-    /// A laboratory that keeps its runs in a folder.
+    /// A laboratory that keeps runs and measured lines in a folder.
     pub fn new(compute: Compute, folder: &Path, report: &'a mut Report<'a>) -> Self {
         Self {
             compute,
-            folder: folder.to_owned(),
+            runs: folder.join(RUNS),
+            lines: KeptLines::new(&folder.join("lines")),
             objectives: HashMap::new(),
+            cost: Cost::default(),
+            spent: 0.0,
             report,
         }
     }
 
-    /// Makes an experiment.
+    /// Makes an experiment, and says what it takes.
     ///
     /// # Errors
     /// When something cannot be trained, measured or written; [`Error::Cancelled`].
-    pub fn make(&mut self, recipe: &Recipe) -> Result<Outcome> {
-        recipe.measure.make(recipe, self)
+    pub fn make(&mut self, recipe: &Recipe) -> Result<(Outcome, Cost)> {
+        let started = Instant::now();
+        (self.cost, self.spent) = (Cost::default(), 0.0);
+        self.cost.look_at_memory();
+        let outcome = recipe.measure.make(recipe, self)?;
+        // What is neither a run nor a line was done just now.
+        self.cost.measuring += started.elapsed().as_secs_f64() - self.spent;
+        Ok((outcome, self.cost))
     }
 
     /// Says how far a part of the work is.
@@ -122,10 +156,24 @@ impl<'a> Laboratory<'a> {
     /// # Errors
     /// [`Error::Cancelled`] when it is to stop.
     pub fn report(&mut self, what: &str, done: f64) -> Result<()> {
+        self.cost.look_at_memory();
         match (self.report)(what, done) {
             true => Ok(()),
             false => Err(Error::Cancelled),
         }
+    }
+
+    /// Whether a run of a recipe is there, trained to its end.
+    ///
+    /// # Errors
+    /// As [`Self::objective`].
+    pub fn has(&mut self, recipe: &Recipe, name: &str, seed: u64) -> Result<bool> {
+        let Some(stage) = recipe.runs.get(name) else {
+            return Ok(false);
+        };
+        let objective = self.objective(&stage.model, &stage.data)?;
+        let folder = RunFolder::open(&self.runs.join(folder_name(recipe, stage, seed, &objective)));
+        Ok(folder.is_ok_and(|folder| folder.record().status == RunStatus::Finished))
     }
 
     /// The objective of a model on data, opened once.
@@ -158,12 +206,12 @@ impl<'a> Laboratory<'a> {
             None => None,
         };
         let objective = self.objective(&stage.model, &stage.data)?;
-        let path = self.folder.join(folder_name(recipe, stage, seed, &objective));
+        let path = self.runs.join(folder_name(recipe, stage, seed, &objective));
         let options = stage.options(seed);
         let mut trainer = match RunFolder::open(&path) {
             Ok(folder) => Trainer::resume(objective.clone(), folder)?,
             Err(_) => {
-                whole_file::make_folder(&self.folder)?;
+                whole_file::make_folder(&self.runs)?;
                 // What was cut off before its first record is begun anew.
                 if path.exists() {
                     std::fs::remove_dir_all(&path).map_err(|error| Error::file(&path, "remove this folder", &error))?;
@@ -177,10 +225,18 @@ impl<'a> Laboratory<'a> {
                 }
             }
         };
-        let report = &mut self.report;
-        demo::train(&mut trainer, &mut |what, done| {
+        let (report, cost) = (&mut self.report, &mut self.cost);
+        let before = seconds_of(&path);
+        let started = Instant::now();
+        let trained = demo::train(&mut trainer, &mut |what, done| {
+            cost.look_at_memory();
             report(&format!("{name} (seed {seed}): {what}"), done)
-        })?;
+        });
+        let seconds = started.elapsed().as_secs_f64();
+        whole_file::write(&path.join(SECONDS), format!("{}\n", before + seconds).as_bytes())?;
+        trained?;
+        self.cost.training += before + seconds;
+        self.spent += seconds;
         Ok(Trained {
             folder: trainer.folder().clone(),
             objective,
@@ -225,29 +281,51 @@ impl<'a> Laboratory<'a> {
     /// # Errors
     /// As [`Self::line`].
     pub fn line_on(&mut self, objective: &Objective, what: Measured, samples: usize) -> Result<LineRecord> {
+        let started = Instant::now();
+        let provenance = Provenance::new(
+            objective,
+            &what.origin,
+            &what.label,
+            what.policy,
+            samples,
+            Some(what.seed),
+        );
+        let path = self.lines.path(&what.line, &what.positions, &provenance)?;
+        if let Some(kept) = self.lines.get(&path) {
+            self.cost.measuring += kept.seconds;
+            self.spent += started.elapsed().as_secs_f64();
+            return Ok(kept.record);
+        }
         let request = SweepRequest {
             slice: what.line,
             positions: what.positions,
             policy: what.policy,
             samples,
         };
-        let report = &mut self.report;
+        let (report, cost) = (&mut self.report, &mut self.cost);
         let curve = Sweep::new(objective, request).run(objective, |done, total| {
+            cost.look_at_memory();
             report(&what.label, done as f64 / total.max(1) as f64)
         })?;
-        Ok(LineRecord {
-            provenance: Provenance::new(
-                objective,
-                &what.origin,
-                &what.label,
-                what.policy,
-                samples,
-                Some(what.seed),
-            ),
-            label: what.label,
-            curve,
-        })
+        let kept = KeptLine {
+            record: LineRecord {
+                provenance,
+                label: what.label,
+                curve,
+            },
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        self.lines.keep(&path, &kept)?;
+        self.cost.measuring += kept.seconds;
+        self.spent += kept.seconds;
+        Ok(kept.record)
     }
+}
+
+/// Seconds that a run took so far, as far as they were written down.
+fn seconds_of(folder: &Path) -> f64 {
+    let bytes = whole_file::read(&folder.join(SECONDS), 64).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or(0.0)
 }
 
 /// Name of a run's folder: what it is of, and a checksum of all that it depends on.

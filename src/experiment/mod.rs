@@ -1,9 +1,11 @@
 //! Recipes over all of the above.
 
 pub mod averages;
+pub mod cost;
 pub mod demo;
 pub mod growth;
 pub mod hashed;
+pub mod kept;
 pub mod kinds;
 pub mod laboratory;
 pub mod logistic;

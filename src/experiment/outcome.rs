@@ -1,11 +1,21 @@
 //! What an experiment found: figures, tables, and a verdict on the claim it tests.
 
-use serde::Serialize;
+use std::path::{Path, PathBuf};
 
-use crate::landscape::{LineRecord, SurfaceRecord};
+use serde::{Deserialize, Serialize};
+
+use super::cost::Cost;
+use super::laboratory::Which;
+use crate::error::{Error, Result};
+use crate::files::whole_file;
+use crate::landscape::{DirectionKind, LineRecord, SurfaceRecord};
+use crate::objective::BatchNormPolicy;
+
+/// Size of an outcome's file, at most.
+const MOST_BYTES: u64 = 1 << 28;
 
 /// Whether a claim was borne out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
     /// As claimed, for every seed.
@@ -37,7 +47,7 @@ impl Answer {
 }
 
 /// What was measured, beside what was claimed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Whether the claim was borne out.
     pub answer: Answer,
@@ -46,18 +56,19 @@ pub struct Verdict {
 }
 
 /// One curve of a chart.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// Its name.
     pub label: String,
-    /// Points by ascending first coordinate.
+    /// Points by ascending first coordinate; NaN and infinities where there is nothing to draw.
+    #[serde(with = "points")]
     pub points: Vec<(f64, f64)>,
     /// Whether it is drawn dashed.
     pub dashed: bool,
 }
 
 /// What a figure shows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Content {
     /// Train and test loss along lines.
@@ -91,8 +102,37 @@ pub enum Content {
     },
 }
 
+/// Where the curve of a figure can be looked at live: a solution of a run, and the way one looks from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// Name of the run's folder among the laboratory's runs.
+    pub run: String,
+    /// Where one stands.
+    pub solution: Which,
+    /// What one looks at.
+    pub view: PlaceView,
+    /// Batch-norm policy.
+    pub policy: BatchNormPolicy,
+    /// Positions reach from −reach to reach, in units of |u|.
+    pub reach: f64,
+}
+
+/// What is looked at from a place.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlaceView {
+    /// Along a random direction with its seed.
+    Direction(DirectionKind, u64),
+    /// Along two random directions, over each other.
+    Comparison([(DirectionKind, u64); 2]),
+    /// From the average to SGD.
+    Interpolation,
+    /// Along a random direction through all of training.
+    Training(DirectionKind, u64),
+}
+
 /// A figure.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// Name of its files, without an ending.
     pub name: String,
@@ -100,10 +140,13 @@ pub struct Figure {
     pub title: String,
     /// What it shows.
     pub content: Content,
+    /// Where it can be looked at live, where it is of one place.
+    #[serde(default)]
+    pub place: Option<Place>,
 }
 
 /// A table of results.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     /// What it holds.
     pub caption: String,
@@ -114,7 +157,7 @@ pub struct Table {
 }
 
 /// What an experiment found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Figures, the one that answers first.
     pub figures: Vec<Figure>,
@@ -135,6 +178,74 @@ impl Outcome {
                 measured: String::new(),
             },
         }
+    }
+}
+
+/// An outcome as it is kept beside its figures, with what it took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Made {
+    /// What was found.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What it took.
+    pub cost: Cost,
+    /// Version of the program.
+    pub version: String,
+}
+
+impl Made {
+    /// An outcome made now.
+    pub fn new(outcome: Outcome, cost: Cost) -> Self {
+        Self {
+            outcome,
+            cost,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// The outcome of an experiment that was made in a folder before.
+    ///
+    /// # Errors
+    /// [`Error::File`] when there is none, or it cannot be understood.
+    pub fn read(folder: &Path, name: &str) -> Result<Self> {
+        let path = Self::path(folder, name);
+        let bytes = whole_file::read(&path, MOST_BYTES)?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Error::file_reason(&path, format!("this outcome is not understood: {error}")))
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn write(&self, folder: &Path, name: &str) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::Request(format!("the outcome could not be encoded: {error}")))?;
+        whole_file::write(&Self::path(folder, name), text.as_bytes())
+    }
+
+    fn path(folder: &Path, name: &str) -> PathBuf {
+        folder.join(name).join("outcome.json")
+    }
+}
+
+/// Points in JSON, which has no NaN or infinity: those are written by their names.
+mod points {
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::objective::loss_value;
+
+    #[derive(Serialize, Deserialize)]
+    struct Point(#[serde(with = "loss_value")] f64, #[serde(with = "loss_value")] f64);
+
+    pub fn serialize<S: Serializer>(points: &[(f64, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(points.iter().map(|&(x, y)| Point(x, y)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(f64, f64)>, D::Error> {
+        let points = Vec::<Point>::deserialize(deserializer)?;
+        Ok(points.into_iter().map(|Point(x, y)| (x, y)).collect())
     }
 }
 
@@ -183,6 +294,18 @@ pub fn spread_text(values: &[f64], digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn curves_with_gaps_are_read_as_they_were_written() {
+        let series = Series {
+            label: "gaps".to_owned(),
+            points: vec![(0.0, 0.1), (1.0, f64::NAN), (2.0, f64::INFINITY)],
+            dashed: true,
+        };
+        let text = serde_json::to_string(&series).unwrap();
+        let back: Series = serde_json::from_str(&text).unwrap();
+        assert_eq!(format!("{back:?}"), format!("{series:?}"), "{text}");
+    }
 
     #[test]
     fn spreads_are_those_of_the_sample() {

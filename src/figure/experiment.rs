@@ -3,47 +3,65 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use image::imageops::FilterType;
+
 use super::chart::{BLUE, Chart, GREEN, Mark, PURPLE, Series, VERMILION};
+use super::heat_map::encode_png;
 use super::pictures;
 use super::surface::{self, Style};
 use super::table::{table, write_lines};
 use crate::error::{Error, Result};
-use crate::experiment::outcome::{Content, Figure, Outcome, Table};
+use crate::experiment::cost::Cost;
+use crate::experiment::outcome::{Content, Figure, Made, Outcome, Table};
 use crate::experiment::recipe::Recipe;
 use crate::files::whole_file;
 use crate::landscape::{Quantity, Scale};
 
 /// Colours of a chart's curves, in their order.
 const COLOURS: [[u8; 3]; 6] = [BLUE, VERMILION, GREEN, PURPLE, [230, 159, 0], [90, 90, 90]];
+/// File of the first figure in small.
+pub const THUMBNAIL: &str = "thumbnail.png";
+/// Its width in pixels.
+const THUMBNAIL_WIDTH: u32 = 320;
+/// Size of a picture's file, at most.
+const MOST_BYTES: u64 = 1 << 26;
 /// Iso-lines of a surface.
 const LINES: usize = 12;
-
-/// What it took to make an experiment.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Cost {
-    /// Seconds.
-    pub seconds: f64,
-}
 
 /// Writes an outcome to `folder/NAME/`: figures as PNG and SVG with their numbers as CSV and JSON, `outcome.json`, and the
 /// page `README.md`.
 ///
 /// # Errors
 /// [`Error::File`], and when nothing of a figure is finite.
-pub fn write(folder: &Path, recipe: &Recipe, outcome: &Outcome, cost: Cost) -> Result<()> {
+pub fn write(folder: &Path, recipe: &Recipe, made: &Made) -> Result<()> {
+    let Made { outcome, cost, .. } = made;
+    whole_file::make_folder(&folder.join(&recipe.name))?;
+    made.write(folder, &recipe.name)?;
     let folder = folder.join(&recipe.name);
-    whole_file::make_folder(&folder)?;
-    let text = serde_json::to_string_pretty(outcome)
-        .map_err(|error| Error::Request(format!("the outcome could not be encoded: {error}")))?;
-    whole_file::write(&folder.join("outcome.json"), text.as_bytes())?;
-    whole_file::write(&folder.join("README.md"), page(recipe, outcome, cost).as_bytes())?;
+    whole_file::write(&folder.join("README.md"), page(recipe, outcome, *cost).as_bytes())?;
     // Tables before pictures: whatever happens to those, the numbers are there.
     for ending in ["csv", "svg", "png"] {
         for figure in &outcome.figures {
             draw(&folder.join(format!("{}.{ending}", figure.name)), figure)?;
         }
     }
-    Ok(())
+    match outcome.figures.first() {
+        Some(first) => thumbnail(&folder.join(format!("{}.png", first.name)), &folder.join(THUMBNAIL)),
+        None => Ok(()),
+    }
+}
+
+/// A picture in small, for lists.
+fn thumbnail(from: &Path, to: &Path) -> Result<()> {
+    let bytes = whole_file::read(from, MOST_BYTES)?;
+    let failed =
+        |error: image::ImageError| Error::file_reason(from, format!("this picture is not understood: {error}"));
+    let picture = image::load_from_memory(&bytes).map_err(failed)?;
+    let small = picture
+        .resize(THUMBNAIL_WIDTH, u32::MAX, FilterType::Triangle)
+        .to_rgb8();
+    let size = small.dimensions();
+    whole_file::write(to, &encode_png(small.into_raw(), size)?)
 }
 
 fn draw(path: &Path, figure: &Figure) -> Result<()> {
@@ -156,10 +174,13 @@ fn page(recipe: &Recipe, outcome: &Outcome, cost: Cost) -> String {
     text += &markdown(&settings(recipe));
     let _ = writeln!(
         text,
-        "Made by valleyscope {} in {:.0} seconds, `valleyscope reproduce {}`.",
+        "Made by valleyscope {}, `valleyscope reproduce {}`: {:.1} seconds of training, {:.1} of measuring{}.",
         env!("CARGO_PKG_VERSION"),
-        cost.seconds,
-        recipe.name
+        recipe.name,
+        cost.training,
+        cost.measuring,
+        cost.memory
+            .map_or(String::new(), |bytes| format!(", {} MiB at most", mebibytes(bytes)))
     );
     text
 }
@@ -203,37 +224,85 @@ fn markdown(table: &Table) -> String {
     text + "\n"
 }
 
-/// The page that puts experiments side by side with what the paper claims and published.
+/// The page that puts experiments side by side with what the papers published, `README.md`, and what each took,
+/// `costs.csv`.
 ///
 /// # Errors
 /// [`Error::File`].
-pub fn write_index(folder: &Path, made: &[(Recipe, Outcome, Cost)]) -> Result<()> {
-    let mut text = "# Asymmetric Valleys, reproduced\n\n".to_owned();
-    text +=
-        "| experiment | of the paper | verdict | measured here | published | seconds |\n|---|---|---|---|---|--:|\n";
-    for (recipe, outcome, cost) in made {
-        let published: Vec<String> = recipe
-            .published
-            .iter()
-            .map(|published| format!("{}: {}", published.what, published.value))
-            .collect();
-        let _ = writeln!(
-            text,
-            "| [{}]({}/README.md) | {} | {} | {} | {} | {:.0} |",
-            recipe.title,
-            recipe.name,
-            recipe.figures.join(", "),
-            outcome.verdict.answer.name(),
-            outcome.verdict.measured.replace('|', "\\|"),
-            published.join("; ").replace('|', "\\|"),
-            cost.seconds
-        );
-    }
-    text += "\n";
-    for (recipe, outcome, _) in made {
-        if let Some(figure) = outcome.figures.first() {
-            let _ = write!(text, "![{}]({}/{}.png)\n\n", recipe.title, recipe.name, figure.name);
-        }
+pub fn write_index(folder: &Path, made: &[(Recipe, Made)]) -> Result<()> {
+    whole_file::write(&folder.join("costs.csv"), &costs_csv(made)?)?;
+    let rows = made
+        .iter()
+        .map(|(recipe, Made { outcome, cost, .. })| {
+            let [training, measuring] = [cost.training, cost.measuring].map(|seconds| format!("{seconds:.1}"));
+            vec![
+                format!("[{}]({}/README.md)", recipe.title, recipe.name),
+                recipe.figures.join(", "),
+                outcome.verdict.answer.name().to_owned(),
+                training,
+                measuring,
+                cost.memory.map_or(String::new(), mebibytes),
+            ]
+        })
+        .collect();
+    let mut text = "# Experiments, made anew\n\n".to_owned();
+    text += &markdown(&Table {
+        caption: "Each with what it takes from nothing; runs that several share are counted with each, and memory is \
+                  the largest that was resident"
+            .to_owned(),
+        header: [
+            "experiment",
+            "of the paper",
+            "verdict",
+            "training (s)",
+            "measuring (s)",
+            "memory (MiB)",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        rows,
+    });
+    for (recipe, made) in made {
+        text += &side_by_side(recipe, &made.outcome);
     }
     whole_file::write(&folder.join("README.md"), text.as_bytes())
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.0}", bytes as f64 / f64::from(1 << 20))
+}
+
+/// What each experiment took, a row each: seconds and bytes.
+fn costs_csv(made: &[(Recipe, Made)]) -> Result<Vec<u8>> {
+    let header = ["experiment", "training_seconds", "measuring_seconds", "memory_bytes"].map(str::to_owned);
+    let rows = made.iter().map(|(recipe, Made { cost, .. })| {
+        vec![
+            recipe.name.clone(),
+            format!("{:.3}", cost.training),
+            format!("{:.3}", cost.measuring),
+            cost.memory.map_or(String::new(), |bytes| bytes.to_string()),
+        ]
+    });
+    table(header, rows)
+}
+
+/// Our figure and numbers on the left, what the paper claims and published on the right.
+fn side_by_side(recipe: &Recipe, outcome: &Outcome) -> String {
+    let cell = |text: &str| text.replace('|', "\\|");
+    let figure = outcome.figures.first().map_or(String::new(), |figure| {
+        format!("![{}]({}/{}.png)<br>", cell(&figure.title), recipe.name, figure.name)
+    });
+    let published: String = recipe
+        .published
+        .iter()
+        .map(|published| format!("<br>• {}: {}", cell(&published.what), cell(&published.value)))
+        .collect();
+    format!(
+        "## {}\n\n| measured here: {} | {} |\n|---|---|\n| {figure}{} | {}{published} |\n\n",
+        recipe.title,
+        outcome.verdict.answer.name(),
+        recipe.figures.join(", "),
+        cell(&outcome.verdict.measured),
+        cell(&recipe.claim),
+    )
 }

@@ -7,7 +7,7 @@ use super::curves::{RAY_AXIS, check_draws};
 use crate::data::Part;
 use crate::error::Result;
 use crate::experiment::laboratory::{Laboratory, Which};
-use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict};
+use crate::experiment::outcome::{Answer, Content, Figure, Outcome, PlaceView, Table, Verdict};
 use crate::experiment::recipe::Recipe;
 use crate::landscape::DirectionKind;
 use crate::landscape::asymmetry::{ASYMMETRIC, Certificate, Draw, Profile, Side, Summary};
@@ -92,6 +92,12 @@ impl AsymmetricDirection {
                             axis: RAY_AXIS.to_owned(),
                             records: vec![record],
                         },
+                        place: trained.place(
+                            self.solution,
+                            PlaceView::Direction(self.direction, draw),
+                            BatchNormPolicy::Running,
+                            self.reach,
+                        ),
                     };
                     best = Some((c, figure));
                 }

@@ -80,6 +80,7 @@ impl AveragedParameters {
                 marks,
                 footnote,
             },
+            place: None,
         });
         Ok(outcome)
     }

@@ -59,6 +59,7 @@ impl BatchNorm {
                 marks: averages::marks(&starts),
                 footnote: format!("{footnote}; without batch norm from the run `{}`", self.without),
             },
+            place: None,
         });
         Ok(outcome)
     }

@@ -8,7 +8,9 @@ use super::curves::check_draws;
 use crate::data::Part;
 use crate::error::Result;
 use crate::experiment::laboratory::{Laboratory, Which};
-use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Series, Table, Verdict, median, spread_text};
+use crate::experiment::outcome::{
+    Answer, Content, Figure, Outcome, PlaceView, Series, Table, Verdict, median, spread_text,
+};
 use crate::experiment::recipe::Recipe;
 use crate::landscape::asymmetry::{ASYMMETRIC, Certificate, Profile};
 use crate::landscape::line::positions;
@@ -114,6 +116,12 @@ impl BatchNormDirections {
                     axis: "position l of w + l·u, |u| = 1".to_owned(),
                     records,
                 },
+                place: trained.place(
+                    self.solution,
+                    PlaceView::Comparison(KINDS.map(|kind| (kind, 1))),
+                    self.batch_norm,
+                    self.reach,
+                ),
             });
         }
         outcome.figures.extend(ranks(&all, footnote));
@@ -183,6 +191,7 @@ fn ranks(all: &[Vec<f64>; 2], footnote: String) -> Option<Figure> {
             marks: Vec::new(),
             footnote,
         },
+        place: None,
     })
 }
 

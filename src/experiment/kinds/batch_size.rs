@@ -115,6 +115,7 @@ impl BatchSize {
                     names: names.clone(),
                     record: Box::new(record),
                 },
+                place: None,
             });
         }
         outcome.tables.push(table);

@@ -6,7 +6,7 @@ use super::Kind;
 use crate::data::Part;
 use crate::error::Result;
 use crate::experiment::laboratory::{Laboratory, Measured, Which};
-use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict, spread_text};
+use crate::experiment::outcome::{Answer, Content, Figure, Outcome, PlaceView, Table, Verdict, spread_text};
 use crate::experiment::recipe::Recipe;
 use crate::landscape::line::positions;
 use crate::landscape::{Curve, Line};
@@ -107,6 +107,12 @@ impl Interpolation {
                     names: ["SWA", "SGD"].map(str::to_owned),
                     record: Box::new(record),
                 },
+                place: trained.place(
+                    Which::Swa,
+                    PlaceView::Interpolation,
+                    BatchNormPolicy::Recompute,
+                    self.range[1],
+                ),
             });
         }
         outcome.tables.push(table);

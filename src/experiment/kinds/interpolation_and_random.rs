@@ -225,11 +225,13 @@ impl InterpolationAndRandom {
                     records.len()
                 ),
                 content: chart(one, first.sgd),
+                place: None,
             },
             Figure {
                 name: format!("mean-seed{seed}"),
                 title: format!("Along {} directions u_inter + u_rand, seed {seed}", records.len()),
                 content: chart(several, sgd),
+                place: None,
             },
         ])
     }

@@ -189,6 +189,7 @@ fn figure(series: Vec<Series>) -> Figure {
                 env!("CARGO_PKG_VERSION")
             ),
         },
+        place: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod batch_norm;
 mod batch_norm_directions;
 mod batch_size;
 mod curves;
+mod effort;
 mod interpolation;
 mod interpolation_and_random;
 mod logistic;

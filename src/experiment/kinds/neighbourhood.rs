@@ -14,7 +14,7 @@ use super::curves::{
 use crate::data::Part;
 use crate::error::{Error, Result};
 use crate::experiment::laboratory::{Laboratory, Measured, Trained, Which};
-use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict, spread_text};
+use crate::experiment::outcome::{Answer, Content, Figure, Outcome, PlaceView, Table, Verdict, spread_text};
 use crate::experiment::recipe::Recipe;
 use crate::landscape::asymmetry::{ASYMMETRIC, Band, Certificate, Profile};
 use crate::landscape::line::positions;
@@ -128,7 +128,7 @@ impl Neighbourhood {
             table.rows.extend([at_itself, at_all]);
             certificates.push(band.certificate);
             deviations.push(100.0 * deviation);
-            outcome.figures.push(self.figure(&band, &chosen.record, seed));
+            outcome.figures.push(self.figure(&band, &trained, &chosen, seed));
         }
         outcome.tables.push(table);
         outcome.verdict = self.verdict(&certificates, &deviations);
@@ -182,7 +182,8 @@ impl Neighbourhood {
         laboratory.line_on(&trained.objective, what, self.samples)
     }
 
-    fn figure(&self, band: &Band, itself: &LineRecord, seed: u64) -> Figure {
+    fn figure(&self, band: &Band, trained: &Trained, chosen: &Chosen, seed: u64) -> Figure {
+        let itself = &chosen.record;
         let [above, below] = deviation_series(band);
         let mean = mean_series(&format!("mean of {} points", band.curves), band);
         Figure {
@@ -204,6 +205,12 @@ impl Neighbourhood {
                 marks: Vec::new(),
                 footnote: itself.provenance.footnote(),
             },
+            place: trained.place(
+                self.solution,
+                PlaceView::Direction(self.direction, chosen.draw),
+                BatchNormPolicy::Running,
+                self.reach,
+            ),
         }
     }
 

@@ -146,6 +146,7 @@ impl Preset {
                     env!("CARGO_PKG_VERSION")
                 ),
             },
+            place: None,
         }
     }
 }

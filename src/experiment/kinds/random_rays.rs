@@ -20,7 +20,7 @@ use crate::objective::BatchNormPolicy;
 /// Positions of the line between the two solutions, first and last, as in the paper's interpolations.
 const BETWEEN: [f64; 2] = [-2.0, 3.0];
 /// Number of points on it.
-const BETWEEN_POINTS: usize = 41;
+pub(super) const BETWEEN_POINTS: usize = 41;
 
 /// A solution of a run.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -149,6 +149,7 @@ impl RandomRays {
                     names: names.clone(),
                     record: Box::new(record),
                 },
+                place: None,
             });
         }
         outcome.tables.push(table);
@@ -248,6 +249,7 @@ impl RandomRays {
                 marks: Vec::new(),
                 footnote: both[0].footnote.clone(),
             },
+            place: None,
         }
     }
 }

@@ -7,8 +7,10 @@ use super::Kind;
 use super::curves::{LOSS_AXIS, RAY_AXIS, check_draws, columns, series};
 use crate::data::Part;
 use crate::error::{Error, Result};
-use crate::experiment::laboratory::{Laboratory, Which};
-use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Series, Table, Verdict, spread, spread_text};
+use crate::experiment::laboratory::{Laboratory, Trained, Which};
+use crate::experiment::outcome::{
+    Answer, Content, Figure, Outcome, PlaceView, Series, Table, Verdict, spread, spread_text,
+};
 use crate::experiment::recipe::Recipe;
 use crate::landscape::line::positions;
 use crate::landscape::{DirectionKind, LineRecord, ShiftGap};
@@ -118,7 +120,7 @@ impl Shift {
                     if place == 0 {
                         footnote = record.provenance.footnote();
                         ratios.push(ratio_series(&gap, reach, draw));
-                        shifted.get_or_insert_with(|| self.curves(&gap, best.delta, &record, seed));
+                        shifted.get_or_insert_with(|| self.curves(&gap, best.delta, &record, &trained, draw));
                     }
                 }
             }
@@ -138,6 +140,7 @@ impl Shift {
                         marks: Vec::new(),
                         footnote,
                     },
+                    place: None,
                 });
             }
         }
@@ -161,7 +164,8 @@ impl Shift {
     }
 
     /// The train loss, and the raised test loss before and after the shift (Fig. 3a).
-    fn curves(&self, gap: &ShiftGap, delta: f64, record: &LineRecord, seed: u64) -> Figure {
+    fn curves(&self, gap: &ShiftGap, delta: f64, record: &LineRecord, trained: &Trained, draw: u64) -> Figure {
+        let seed = trained.folder.record().options.seed;
         let reach = gap.range.1;
         let mut train = series("train", &record.curve, Part::Train);
         train.points.retain(|&(position, _)| is_within(position, reach));
@@ -184,6 +188,12 @@ impl Shift {
                 marks: Vec::new(),
                 footnote: record.provenance.footnote(),
             },
+            place: trained.place(
+                self.solution,
+                PlaceView::Direction(self.direction, draw),
+                BatchNormPolicy::Running,
+                reach,
+            ),
         }
     }
 

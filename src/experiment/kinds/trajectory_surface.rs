@@ -6,8 +6,10 @@ use serde::Deserialize;
 
 use super::Kind;
 use crate::error::{Error, Result};
-use crate::experiment::laboratory::{Laboratory, Trained};
-use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Series, Table, Verdict, median, spread_text};
+use crate::experiment::laboratory::{Laboratory, Trained, Which};
+use crate::experiment::outcome::{
+    Answer, Content, Figure, Outcome, PlaceView, Series, Table, Verdict, median, spread_text,
+};
 use crate::experiment::recipe::Recipe;
 use crate::landscape::line::positions;
 use crate::landscape::survey::{SurveyRequest, TOLERANCE};
@@ -132,6 +134,12 @@ impl TrajectorySurface {
                 name: format!("surface-seed{seed}"),
                 title: format!("Loss along one direction through training, seed {seed}"),
                 content: Content::Surface(Box::new(record)),
+                place: trained.place(
+                    Which::Last,
+                    PlaceView::Training(self.direction, self.draw),
+                    self.batch_norm,
+                    self.range[1],
+                ),
             });
             outcome.figures.push(self.chart(seed, &changes, footnote));
         }
@@ -235,6 +243,7 @@ impl TrajectorySurface {
                 marks: Vec::new(),
                 footnote,
             },
+            place: None,
         }
     }
 }

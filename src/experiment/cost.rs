@@ -1,0 +1,173 @@
+//! What an experiment takes: what it took, and what it will take on this machine, told before it starts.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::demo::Report;
+use super::laboratory::Laboratory;
+use super::recipe::{Recipe, RunStage};
+use crate::data::Part;
+use crate::error::{Error, Result};
+use crate::network::cost;
+use crate::objective::{BatchNormPolicy, Compute, Evaluation, Objective, Solution};
+
+/// What it took to make an experiment. Runs and lines that were there already count with what they took when they were
+/// made: the whole is what the experiment takes from nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Seconds of training, of runs that other experiments may share.
+    pub training: f64,
+    /// Seconds of all else.
+    pub measuring: f64,
+    /// Largest resident memory of the process in bytes, where the system tells.
+    pub memory: Option<u64>,
+}
+
+impl Cost {
+    /// Seconds from nothing.
+    pub fn seconds(&self) -> f64 {
+        self.training + self.measuring
+    }
+
+    /// Takes the memory in use now into account.
+    pub fn look_at_memory(&mut self) {
+        let now = memory_stats::memory_stats().map(|stats| stats.physical_mem as u64);
+        self.memory = self.memory.max(now);
+    }
+}
+
+/// What an experiment measures, as far as it is known before: the points of a run's network that are evaluated on all
+/// images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Effort<'a> {
+    /// Name of the run whose network it is.
+    pub run: &'a str,
+    /// Points, over all seeds.
+    pub points: f64,
+    /// Images used of each split, at most.
+    pub samples: usize,
+    /// Batch-norm policy; `recompute` passes over the training images once more.
+    pub policy: BatchNormPolicy,
+}
+
+/// Multiply-adds a second on this machine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// While evaluating.
+    pub evaluating: f64,
+    /// While training.
+    pub training: f64,
+}
+
+/// What an experiment will take here.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// Seconds of training that are still to do.
+    pub training: f64,
+    /// Seconds of measuring, were no line measured yet.
+    pub measuring: f64,
+}
+
+impl Rates {
+    /// Times one pass over the training images and one gradient of them with an objective.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn measure(objective: &Objective) -> Result<Self> {
+        let graph = objective.graph();
+        let solution = Solution {
+            parameters: vec![0.01; graph.parameter_count()],
+            statistics: vec![1.0; graph.statistics_count()],
+        };
+        let images = |policy| Evaluation::images(objective, policy, usize::MAX) as f64;
+        let rate = |work: f64, since: Instant| work / since.elapsed().as_secs_f64().max(1e-6);
+        let policy = BatchNormPolicy::Running;
+        // The first pass also prepares what later ones find prepared.
+        objective.evaluate(&solution.parameters, &solution.statistics, policy)?;
+        let since = Instant::now();
+        objective.evaluate(&solution.parameters, &solution.statistics, policy)?;
+        let evaluating = rate(images(policy) * cost::multiply_adds(graph) as f64, since);
+        let since = Instant::now();
+        objective.gradient(&solution, policy, Part::Train)?;
+        let work = objective.data().train.len() as f64 * cost::gradient(graph).multiply_adds as f64;
+        let training = rate(work, since);
+        objective.release_gradients();
+        Ok(Self { evaluating, training })
+    }
+}
+
+impl Recipe {
+    /// What it will take to make it, with the runs that a laboratory's folder has already.
+    ///
+    /// # Errors
+    /// When its data or models cannot be opened; [`Error::Cancelled`].
+    pub fn estimate(&self, laboratory: &mut Laboratory, rates: Rates) -> Result<Estimate> {
+        let mut estimate = Estimate::default();
+        for seed in &self.seeds {
+            for name in self.stages() {
+                let Some(stage) = self.runs.get(name) else { continue };
+                let objective = laboratory.objective(&stage.model, &stage.data)?;
+                if !laboratory.has(self, name, *seed)? {
+                    estimate.training += training_work(stage, &objective, *seed) / rates.training;
+                }
+            }
+        }
+        for effort in self.measure.efforts(self) {
+            let Some(stage) = self.runs.get(effort.run) else {
+                continue;
+            };
+            let objective = laboratory.objective(&stage.model, &stage.data)?;
+            let images = Evaluation::images(&objective, effort.policy, effort.samples) as f64;
+            let work = effort.points * images * cost::multiply_adds(objective.graph()) as f64;
+            estimate.measuring += work / rates.evaluating;
+        }
+        Ok(estimate)
+    }
+
+    /// Names of the runs that it measures and of those that they start from, each once.
+    fn stages(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        let mut waiting = self.measure.runs();
+        while let Some(name) = waiting.pop() {
+            if !names.contains(&name) {
+                names.push(name);
+                waiting.extend(self.runs.get(name).and_then(|stage| stage.from.as_deref()));
+            }
+        }
+        names
+    }
+}
+
+/// Multiply-adds of a run: every epoch's steps, and the test images after each.
+fn training_work(stage: &RunStage, objective: &Objective, seed: u64) -> f64 {
+    let (graph, data) = (objective.graph(), objective.data());
+    let options = stage.options(seed);
+    let step = data.train.len() as f64 * cost::gradient(graph).multiply_adds as f64;
+    let look = data.test.len() as f64 * cost::multiply_adds(graph) as f64;
+    options.total_epochs() as f64 * (step + look)
+}
+
+/// Estimates of several recipes, in their order; nothing for one whose data cannot be opened here.
+///
+/// # Errors
+/// [`Error::Cancelled`].
+pub fn estimates(
+    recipes: &[Recipe],
+    compute: &Compute,
+    folder: &Path,
+    report: &mut Report,
+) -> Result<Vec<Option<Estimate>>> {
+    let mut laboratory = Laboratory::new(compute.clone(), folder, report);
+    let usual = laboratory.objective(super::demo::MODEL, super::demo::DATA)?;
+    let rates = Rates::measure(&usual)?;
+    recipes
+        .iter()
+        .map(|recipe| match recipe.estimate(&mut laboratory, rates) {
+            Ok(estimate) => Ok(Some(estimate)),
+            Err(Error::Cancelled) => Err(Error::Cancelled),
+            Err(_) => Ok(None),
+        })
+        .collect()
+}

@@ -1,0 +1,61 @@
+//! How much each kind of experiment measures, as far as that is known before.
+
+use super::Kind;
+use super::random_rays::BETWEEN_POINTS;
+use crate::experiment::averages;
+use crate::experiment::cost::Effort;
+use crate::experiment::recipe::Recipe;
+use crate::objective::BatchNormPolicy;
+
+impl Kind {
+    /// The points that it evaluates, by run. What needs no network is done in a moment and counts as nothing.
+    pub fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        let seeds = recipe.seeds.len() as f64;
+        let on = |run: &'a str, points: f64, policy: BatchNormPolicy, samples: usize| Effort {
+            run,
+            points: seeds * points,
+            samples,
+            policy,
+        };
+        let lines = |run: &'a str, count: u64, points: usize, policy: BatchNormPolicy| {
+            on(run, count as f64 * points as f64, policy, usize::MAX)
+        };
+        // SGD at every epoch, and its averages at those that are averaged: on test images, after statistics of the
+        // training images.
+        let averages = |run: &'a str, masks: u32| {
+            let options = recipe.runs.get(run).map(|stage| stage.options(0)).unwrap_or_default();
+            let averaged = options.epochs.saturating_sub(options.swa_start) + 1;
+            let points = (averages::LEAD + averaged) as f64 + f64::from(masks) * averaged as f64;
+            on(run, points, BatchNormPolicy::Running, usize::MAX)
+        };
+        let (running, recompute) = (BatchNormPolicy::Running, BatchNormPolicy::Recompute);
+        match self {
+            Self::AsymmetricDirection(kind) => vec![lines(&kind.run, kind.draws, kind.points, running)],
+            Self::AveragedParameters(kind) => vec![averages(&kind.run, 2 + kind.draws)],
+            Self::BatchNorm(kind) => vec![averages(&kind.with, 1), averages(&kind.without, 1)],
+            Self::BatchNormDirections(kind) => vec![lines(&kind.run, 2 * kind.draws, kind.points, kind.batch_norm)],
+            Self::BatchSize(kind) => vec![lines(&kind.small, 1, kind.points, recompute)],
+            Self::Interpolation(kind) => vec![lines(&kind.run, 1, kind.points, recompute)],
+            Self::InterpolationAndRandom(kind) => vec![lines(&kind.run, kind.draws, kind.points, kind.batch_norm)],
+            Self::Logistic(_) | Self::Oscillation(_) => Vec::new(),
+            Self::Neighbourhood(kind) => {
+                let points = (kind.candidates + kind.draws) as f64 * kind.points as f64;
+                vec![on(&kind.run, points, running, kind.samples)]
+            }
+            Self::RandomRays(kind) => {
+                let points = kind.draws as f64 * kind.points as f64;
+                vec![
+                    on(&kind.wider.run, points, kind.batch_norm, kind.samples),
+                    on(&kind.narrower.run, points, kind.batch_norm, kind.samples),
+                    lines(&kind.wider.run, 1, BETWEEN_POINTS, recompute),
+                ]
+            }
+            Self::Shift(kind) => vec![lines(&kind.run, kind.draws, kind.points, running)],
+            Self::TrajectorySurface(kind) => {
+                let epochs = recipe.runs.get(&kind.run).map_or(0, |stage| stage.options(0).epochs) + 1;
+                let points = epochs as f64 * kind.points as f64;
+                vec![on(&kind.run, points, kind.batch_norm, kind.samples)]
+            }
+        }
+    }
+}
