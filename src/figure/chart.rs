@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 
 use super::heat_map::{check_size, encode_png};
@@ -15,6 +16,11 @@ use crate::landscape::Scale;
 
 /// Pixels of a figure: wide enough for two columns in print and for a slide.
 pub const SIZE: (u32, u32) = (1600, 1000);
+
+/// Marks nearer than this share of the axis would write their names over each other.
+const NEAR: f64 = 0.13;
+/// Share of the height that is room enough for a legend.
+const ENOUGH: f64 = 0.3;
 
 /// Okabe and Ito's colours, told apart by colour-blind readers.
 pub const BLUE: [u8; 3] = [0, 114, 178];
@@ -172,6 +178,50 @@ impl Chart {
     }
 }
 
+impl Chart {
+    /// Where the legend hides least: of the six places that a legend can have, the one whose third of the plot the curves
+    /// leave freest and no mark's name is in.
+    fn legend(&self, (start, end): (f64, f64)) -> SeriesLabelPosition {
+        let finite = || self.finite().map(|(_, y)| y);
+        let (low, high) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| {
+            (low.min(y), high.max(y))
+        });
+        let height = self.scale.height(low, high);
+        let (bottom, top) = (height.of(low), height.of(high));
+        let third = |x: f64| ((3.0 * (x - start) / (end - start)) as usize).min(2);
+        // How far from the top, and from the bottom, the nearest curve stays in each third, as a share of the height.
+        let mut free = [[1.0_f64; 2]; 3];
+        for (x, y) in self.finite() {
+            let share = (height.of(y) - bottom) / (top - bottom).max(f64::MIN_POSITIVE);
+            let [above, below] = &mut free[third(x)];
+            (*above, *below) = (above.min(1.0 - share), below.min(share));
+        }
+        for mark in &self.marks {
+            free[third(mark.position)][0] = 0.0;
+            free[third(mark.position + NEAR * (end - start))][0] = 0.0;
+        }
+        let places = [
+            (SeriesLabelPosition::UpperMiddle, free[1][0]),
+            (SeriesLabelPosition::UpperRight, free[2][0]),
+            (SeriesLabelPosition::UpperLeft, free[0][0]),
+            (SeriesLabelPosition::LowerMiddle, free[1][1]),
+            (SeriesLabelPosition::LowerRight, free[2][1]),
+            (SeriesLabelPosition::LowerLeft, free[0][1]),
+        ];
+        // The first that has room enough, so that figures of a kind look alike.
+        let mut best = (SeriesLabelPosition::UpperMiddle, 0.0);
+        for (place, room) in places {
+            if room >= ENOUGH {
+                return place;
+            }
+            if room > best.1 {
+                best = (place, room);
+            }
+        }
+        best.0
+    }
+}
+
 struct Plot<'a> {
     chart: &'a Chart,
     unit: f64,
@@ -215,11 +265,20 @@ impl Plot<'_> {
                 RGBColor(110, 110, 110).stroke_width((2.0 * unit).ceil() as u32),
             );
             context.draw_series(line).map_err(|error| error.to_string())?;
+            // Before another mark that is near, a name stands on the other side of its line.
+            let before_another = self.chart.marks.iter().any(|other| {
+                let way = other.position - mark.position;
+                way > 0.0 && way < NEAR * x_span
+            });
+            let (name, side) = match before_another {
+                true => (format!("{} ", mark.label), HPos::Right),
+                false => (format!(" {}", mark.label), HPos::Left),
+            };
             context
                 .draw_series(std::iter::once(Text::new(
-                    format!(" {}", mark.label),
+                    name,
                     (mark.position, y_range.end),
-                    text(24.0).color(&grey),
+                    text(24.0).color(&grey).pos(Pos::new(side, VPos::Top)),
                 )))
                 .map_err(|error| error.to_string())?;
         }
@@ -228,7 +287,7 @@ impl Plot<'_> {
         }
         context
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperMiddle)
+            .position(self.chart.legend((x_range.start, x_range.end)))
             .background_style(WHITE.mix(0.85))
             .border_style(RGBColor(210, 210, 210))
             .label_font(text(26.0).color(&grey))
