@@ -24,7 +24,7 @@ const GRADIENT_TOLERANCE: f64 = 1e-5;
 const FLIPPED_GRADIENT_TOLERANCE: f64 = 1e-2;
 
 /// Small members of every family of the zoo, on images whose sides are even, odd and different.
-const NETWORKS: [(&str, Shape, usize); 17] = [
+const NETWORKS: [(&str, Shape, usize); 19] = [
     ("resnet8:width=8", [3, 16, 16], 10),
     ("resnet8:width=6", [3, 9, 13], 3),
     ("resnet8:bn=off", [3, 16, 16], 10),
@@ -42,6 +42,8 @@ const NETWORKS: [(&str, Shape, usize); 17] = [
     ("mlp:7x5", [1, 5, 7], 4),
     ("mlp:33", [3, 4, 4], 100),
     ("logistic", [1, 1, 1], 2),
+    ("mlp:7x5:loss=squared-error", [1, 5, 7], 4),
+    ("resnet8:width=8:loss=squared-error", [3, 16, 16], 10),
 ];
 
 fn objective(graph: &Arc<Graph>, data: &Arc<Dataset>, compute: Compute, batch_size: usize) -> Objective {

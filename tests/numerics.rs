@@ -9,6 +9,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use valleyscope::data::{Dataset, Part, Pixels, Split};
+use valleyscope::network::Loss;
 use valleyscope::network::forward::{self, Images, Leaves, Normaliser};
 use valleyscope::network::initialisation::initial_parameters;
 use valleyscope::network::{Graph, zoo};
@@ -280,7 +281,7 @@ fn f64_loss(case: &Case, points: &[f64], normaliser_batch: bool, gradient: bool)
         Normaliser::Statistics(&statistics)
     };
     let pass = forward::forward(&case.graph, &leaves, Images::Shared(images), normaliser);
-    let loss = forward::cross_entropy(pass.logits, labels).mean();
+    let loss = Loss::CrossEntropy.of(pass.logits, labels).mean();
     let value = loss.clone().inner().into_data().try_to_vec::<f64>().unwrap()[0];
     if !gradient {
         return (value, Vec::new());
@@ -389,7 +390,7 @@ fn per_point_images_give_per_sample_gradients() {
         Images::PerPoint(batch),
         Normaliser::Statistics(&statistics),
     );
-    let losses = forward::cross_entropy(pass.logits, objective.labels(labels).autodiff());
+    let losses = Loss::CrossEntropy.of(pass.logits, objective.labels(labels).autodiff());
     assert_eq!(losses.dims(), [count, 1]);
     let mut tape = losses.sum().backward();
     let together = leaves.gradient(&mut tape).into_data().try_to_vec::<f32>().unwrap();

@@ -11,6 +11,7 @@ use serde_json::Value;
 use valleyscope::data::{Dataset, Part};
 use valleyscope::experiment::hashed;
 use valleyscope::landscape::Line;
+use valleyscope::network::Loss;
 use valleyscope::network::forward::{self, Images, Leaves, Normaliser};
 use valleyscope::network::graph::Shape;
 use valleyscope::network::zoo::{self, Shapes, fitting};
@@ -201,7 +202,7 @@ fn exact(objective: &Objective, solution: &Solution, policy: BatchNormPolicy) ->
             _ => Normaliser::Statistics(&statistics),
         };
         let pass = forward::forward(graph, &leaves, Images::Shared(images.autodiff()), normaliser);
-        let mean = forward::cross_entropy(pass.logits, labels.autodiff()).mean();
+        let mean = graph.loss.of(pass.logits, labels.autodiff()).mean();
         loss += weight * mean.clone().inner().into_data().try_to_vec::<f64>().unwrap()[0];
         let values = leaves.gradient(&mut mean.backward()).into_data();
         for (sum, value) in gradient.iter_mut().zip(values.try_to_vec::<f64>().unwrap()) {
@@ -381,4 +382,17 @@ fn names_that_do_not_exist_are_explained() {
             Role::BatchNormShift
         ]
     );
+}
+
+#[test]
+fn a_model_name_chooses_its_loss() {
+    let graph = zoo::build("fnn:loss=squared-error", [1, 28, 28], 10).unwrap();
+    assert_eq!(
+        (graph.loss, Loss::of_model(&graph.name)),
+        (Loss::SquaredError, Loss::SquaredError)
+    );
+    assert_eq!(zoo::build("fnn", [1, 28, 28], 10).unwrap().loss, Loss::CrossEntropy);
+    let told = |name| zoo::build(name, [1, 1, 1], 2).unwrap_err().to_string();
+    assert!(told("mlp:3:loss=hinge").contains("there are cross-entropy and squared-error"));
+    assert!(told("logistic:loss=squared-error").contains("an output for each class"));
 }

@@ -94,7 +94,7 @@ fn point(ui: &mut Ui, state: &State, slice: &SliceView) {
                     .color(colour)
                     .size(16.0)
                     .strong(),
-                "mean cross-entropy; between measured points, linear",
+                "mean loss over the images; between measured points, linear",
             );
             row(
                 ui,

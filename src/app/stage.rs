@@ -209,6 +209,10 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
     };
     let height = state.scale.height(low, high);
     // What is drawn is what was evaluated, even where the look has moved on already.
+    let axis = slice
+        .lines
+        .first()
+        .map_or("loss", |line| pictures::loss_axis(std::slice::from_ref(&line.record)));
     let interpolation = slice.request.view == View::Interpolation;
     let range = slice.request.range;
     let (bottom, top) = (height.of(low), height.of(high));
@@ -231,7 +235,7 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
         ])
         .custom_y_axes(vec![
             AxisHints::new_y()
-                .label("cross-entropy loss")
+                .label(axis)
                 .formatter(move |mark, _| number(height.value(mark.value)))
                 .min_thickness(56.0),
         ])

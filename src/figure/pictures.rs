@@ -3,6 +3,7 @@
 use super::chart::{BLUE, Chart, GREEN, Mark, PURPLE, Series, VERMILION};
 use crate::data::Part;
 use crate::landscape::{LineRecord, Normalisation, Scale};
+use crate::network::Loss;
 use crate::training::{EpochMetrics, RunRecord, schedule};
 
 /// Horizontal axis of a slice along a direction of unit length.
@@ -22,6 +23,12 @@ pub fn ray_axis(normalisation: Normalisation) -> &'static str {
 
 /// Horizontal axis of the two curves through a point of a plane.
 pub const PLANE_AXIS: &str = "position along each of the two directions";
+
+/// Vertical axis of curves.
+pub fn loss_axis(records: &[LineRecord]) -> &'static str {
+    let model = records.first().map_or("", |record| record.provenance.model.as_str());
+    Loss::of_model(model).axis()
+}
 
 /// Train and test loss along one line, or along several over each other.
 pub fn lines(title: &str, x_label: &str, records: &[LineRecord], scale: Scale) -> Chart {
@@ -54,7 +61,7 @@ pub fn lines(title: &str, x_label: &str, records: &[LineRecord], scale: Scale) -
     Chart {
         title: title.to_owned(),
         x_label: x_label.to_owned(),
-        y_label: "cross-entropy loss".to_owned(),
+        y_label: loss_axis(records).to_owned(),
         series,
         marks: Vec::new(),
         footnote: records
@@ -90,7 +97,7 @@ pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
     Chart {
         title: "Training".to_owned(),
         x_label: "epoch".to_owned(),
-        y_label: "cross-entropy loss".to_owned(),
+        y_label: Loss::of_model(&record.model).axis().to_owned(),
         series: vec![
             Series {
                 label: "train (augmented, as the weights move)".to_owned(),

@@ -7,12 +7,13 @@
 //! on a shared batch is K points of a slice, and K > 1 with per-point images of one sample each gives per-sample
 //! gradients. The element type is that of the tensors: `f32` in use, `f64` where gradients are checked.
 
-use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::activation::relu;
 use burn::tensor::module::{avg_pool2d, batch_norm, batch_norm_train, conv2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Gradients, Int, Tensor};
 
 use super::graph::{BATCH_NORM_EPSILON, Graph, Operation};
+use super::loss::labels_for_points;
 
 /// `K` parameter vectors cut into one tensor `[K · size]` a parameter, so that each is a leaf of the backward pass.
 /// (Slicing one large leaf would make the backward pass write the whole vector once for every layer.)
@@ -307,28 +308,10 @@ impl Run<'_> {
     }
 }
 
-/// Softmax cross-entropy `[K, B]` of logits `[K, B, classes]` for labels `[B]`, or `[K · B]` for per-point images.
-pub fn cross_entropy(logits: Tensor<3>, labels: Tensor<1, Int>) -> Tensor<2> {
-    let [points, batch, _] = logits.dims();
-    let labels = labels_for_points(labels, points, batch);
-    log_softmax(logits, 2)
-        .gather(2, labels.reshape([points, batch, 1]))
-        .neg()
-        .reshape([points, batch])
-}
-
 /// For every point, the number of images whose largest logit is the label's, `[K]`.
 pub fn correct(logits: Tensor<3>, labels: Tensor<1, Int>) -> Tensor<1, Int> {
     let [points, batch, _] = logits.dims();
     let labels = labels_for_points(labels, points, batch);
     let predicted: Tensor<2, Int> = logits.argmax(2).reshape([points, batch]);
     predicted.equal(labels).int().sum_dim(1).reshape([points])
-}
-
-fn labels_for_points(labels: Tensor<1, Int>, points: usize, batch: usize) -> Tensor<2, Int> {
-    if labels.dims()[0] == points * batch {
-        labels.reshape([points, batch])
-    } else {
-        labels.reshape([1, batch]).repeat_dim(0, points)
-    }
 }

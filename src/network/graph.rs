@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::loss::Loss;
 use crate::error::{Error, Result};
 
 /// Batch norm's ε, PyTorch's default.
@@ -187,6 +188,8 @@ pub struct Graph {
     pub parameters: Vec<Parameter>,
     /// The statistics table.
     pub batch_norm_layers: Vec<BatchNormLayer>,
+    /// What becomes of the outputs.
+    pub loss: Loss,
     /// For every node, the last node that reads it: the interpreter frees it there.
     pub last_reader: Vec<NodeId>,
 }
@@ -227,6 +230,13 @@ impl Graph {
             })
         });
         parameters.chain(statistics).collect()
+    }
+
+    /// Whether its last node makes two logits of one.
+    pub fn has_two_class_logits(&self) -> bool {
+        self.nodes
+            .last()
+            .is_some_and(|node| node.operation == Operation::TwoClassLogits)
     }
 
     /// Shape of one input image.
@@ -289,6 +299,7 @@ impl Builder {
                 }],
                 parameters: Vec::new(),
                 batch_norm_layers: Vec::new(),
+                loss: Loss::default(),
                 last_reader: Vec::new(),
             },
         }

@@ -5,6 +5,8 @@ pub mod cost;
 pub mod forward;
 pub mod graph;
 pub mod initialisation;
+pub mod loss;
 pub mod zoo;
 
 pub use graph::{Graph, Role};
+pub use loss::Loss;

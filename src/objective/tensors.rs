@@ -66,7 +66,10 @@ impl TensorPoints {
             let (images, labels) = objective.batch(*part, range.clone());
             let pass = forward::forward(objective.graph(), &self.leaves, Images::Shared(images), normaliser);
             let correct = forward::correct(pass.logits.clone(), labels.clone()).float();
-            let loss = forward::cross_entropy(pass.logits, labels)
+            let loss = objective
+                .graph()
+                .loss
+                .of(pass.logits, labels)
                 .sum_dim(1)
                 .reshape([self.count]);
             Tensor::cat(vec![loss, correct], 0)
@@ -96,7 +99,7 @@ pub fn gradient(
     let labels = labels.autodiff();
     let pass = forward::forward(graph, &leaves, Images::Shared(images.autodiff()), normaliser);
     let correct = forward::correct(pass.logits.clone(), labels.clone());
-    let loss = forward::cross_entropy(pass.logits, labels).mean();
+    let loss = graph.loss.of(pass.logits, labels).mean();
     let mut tape = loss.backward();
     let gradient = leaves.gradient(&mut tape);
     let d = parameters.len();

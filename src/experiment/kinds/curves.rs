@@ -8,7 +8,7 @@ use crate::landscape::{Band, Curve};
 /// Horizontal axis of a curve along a direction.
 pub(super) const RAY_AXIS: &str = "position l of w + l·u, |u| = 1";
 /// Vertical axis of a loss.
-pub(super) const LOSS_AXIS: &str = "cross-entropy loss";
+pub(super) const LOSS_AXIS: &str = "loss";
 
 /// Names of a table's columns, with ` | ` between them.
 pub(super) fn columns(names: &str) -> Vec<String> {

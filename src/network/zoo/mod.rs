@@ -11,6 +11,7 @@ mod vgg;
 mod wide_resnet;
 
 use super::graph::{Graph, Shape};
+use super::loss::Loss;
 use crate::error::{Error, Result};
 pub use recognise::{Fit, Shapes, fitting, fitting_as};
 
@@ -105,6 +106,10 @@ pub const EXAMPLES: &[(&str, &str)] = &[
         "wide residual network of depth 28 (6n+4), ten times as wide",
     ),
     (
+        "fnn:loss=squared-error",
+        "any of these with the mean over classes of (z − y)² instead of cross-entropy",
+    ),
+    (
         "fnn",
         "three hidden layers of 500, of *Dynamical stability*: 898,510 parameters on 28×28 images",
     ),
@@ -125,8 +130,20 @@ pub const EXAMPLES: &[(&str, &str)] = &[
 /// # Errors
 /// A message that names what is wrong and what exists.
 pub fn build(name: &str, input: Shape, classes: usize) -> Result<Graph> {
-    let parsed = Name::parse(name.trim());
-    let graph = family(&parsed, input, classes)?;
+    let mut parsed = Name::parse(name.trim());
+    let mut loss = Loss::default();
+    // The loss is of no family: every network has outputs.
+    for option in std::mem::take(&mut parsed.options) {
+        match Loss::of_option(option) {
+            Some(chosen) => loss = chosen.map_err(|reason| parsed.error(reason))?,
+            None => parsed.options.push(option),
+        }
+    }
+    let mut graph = family(&parsed, input, classes)?;
+    if loss == Loss::SquaredError && graph.has_two_class_logits() {
+        return Err(parsed.error("a squared error needs an output for each class, and this network has one for two"));
+    }
+    graph.loss = loss;
     let count = graph.parameter_count();
     if count > MOST_PARAMETERS {
         return Err(parsed.error(format!(

@@ -343,7 +343,7 @@ impl<'a> Compiler<'a> {
             buffers,
             images,
             logits,
-            two_classes: self.graph.nodes[last].operation == Operation::TwoClassLogits,
+            two_classes: self.graph.has_two_class_logits(),
             norms: self.norms,
             moments,
             lazies: self.lazies,

@@ -117,7 +117,8 @@ impl Lanes {
         let mut gradient = block.take_free(plan.buffers[buffer] * self.lanes);
         let range = plan.logits.range();
         let logits = &block.memories[plan.slots[buffer]][range.start * self.lanes..range.end * self.lanes];
-        let losses = loss::cross_entropy(
+        let losses = loss::losses(
+            plan.graph.loss,
             logits,
             plan.two_classes,
             self.lanes,

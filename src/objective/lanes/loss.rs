@@ -1,17 +1,21 @@
-//! Softmax cross-entropy of the logits in the lanes of a block.
+//! The loss of the outputs in the lanes of a block, and whether they are right.
+
+use crate::network::Loss;
 
 /// What is known of one image.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ImageLoss {
-    /// Cross-entropy.
+    /// Its loss.
     pub loss: f64,
     /// Whether the largest logit is the label's.
     pub correct: bool,
 }
 
-/// Loss of every image of a block: `logits` `[classes, lanes]`, one label an image. The gradient of `scale` times the
+/// Loss of every image of a block: `logits` `[classes, lanes]`, one label an image; of two classes there may be one logit
+/// z, which stands for (0, z). The gradient of `scale` times the
 /// loss goes to `gradient` `[classes, lanes]`, 0 in lanes without an image.
-pub fn cross_entropy(
+pub fn losses(
+    kind: Loss,
     logits: &[f32],
     two_classes: bool,
     lanes: usize,
@@ -37,25 +41,48 @@ pub fn cross_entropy(
                 }
             }
             let largest = row[best];
-            let own = row[label];
-            for z in &mut row {
-                *z = (*z - largest).exp();
-            }
-            let sum: f64 = row.iter().sum();
+            let loss = match kind {
+                Loss::CrossEntropy => cross_entropy(&mut row, label, largest),
+                Loss::SquaredError => squared_error(&mut row, label),
+            };
             if let Some(gradient) = &mut gradient {
                 let skipped = usize::from(two_classes);
                 let targets = gradient[lane..].iter_mut().step_by(lanes);
-                for (class, target) in (skipped..).zip(targets) {
-                    let hit = if class == label { 1.0 } else { 0.0 };
-                    *target = (scale * (row[class] / sum - hit)) as f32;
+                for (derivative, target) in row[skipped..].iter().zip(targets) {
+                    *target = (scale * derivative) as f32;
                 }
             }
             ImageLoss {
-                loss: sum.ln() + largest - own,
+                loss,
                 correct: best == label,
             }
         })
         .collect()
+}
+
+/// −log softmax(z) at the label; in place of the logits, of which the largest is given, come its derivatives.
+fn cross_entropy(row: &mut [f64], label: usize, largest: f64) -> f64 {
+    let own = row[label];
+    for z in row.iter_mut() {
+        *z = (*z - largest).exp();
+    }
+    let sum: f64 = row.iter().sum();
+    for z in row.iter_mut() {
+        *z /= sum;
+    }
+    row[label] -= 1.0;
+    sum.ln() + largest - own
+}
+
+/// The mean of (z − y)² for the one-hot y of the label; in place of the outputs come its derivatives.
+fn squared_error(row: &mut [f64], label: usize) -> f64 {
+    row[label] -= 1.0;
+    let classes = row.len() as f64;
+    let loss = row.iter().map(|difference| difference * difference).sum::<f64>() / classes;
+    for difference in row.iter_mut() {
+        *difference *= 2.0 / classes;
+    }
+    loss
 }
 
 #[cfg(test)]
@@ -66,7 +93,7 @@ mod tests {
     fn large_logits_do_not_overflow_and_gradients_sum_to_zero() {
         let logits = [1000.0, 0.0, 999.0, 1.0, -1000.0, 2.0];
         let mut gradient = [9.0; 6];
-        let losses = cross_entropy(&logits, false, 2, &[1, 2], 0.5, Some(&mut gradient));
+        let losses = losses(Loss::CrossEntropy, &logits, false, 2, &[1, 2], 0.5, Some(&mut gradient));
         let first = (1.0 + 1.0_f64.exp()).ln();
         assert!((losses[0].loss - first).abs() < 1e-12 && !losses[0].correct);
         assert!(losses[1].correct);
@@ -77,9 +104,26 @@ mod tests {
     }
 
     #[test]
+    fn a_squared_error_is_the_mean_over_the_classes() {
+        let mut gradient = [0.0; 4];
+        let losses = losses(
+            Loss::SquaredError,
+            &[0.5, 2.0, -1.0, 3.0],
+            false,
+            1,
+            &[3],
+            0.5,
+            Some(&mut gradient),
+        );
+        assert_eq!(losses[0].loss, (0.25 + 4.0 + 1.0 + 4.0) / 4.0);
+        assert!(losses[0].correct);
+        assert_eq!(gradient, [0.125, 0.5, -0.25, 0.5]);
+    }
+
+    #[test]
     fn one_logit_stands_for_two_classes() {
         let mut gradient = [0.0; 1];
-        let losses = cross_entropy(&[2.0], true, 1, &[0], 1.0, Some(&mut gradient));
+        let losses = losses(Loss::CrossEntropy, &[2.0], true, 1, &[0], 1.0, Some(&mut gradient));
         assert!((losses[0].loss - (1.0 + 2.0_f64.exp()).ln()).abs() < 1e-12 && !losses[0].correct);
         let sigmoid = 1.0 / (1.0 + (-2.0_f64).exp());
         assert!((f64::from(gradient[0]) - sigmoid).abs() < 1e-7);

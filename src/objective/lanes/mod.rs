@@ -311,7 +311,15 @@ impl Lanes {
         let range = plan.logits.range();
         let memory = &block.memories[plan.slots[plan.logits.buffer]];
         let logits = &memory[range.start * self.lanes..range.end * self.lanes];
-        loss::cross_entropy(logits, plan.two_classes, self.lanes, &images.labels, 1.0, None)
+        loss::losses(
+            plan.graph.loss,
+            logits,
+            plan.two_classes,
+            self.lanes,
+            &images.labels,
+            1.0,
+            None,
+        )
     }
 
     fn take_blocks(&self, plan: &Plan, purpose: Purpose, images: &[BlockImages]) -> Vec<Block> {
