@@ -8,11 +8,12 @@ use egui::{Context, Key, Modifiers};
 use super::checkpoint::CheckpointForm;
 use super::export::{self, Effect};
 use super::look::{Fit, Picture};
+use super::search::SearchForm;
 use super::state::State;
 use crate::checkpoint::Reference;
 use crate::data::recognise;
 use crate::engine::{Anchor, Request, TrainRequest};
-use crate::landscape::{Basis, Frame};
+use crate::landscape::{Basis, DirectionKind, Frame};
 use crate::objective::{BatchNormPolicy, DeviceChoice};
 
 /// Angle of one press of an arrow key.
@@ -75,6 +76,14 @@ pub enum Command {
     EvaluateAgain,
     /// Put tensors elsewhere.
     Device(DeviceChoice),
+    /// Open or close the window of the search for asymmetric directions.
+    ToggleSearch,
+    /// Search for asymmetric directions through the point where one stands.
+    Search(SearchForm),
+    /// End the search; what it found stays.
+    StopSearch,
+    /// Look along a direction that was found, given its kind and seed, as it was measured.
+    LookAlong(DirectionKind, u64),
     /// One look back.
     Undo,
     /// One look forth.
@@ -305,6 +314,8 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
                 return vec![Effect::Stop];
             } else if state.playing {
                 state.playing = false;
+            } else if state.is_searching() && !state.is_evaluating() {
+                return vec![Effect::Send(Request::Search(None))];
             } else if !(state.is_training() && state.look.anchor == Anchor::Current) {
                 let slice = state.slice.as_ref().is_none_or(|slice| slice.refining.is_some());
                 let surface = state.surface.as_ref().is_some_and(|view| view.refining.is_some());
@@ -313,6 +324,14 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
             }
         }
         Command::EvaluateAgain => state.evaluate_again(),
+        Command::ToggleSearch => state.toggle_search(),
+        Command::Search(form) => {
+            if let Some(request) = state.search_request(&form) {
+                return vec![Effect::Send(Request::Search(Some(Box::new(request))))];
+            }
+        }
+        Command::StopSearch => return vec![Effect::Send(Request::Search(None))],
+        Command::LookAlong(kind, seed) => state.look_along(kind, seed),
         Command::Undo => state.step_back(false),
         Command::Redo => state.step_back(true),
         Command::ToggleExport => {

@@ -7,6 +7,7 @@ mod export;
 mod look;
 mod pad;
 mod reading;
+mod search;
 mod shell;
 mod source;
 mod stage;
@@ -228,6 +229,7 @@ impl App {
         let slots = self.engine.slots();
         self.state.training = slots.training.get();
         self.state.compass = slots.compass.get();
+        self.state.searched = slots.search.get();
         self.state.reading = slots.reading.get().map(|done| *done);
         self.state.writing = slots.writing.get().map(|done| *done);
         let slice = slots.slice.get();
@@ -331,6 +333,7 @@ impl eframe::App for App {
         CentralPanel::default()
             .frame(theme::stage_frame(&context))
             .show(ui, |ui| stage::show(ui, state, &mut commands));
+        search::show(&context, state, &mut commands);
         export::show(&context, state, &mut commands);
         source::notices(&context, state, &mut commands);
         if !self.keyboard_taken && !state.export.open && context.input(|input| input.key_pressed(egui::Key::Escape)) {

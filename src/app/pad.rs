@@ -7,7 +7,7 @@ use egui::{Align2, ComboBox, DragValue, FontId, Pos2, Rect, RichText, Sense, Str
 use super::command::{self, Command};
 use super::look::Picture;
 use super::state::State;
-use super::{surface, theme};
+use super::{search, surface, theme};
 use crate::engine::{Anchor, CompassView};
 use crate::landscape::{Basis, DirectionKind, Normalisation};
 use crate::render::{PolarMap, PolarMapPipeline};
@@ -61,6 +61,7 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             {
                 state.look.surface.reset_place();
             }
+            search::button(ui, state, commands);
         });
     });
     if plane || state.look.picture == Picture::Through {

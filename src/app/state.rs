@@ -9,9 +9,10 @@ use super::checkpoint::CheckpointForm;
 use super::command::Command;
 use super::export::{ExportForm, Exported};
 use super::look::{Fitting, Look, Picture};
+use super::search::SearchForm;
 use super::surface::look::HeightsKept;
 use crate::engine::{
-    Anchor, CompassView, RunSummary, SliceRequest, SliceView, SurfaceChoice, SurfaceRequest, SurfaceView,
+    Anchor, CompassView, RunSummary, SearchView, SliceRequest, SliceView, SurfaceChoice, SurfaceRequest, SurfaceView,
     TrainingStatus, Update, View,
 };
 use crate::experiment::demo;
@@ -75,6 +76,10 @@ pub struct State {
     pub slice: Option<Arc<SliceView>>,
     /// The pad's map.
     pub compass: Option<Arc<CompassView>>,
+    /// What a search for asymmetric directions is to draw.
+    pub search: SearchForm,
+    /// The search as far as it is known.
+    pub searched: Option<Arc<SearchView>>,
     /// The surface.
     pub surface: Option<Arc<SurfaceView>>,
     /// Smooth surfaces on screen.
@@ -141,6 +146,8 @@ impl State {
             training: None,
             slice: None,
             compass: None,
+            search: SearchForm::default(),
+            searched: None,
             surface: None,
             heights: HeightsKept::default(),
             fit: None,
@@ -365,6 +372,7 @@ impl State {
         self.notices.retain(|notice| !notice.failed);
         self.form.open.clear();
         self.direction_files.clear();
+        self.search.open = false;
         if summary.checkpoint {
             self.checkpoint = None;
             self.look.anchor = Anchor::Swa;
@@ -552,6 +560,17 @@ impl State {
             self.stopped = false;
             request
         })
+    }
+
+    /// Whether something is on its way to the stage that Escape stops. What follows weights that move is not.
+    pub fn is_evaluating(&self) -> bool {
+        let follows = self.is_training() && self.look.anchor == Anchor::Current;
+        let slice = self.slice.as_ref().is_none_or(|slice| {
+            // Until the first pass is there, the slice before stays on the stage.
+            slice.refining.is_some() || self.requested.as_ref() != Some(&slice.request)
+        });
+        let surface = self.surface.as_ref().is_some_and(|view| view.refining.is_some());
+        self.run.is_some() && !self.stopped && !follows && (slice || surface)
     }
 
     /// Asks for the slice again, though it is the one asked for last.

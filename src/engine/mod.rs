@@ -6,6 +6,7 @@ mod directions;
 mod inbox;
 mod names;
 pub mod request;
+mod search;
 mod session;
 mod slice;
 mod surface;
@@ -24,6 +25,7 @@ pub use request::{
     SaveRequest, SliceRequest, SliceView, Step, SurfaceChoice, SurfaceRequest, SurfaceView, TrainRequest,
     TrainingStatus, Turn, Update, View,
 };
+pub use search::{SearchRequest, SearchView};
 
 use crate::data::Progress;
 use crate::error::{Error, Result};
@@ -66,6 +68,8 @@ pub struct Slots {
     pub surface: Slot<SurfaceView>,
     /// The polar map behind the direction pad.
     pub compass: Slot<CompassView>,
+    /// The search for asymmetric directions; empty before the first one of the open run.
+    pub search: Slot<SearchView>,
     /// How far training is; empty when none goes on.
     pub training: Slot<TrainingStatus>,
     /// Share of a data set that is read, 0..1; empty when none is being read.

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::search::SearchRequest;
 use crate::checkpoint::{Listing, Reference};
 use crate::landscape::normalisation::Normalisation;
 use crate::landscape::{Basis, Curve, Field, Frame, LineRecord, Quantity, SurfaceRecord};
@@ -33,6 +34,8 @@ pub enum Request {
     Device(DeviceChoice),
     /// The slice under the mouse; replaces the one before. Without one, evaluation stops.
     Slice(Option<Box<SliceRequest>>),
+    /// Search for asymmetric directions behind all else, in place of the search before. Without one, that one ends.
+    Search(Option<Box<SearchRequest>>),
     /// End the worker.
     Quit,
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::inbox::Inbox;
 use super::request::{Anchor, Inspection, Request, SaveRequest, SliceRequest, TrainingStatus, Update, View};
+use super::search::{SearchJob, SearchRequest};
 use super::session::Session;
 use super::slice::{Kept, SliceJob};
 use super::{Slots, Waker};
@@ -47,6 +48,8 @@ pub struct Worker {
     training: Option<Training>,
     live: Option<SliceRequest>,
     job: Option<SliceJob>,
+    search: Option<SearchJob>,
+    /// Whether it is not training's turn.
     slice_turn: bool,
     progress_shown: Instant,
 }
@@ -64,6 +67,7 @@ impl Worker {
             training: None,
             live: None,
             job: None,
+            search: None,
             slice_turn: false,
             progress_shown: Instant::now(),
         }
@@ -97,6 +101,7 @@ impl Worker {
                 self.slots.reading.set(None);
                 self.job = None;
                 self.live = None;
+                self.end_search();
                 if self.training.take().is_some() {
                     self.slots.training.set(None);
                     self.tell(Update::TrainingEnded(RunStatus::Unfinished));
@@ -119,7 +124,7 @@ impl Worker {
     }
 
     fn has_work(&self) -> bool {
-        self.is_training() || self.job.as_ref().is_some_and(|job| !job.is_finished())
+        self.is_training() || self.search.is_some() || self.job.as_ref().is_some_and(|job| !job.is_finished())
     }
 
     fn handle(&mut self, request: Request) -> Result<()> {
@@ -171,6 +176,12 @@ impl Worker {
             Request::Stop => {
                 self.end_training(RunStatus::Unfinished);
                 self.start_slice()?;
+            }
+            Request::Search(request) => {
+                self.end_search();
+                if let Some(request) = request {
+                    self.start_search(*request)?;
+                }
             }
             Request::Slice(_) | Request::Quit => {}
         }
@@ -266,6 +277,8 @@ impl Worker {
         self.slots.slice.set(None);
         self.slots.compass.set(None);
         self.slots.surface.set(None);
+        self.search = None;
+        self.slots.search.set(None);
         self.tell(Update::Opened(Box::new(summary)));
         Ok(())
     }
@@ -341,12 +354,40 @@ impl Worker {
         }
     }
 
+    /// Begins to search through the point as it is now.
+    fn start_search(&mut self, request: SearchRequest) -> Result<()> {
+        let Some(session) = self.session.as_mut().filter(|_| request.session == self.sessions) else {
+            return Err(Error::Request(
+                "another run was opened before the search could begin; start it again".to_owned(),
+            ));
+        };
+        let trainer = self.training.as_ref().map(|training| &training.trainer);
+        let search = SearchJob::new(session, request, trainer)?;
+        self.slots.search.set(Some(search.view()));
+        self.search = Some(search);
+        (self.wake)();
+        Ok(())
+    }
+
+    /// Ends the search; what it found stays.
+    fn end_search(&mut self) {
+        if let Some(search) = self.search.take() {
+            self.slots.search.set(Some(search.stopped()));
+            (self.wake)();
+        }
+    }
+
     fn work(&mut self) -> Result<()> {
         let job_waits = self.job.as_ref().is_some_and(|job| !job.is_finished());
         let urgent = self.job.as_ref().is_some_and(SliceJob::is_urgent);
         self.slice_turn = !self.slice_turn;
-        if job_waits && (urgent || !self.is_training() || self.slice_turn) {
+        let turn = !self.is_training() || self.slice_turn;
+        if job_waits && (urgent || turn) {
             return self.slice_step();
+        }
+        // A search goes on only where nothing on its way to the stage waits.
+        if self.search.is_some() && !job_waits && turn {
+            return self.search_step();
         }
         if self.is_training() {
             self.training_step()?;
@@ -371,6 +412,27 @@ impl Worker {
             }
             Err(error) => {
                 self.give_up();
+                Err(error)
+            }
+        }
+    }
+
+    fn search_step(&mut self) -> Result<()> {
+        let (Some(search), Some(session)) = (&mut self.search, &self.session) else {
+            return Ok(());
+        };
+        match search.step(&session.objective) {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.slots.search.set(Some(search.view()));
+                if search.is_finished() {
+                    self.search = None;
+                }
+                (self.wake)();
+                Ok(())
+            }
+            Err(error) => {
+                self.end_search();
                 Err(error)
             }
         }
