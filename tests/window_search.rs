@@ -186,7 +186,10 @@ fn a_search_lists_the_most_asymmetric_and_a_click_looks_along_one() {
     window.rest();
     let look = &window.state().look;
     assert_eq!((look.picture, look.anchor), (Picture::Direction, Anchor::Swa));
-    assert_eq!((look.first, look.angle), (Basis::Random(DirectionKind::Uniform, seed), 0.0));
+    assert_eq!(
+        (look.first, look.angle),
+        (Basis::Random(DirectionKind::Uniform, seed), 0.0)
+    );
     assert_eq!(
         (look.policy, look.normalisation),
         (BatchNormPolicy::Running, Normalisation::Unit)

@@ -126,7 +126,11 @@ pub fn button(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         return;
     }
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-        let text = if state.is_searching() { "Searching…" } else { "Search…" };
+        let text = if state.is_searching() {
+            "Searching…"
+        } else {
+            "Search…"
+        };
         let response = ui
             .add(Button::selectable(state.search.open, text).frame_when_inactive(true))
             .on_hover_text("look for asymmetric directions among random ones through this point");
@@ -342,7 +346,10 @@ fn row(ui: &mut Ui, state: &State, request: &SearchRequest, seed: u64, certifica
         ui.painter()
             .rect_filled(rect, visuals.corner_radius, visuals.weak_bg_fill);
     }
-    for (column, text) in COLUMNS.into_iter().zip([seed.to_string(), c, side.to_owned(), distances]) {
+    for (column, text) in COLUMNS
+        .into_iter()
+        .zip([seed.to_string(), c, side.to_owned(), distances])
+    {
         let at = pos2(rect.left() + column, rect.center().y);
         let font = FontId::proportional(12.5);
         ui.painter()
