@@ -9,6 +9,7 @@ use super::checkpoint::CheckpointForm;
 use super::command::Command;
 use super::export::{ExportForm, Exported};
 use super::look::{Fitting, Look, Picture};
+use super::measures::Measures;
 use super::surface::look::HeightsKept;
 use crate::engine::{
     Anchor, CompassView, RunSummary, SliceRequest, SliceView, SurfaceChoice, SurfaceRequest, SurfaceView,
@@ -73,6 +74,8 @@ pub struct State {
     pub training: Option<Arc<TrainingStatus>>,
     /// The slice.
     pub slice: Option<Arc<SliceView>>,
+    /// What the paper reads off it.
+    pub measures: Measures,
     /// The pad's map.
     pub compass: Option<Arc<CompassView>>,
     /// The surface.
@@ -140,6 +143,7 @@ impl State {
             train_points: Vec::new(),
             training: None,
             slice: None,
+            measures: Measures::default(),
             compass: None,
             surface: None,
             heights: HeightsKept::default(),
@@ -178,6 +182,11 @@ impl State {
     pub fn just_ended(&self) -> bool {
         self.ended
             .is_some_and(|ended| ended.elapsed() < Duration::from_millis(700))
+    }
+
+    /// Measures the slice on the stage, where it is another than before or something else is asked of it.
+    pub fn measure(&mut self) {
+        self.measures.see(self.slice.as_ref());
     }
 
     /// Number of the newest snapshot.
