@@ -5,6 +5,7 @@ mod checkpoint;
 mod command;
 mod export;
 mod look;
+mod measures;
 mod pad;
 mod reading;
 mod search;
@@ -237,6 +238,7 @@ impl App {
             tracing::info!(milliseconds = self.started.elapsed().as_millis() as u64, "first curve");
         }
         self.state.slice = slice;
+        self.state.measure();
         self.see_surface(slots.surface.get(), context);
         let dropped: Vec<String> = context.input(|input| {
             input

@@ -1,28 +1,29 @@
-//! Right: the numbers at the marked point, the two minima, and what is still being refined.
+//! Right: the numbers at the marked point, the two minima, what the paper reads off the slice, and what is still being
+//! refined.
 
 use egui::{Grid, ProgressBar, RichText, Ui};
 
 use super::command::Command;
 use super::source::{duration, name};
 use super::state::State;
-use super::theme;
+use super::{measures, theme};
 use crate::data::Part;
 use crate::engine::{SliceView, SurfaceView, View};
 use crate::landscape::Quantity;
 use crate::objective::DeviceChoice;
 
 /// The panel.
-pub fn show(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     ui.spacing_mut().interact_size.y = 17.0;
     let palette = theme::palette(ui.ctx());
-    let Some(slice) = &state.slice else {
+    let Some(slice) = state.slice.clone() else {
         theme::caption(ui, "READING");
         ui.label(RichText::new("losses, minima and distances appear here with the first curve").color(palette.faint));
         ui.add_space(8.0);
         device(ui, state, commands);
         return;
     };
-    point(ui, state, slice);
+    point(ui, state, &slice);
     ui.add_space(4.0);
     ui.separator();
     if let Some(view) = state.surface.as_ref().filter(|_| state.shows_surface()) {
@@ -30,14 +31,16 @@ pub fn show(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         ui.add_space(4.0);
         ui.separator();
     }
-    minima(ui, slice);
+    minima(ui, &slice);
+    measures::show(ui, state, &slice);
     ui.add_space(4.0);
     ui.separator();
-    made(ui, state, slice, commands);
+    made(ui, state, &slice, commands);
     device(ui, state, commands);
 }
 
-fn row(ui: &mut Ui, label: &str, value: impl Into<RichText>, hint: &str) {
+/// A number in a grid of two columns, with its name before it.
+pub fn row(ui: &mut Ui, label: &str, value: impl Into<RichText>, hint: &str) {
     let faint = theme::palette(ui.ctx()).faint;
     ui.label(RichText::new(label).color(faint)).on_hover_text(hint);
     ui.label(value.into()).on_hover_text(hint);

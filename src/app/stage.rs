@@ -10,7 +10,7 @@ use super::command::Command;
 use super::look::Picture;
 use super::state::State;
 use super::theme::{self, Palette};
-use super::{pad, surface};
+use super::{measures, pad, surface};
 use crate::data::Part;
 use crate::engine::{SliceView, View};
 use crate::figure::chart::number;
@@ -225,6 +225,12 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
     };
     let interactive = !matches!(slice.request.view, View::Comparison(..));
     let position = state.look.position;
+    // The row below a surface is too low for more than its curves.
+    let canvas = (!state.shows_surface()).then_some(measures::Canvas {
+        palette,
+        height,
+        losses: (low, high),
+    });
     let lines = slice.lines.as_slice();
     let response = fixed_plot("slice")
         .custom_x_axes(vec![
@@ -268,6 +274,9 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
                 [range.0, bottom - room],
                 [range.1, top + room],
             ));
+            if let Some(canvas) = &canvas {
+                measures::backdrop(plot, canvas, &state.measures, slice);
+            }
             if interpolation {
                 for (x, label) in [0.0, 1.0].into_iter().zip(&names) {
                     plot.vline(
@@ -316,6 +325,9 @@ fn curves(ui: &mut Ui, state: &mut State, slice: &SliceView) {
                             .allow_hover(false),
                     );
                 }
+            }
+            if let Some(canvas) = &canvas {
+                measures::overlay(plot, canvas, &state.measures, slice);
             }
             if interactive {
                 plot.vline(

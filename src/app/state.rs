@@ -9,6 +9,7 @@ use super::checkpoint::CheckpointForm;
 use super::command::Command;
 use super::export::{ExportForm, Exported};
 use super::look::{Fitting, Look, Picture};
+use super::measures::Measures;
 use super::search::SearchForm;
 use super::surface::look::HeightsKept;
 use crate::engine::{
@@ -74,6 +75,8 @@ pub struct State {
     pub training: Option<Arc<TrainingStatus>>,
     /// The slice.
     pub slice: Option<Arc<SliceView>>,
+    /// What the paper reads off it.
+    pub measures: Measures,
     /// The pad's map.
     pub compass: Option<Arc<CompassView>>,
     /// What a search for asymmetric directions is to draw.
@@ -145,6 +148,7 @@ impl State {
             train_points: Vec::new(),
             training: None,
             slice: None,
+            measures: Measures::default(),
             compass: None,
             search: SearchForm::default(),
             searched: None,
@@ -185,6 +189,11 @@ impl State {
     pub fn just_ended(&self) -> bool {
         self.ended
             .is_some_and(|ended| ended.elapsed() < Duration::from_millis(700))
+    }
+
+    /// Measures the slice on the stage, where it is another than before or something else is asked of it.
+    pub fn measure(&mut self) {
+        self.measures.see(self.slice.as_ref());
     }
 
     /// Number of the newest snapshot.

@@ -14,6 +14,8 @@ pub struct Palette {
     pub test: Color32,
     /// Two directions over each other.
     pub directions: [Color32; 2],
+    /// Flat and sharp side of a point on a line.
+    pub sides: [Color32; 2],
     /// What the hand holds.
     pub handle: Color32,
     /// Lines of reference.
@@ -33,6 +35,7 @@ pub fn palette(context: &Context) -> Palette {
             train: Color32::from_rgb(86, 180, 233),
             test: Color32::from_rgb(240, 146, 60),
             directions: [Color32::from_rgb(46, 190, 140), Color32::from_rgb(216, 140, 200)],
+            sides: [Color32::from_rgb(72, 200, 152), Color32::from_rgb(222, 146, 200)],
             handle: Color32::from_rgb(255, 255, 255),
             reference: Color32::from_gray(130),
             faint: Color32::from_gray(165),
@@ -43,6 +46,7 @@ pub fn palette(context: &Context) -> Palette {
             train: Color32::from_rgb(0, 114, 178),
             test: Color32::from_rgb(213, 94, 0),
             directions: [Color32::from_rgb(0, 140, 100), Color32::from_rgb(170, 68, 136)],
+            sides: [Color32::from_rgb(0, 128, 92), Color32::from_rgb(160, 60, 124)],
             handle: Color32::from_rgb(20, 24, 32),
             reference: Color32::from_gray(130),
             faint: Color32::from_gray(95),
@@ -133,4 +137,21 @@ pub fn stage_frame(context: &Context) -> Frame {
 pub fn caption(ui: &mut egui::Ui, text: &str) {
     let colour = palette(ui.ctx()).faint;
     ui.label(egui::RichText::new(text).small().color(colour).strong());
+}
+
+/// A group below a small caption that opens and closes it.
+pub fn section(ui: &mut egui::Ui, text: &str, open: bool, add: impl FnOnce(&mut egui::Ui)) {
+    let colour = palette(ui.ctx()).faint;
+    let caption = egui::RichText::new(text).small().color(colour).strong();
+    let padding = ui.spacing().button_padding;
+    ui.scope(|ui| {
+        // No taller than other captions; what is below it has the usual room.
+        ui.spacing_mut().button_padding.y = 0.0;
+        egui::CollapsingHeader::new(caption)
+            .default_open(open)
+            .show_unindented(ui, |ui| {
+                ui.spacing_mut().button_padding = padding;
+                add(ui);
+            });
+    });
 }
