@@ -35,6 +35,19 @@ mod tests {
     use crate::random::Purpose;
 
     #[test]
+    fn images_that_are_not_augmented_are_given_as_they_are() {
+        let dataset = Dataset::open("builtin:train=3:test=1:augment=off").unwrap();
+        let mut random = Random::new(1, Purpose::Augmentation, 1);
+        let (mut given, mut plain) = (Vec::new(), Vec::new());
+        for index in 0..3 {
+            push_augmented(&dataset, index, &mut random, &mut given);
+        }
+        dataset.push_images(Part::Train, 0..3, &mut plain);
+        assert_eq!(given, plain);
+        assert_eq!(dataset.name, "builtin:train=3:test=1:augment=off");
+    }
+
+    #[test]
     fn every_shift_and_flip_occurs_and_only_those() {
         let mut dataset = Dataset::open("builtin:train=1:test=1").unwrap();
         dataset.train.images = Pixels::Floats((0..768).map(|v| v as f32 + 1.0).collect());

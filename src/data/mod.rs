@@ -210,6 +210,9 @@ impl Dataset {
             _ => from_files(&parsed, progress)?,
         };
         selection::apply(&mut data, &parsed)?;
+        if !parsed.is_on("augment")? {
+            (data.shift, data.flip) = (0, false);
+        }
         Ok(data)
     }
 }

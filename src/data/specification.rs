@@ -29,6 +29,10 @@ const OPTIONS: &[(&str, &str)] = &[
         "subtract these after scaling to 0..1: one number, or one a channel",
     ),
     ("std", "and divide by these"),
+    (
+        "augment",
+        "off trains on the images as they are, neither shifted nor flipped",
+    ),
 ];
 
 /// Options of one family.
@@ -167,6 +171,15 @@ impl Specification {
             })
     }
 
+    /// `on` or `off`, on unless given.
+    pub(super) fn is_on(&self, name: &str) -> Result<bool> {
+        match self.option(name) {
+            None | Some("on") => Ok(true),
+            Some("off") => Ok(false),
+            Some(text) => Err(self.error(format!("{name}={text} must be on or off"))),
+        }
+    }
+
     /// A seed, 0 unless given.
     pub(super) fn seed(&self, name: &str) -> Result<u64> {
         let Some(text) = self.option(name) else {
@@ -259,6 +272,7 @@ mod tests {
             ("builtin:train=0", "from 1 to"),
             ("builtin:subset=1:subset=2", "given twice"),
             ("builtin:mean=0.5", "used as they are"),
+            ("builtin:augment=no", "must be on or off"),
         ] {
             let error = crate::data::Dataset::open(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
