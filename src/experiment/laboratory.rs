@@ -1,7 +1,7 @@
 //! Where experiments are made: training runs are done once, kept on disk, and taken up again where they were cut off;
 //! every experiment that names the same run shares it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -118,6 +118,8 @@ pub struct Laboratory<'a> {
     objectives: HashMap<(String, String), Arc<Objective>>,
     /// What was used so far.
     cost: Cost,
+    /// Runs whose cost is in it.
+    counted: HashSet<PathBuf>,
     /// Seconds spent on runs and lines, now, and not earlier.
     spent: f64,
     report: &'a mut Report<'a>,
@@ -132,6 +134,7 @@ impl<'a> Laboratory<'a> {
             lines: KeptLines::new(&folder.join("lines")),
             objectives: HashMap::new(),
             cost: Cost::default(),
+            counted: HashSet::new(),
             spent: 0.0,
             report,
         }
@@ -144,6 +147,7 @@ impl<'a> Laboratory<'a> {
     pub fn make(&mut self, recipe: &Recipe) -> Result<(Outcome, Cost)> {
         let started = Instant::now();
         (self.cost, self.spent) = (Cost::default(), 0.0);
+        self.counted.clear();
         self.cost.look_at_memory();
         let outcome = recipe.measure.make(recipe, self)?;
         // What is neither a run nor a line was done just now.
@@ -235,7 +239,10 @@ impl<'a> Laboratory<'a> {
         let seconds = started.elapsed().as_secs_f64();
         whole_file::write(&path.join(SECONDS), format!("{}\n", before + seconds).as_bytes())?;
         trained?;
-        self.cost.training += before + seconds;
+        // A run that is asked for twice is trained once.
+        if self.counted.insert(path) {
+            self.cost.training += before + seconds;
+        }
         self.spent += seconds;
         Ok(Trained {
             folder: trainer.folder().clone(),
