@@ -98,14 +98,28 @@ pub struct Pass {
 }
 
 #[derive(Clone)]
-struct Activation {
-    tensor: Tensor<4>,
+pub(super) struct Activation {
+    pub(super) tensor: Tensor<4>,
     shared: bool,
 }
 
+impl From<Images> for Activation {
+    fn from(images: Images) -> Self {
+        match images {
+            Images::Shared(tensor) => Self { tensor, shared: true },
+            Images::PerPoint(tensor) => Self::own(tensor),
+        }
+    }
+}
+
 impl Activation {
+    /// An activation of every network's own, `[B, K·C, H, W]`.
+    pub(super) fn own(tensor: Tensor<4>) -> Self {
+        Self { tensor, shared: false }
+    }
+
     /// The activation with a copy for each of `points` networks.
-    fn per_point(self, points: usize) -> Tensor<4> {
+    pub(super) fn per_point(self, points: usize) -> Tensor<4> {
         if self.shared && points > 1 {
             self.tensor.repeat_dim(1, points)
         } else {
@@ -139,55 +153,87 @@ fn concatenate(networks: usize, parts: Vec<Tensor<4>>) -> Tensor<4> {
     joined.reshape([batch, networks * channels, height, width])
 }
 
-struct Run<'a> {
+/// Nodes computed one by one at the points of some leaves.
+pub(super) struct Run<'a> {
     leaves: &'a Leaves,
     statistics: Vec<BatchStatistics>,
 }
 
 /// Runs `graph` at the points of `leaves`.
 pub fn forward(graph: &Graph, leaves: &Leaves, images: Images, normaliser: Normaliser) -> Pass {
-    let mut run = Run {
-        leaves,
-        statistics: Vec::new(),
-    };
-    let (tensor, shared) = match images {
-        Images::Shared(tensor) => (tensor, true),
-        Images::PerPoint(tensor) => (tensor, false),
-    };
-    let mut activations: Vec<Option<Activation>> = vec![None; graph.nodes.len()];
-    activations[0] = Some(Activation { tensor, shared });
-    for (id, node) in graph.nodes.iter().enumerate().skip(1) {
-        let mut inputs = node.inputs.iter().map(|&input| {
-            let slot = &mut activations[input];
-            let activation = if graph.last_reader[input] == id {
-                slot.take()
-            } else {
-                slot.clone()
-            };
-            activation.expect("nodes are in evaluation order, and each is freed by its last reader")
-        });
-        let first = inputs.next().expect("every node but the input reads another");
-        let second = inputs.next();
-        let result = run.node(graph, &node.operation, first, second, normaliser);
-        activations[id] = Some(result);
-    }
-    let last = activations.pop().flatten().expect("a graph has at least its input");
-    let points = leaves.points;
-    let tensor = last.per_point(points);
-    let batch = tensor.dims()[0];
-    let logits = tensor.reshape([batch, points, graph.classes()]).swap_dims(0, 1);
+    let mut run = Run::new(leaves);
+    let last = in_order(graph, Activation::from(images), |operation, first, second| {
+        run.node(graph, operation, first, second, normaliser)
+    });
     Pass {
-        logits,
+        logits: logits(graph, leaves.points, last.per_point(leaves.points)),
         statistics: run.statistics,
     }
 }
 
-impl Run<'_> {
-    fn leaf(&self, index: usize) -> Tensor<1> {
+/// Computes every node from those that it reads, in evaluation order, and gives the last result. Each result is freed
+/// by its last reader.
+pub(super) fn in_order<T: Clone>(graph: &Graph, input: T, mut node: impl FnMut(&Operation, T, Option<T>) -> T) -> T {
+    let mut results: Vec<Option<T>> = vec![None; graph.nodes.len()];
+    results[0] = Some(input);
+    for (id, row) in graph.nodes.iter().enumerate().skip(1) {
+        let mut inputs = row.inputs.iter().map(|&input| {
+            let slot = &mut results[input];
+            let result = if graph.last_reader[input] == id {
+                slot.take()
+            } else {
+                slot.clone()
+            };
+            result.expect("nodes are in evaluation order, and each is freed by its last reader")
+        });
+        let first = inputs.next().expect("every node but the input reads another");
+        let second = inputs.next();
+        results[id] = Some(node(&row.operation, first, second));
+    }
+    results.pop().flatten().expect("a graph has at least its input")
+}
+
+/// What the last node holds, `[B, K·classes, 1, 1]`, as `[K, B, classes]`.
+pub(super) fn logits(graph: &Graph, points: usize, last: Tensor<4>) -> Tensor<3> {
+    let batch = last.dims()[0];
+    last.reshape([batch, points, graph.classes()]).swap_dims(0, 1)
+}
+
+impl<'a> Run<'a> {
+    /// Nothing computed yet.
+    pub(super) fn new(leaves: &'a Leaves) -> Self {
+        Self {
+            leaves,
+            statistics: Vec::new(),
+        }
+    }
+
+    /// Number of networks K.
+    pub(super) fn points(&self) -> usize {
+        self.leaves.points
+    }
+
+    /// A parameter of every network, `[K · size]`.
+    pub(super) fn leaf(&self, index: usize) -> Tensor<1> {
         self.leaves.tensors[index].clone()
     }
 
-    fn node(
+    /// Mean and variance, each `[K · channels]`, that `statistics` `[K, s]` hold for a batch-norm layer.
+    pub(super) fn layer_statistics(
+        &self,
+        graph: &Graph,
+        layer: usize,
+        statistics: &Tensor<2>,
+    ) -> (Tensor<1>, Tensor<1>) {
+        let layer = &graph.batch_norm_layers[layer];
+        let points = self.points();
+        let channels = points * layer.channels;
+        let part = |range| statistics.clone().slice([0..points, range]).reshape([channels]);
+        (part(layer.mean()), part(layer.variance()))
+    }
+
+    /// What a node computes from one or two others.
+    pub(super) fn node(
         &mut self,
         graph: &Graph,
         operation: &Operation,
@@ -196,7 +242,7 @@ impl Run<'_> {
         normaliser: Normaliser,
     ) -> Activation {
         let points = self.leaves.points;
-        let per_point = |tensor| Activation { tensor, shared: false };
+        let per_point = Activation::own;
         match *operation {
             Operation::Input => input,
             Operation::Convolution {
@@ -228,10 +274,7 @@ impl Run<'_> {
                         per_point(result.output)
                     }
                     Normaliser::Statistics(statistics) => {
-                        let layer = &graph.batch_norm_layers[layer];
-                        let channels = points * layer.channels;
-                        let part = |range| statistics.clone().slice([0..points, range]).reshape([channels]);
-                        let (mean, variance) = (part(layer.mean()), part(layer.variance()));
+                        let (mean, variance) = self.layer_statistics(graph, layer, statistics);
                         per_point(batch_norm(input, scale, shift, mean, variance, BATCH_NORM_EPSILON))
                     }
                 }

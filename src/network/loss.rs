@@ -1,7 +1,7 @@
 //! The loss of a network's outputs: what makes it a function of its parameters alone.
 
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 
 /// Name of the option of a model name that chooses the loss.
 const OPTION: &str = "loss=";
@@ -55,25 +55,46 @@ impl Loss {
 
     /// Losses `[K, B]` of outputs `[K, B, classes]` for labels `[B]`, or `[K · B]` for per-point images.
     pub fn of(self, outputs: Tensor<3>, labels: Tensor<1, Int>) -> Tensor<2> {
-        let [points, batch, classes] = outputs.dims();
-        let labels = labels_for_points(labels, points, batch);
         match self {
-            Self::CrossEntropy => log_softmax(outputs, 2)
-                .gather(2, labels.reshape([points, batch, 1]))
-                .neg()
-                .reshape([points, batch]),
+            Self::CrossEntropy => {
+                let [points, batch, _] = outputs.dims();
+                let labels = labels_for_points(labels, points, batch).reshape([points, batch, 1]);
+                log_softmax(outputs, 2).gather(2, labels).neg().reshape([points, batch])
+            }
             Self::SquaredError => {
-                let shape = [points, batch, classes];
-                let numbers: Tensor<3, Int> =
-                    Tensor::<1, Int>::arange(0..classes as i64, &outputs.device()).reshape([1, 1, classes]);
-                let labels: Tensor<3, Int> = labels.reshape([points, batch, 1]);
-                let targets = labels
-                    .expand(shape)
-                    .equal(numbers.expand(shape))
-                    .float()
-                    .cast(outputs.dtype());
-                let difference = outputs - targets;
-                (difference.clone() * difference).mean_dim(2).reshape([points, batch])
+                let residuals = residuals(outputs, labels);
+                mean_over_classes(residuals.clone() * residuals)
+            }
+        }
+    }
+
+    /// Its derivative at every image, `[K, B]`, while the logits move along `tangents` `[K, B, classes]`.
+    pub fn slopes(self, logits: Tensor<3>, tangents: Tensor<3>, labels: Tensor<1, Int>) -> Tensor<2> {
+        match self {
+            Self::CrossEntropy => {
+                // (softmax(z) − one-hot(y)) · ż
+                let [points, batch, _] = logits.dims();
+                let labels = labels_for_points(labels, points, batch).reshape([points, batch, 1]);
+                let expected = (softmax(logits, 2) * tangents.clone()).sum_dim(2);
+                (expected - tangents.gather(2, labels)).reshape([points, batch])
+            }
+            Self::SquaredError => mean_over_classes(residuals(logits, labels) * tangents) * 2.0,
+        }
+    }
+
+    /// The second derivative of every image's loss in its logits times `tangents`, `[K, B, classes]`: with
+    /// p = softmax(z) it is p ∘ (ż − p · ż) for cross-entropy, and 2/classes · ż for the squared error. Labels do not
+    /// matter.
+    pub fn curvatures(self, logits: Tensor<3>, tangents: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::CrossEntropy => {
+                let shares = softmax(logits, 2);
+                let expected = (shares.clone() * tangents.clone()).sum_dim(2);
+                shares * (tangents - expected)
+            }
+            Self::SquaredError => {
+                let [_, _, classes] = tangents.dims();
+                tangents * (2.0 / classes as f64)
             }
         }
     }
@@ -86,4 +107,18 @@ pub(super) fn labels_for_points(labels: Tensor<1, Int>, points: usize, batch: us
     } else {
         labels.reshape([1, batch]).repeat_dim(0, points)
     }
+}
+
+/// z − one-hot(y), `[K, B, classes]`.
+fn residuals(logits: Tensor<3>, labels: Tensor<1, Int>) -> Tensor<3> {
+    let [points, batch, _] = logits.dims();
+    let labels = labels_for_points(labels, points, batch).reshape([points, batch, 1]);
+    let like = (logits.device(), logits.dtype());
+    let ones = Tensor::<3>::ones([points, batch, 1], (&like.0, like.1));
+    logits.scatter(2, labels, ones.neg(), IndexingUpdateOp::Add)
+}
+
+fn mean_over_classes(values: Tensor<3>) -> Tensor<2> {
+    let [points, batch, _] = values.dims();
+    values.mean_dim(2).reshape([points, batch])
 }

@@ -4,6 +4,7 @@
 pub mod device;
 mod evaluation;
 mod evaluator;
+mod hessian;
 mod lanes;
 pub(crate) mod loss_value;
 mod policy;
@@ -16,6 +17,7 @@ use burn::tensor::{DType, Int, Tensor, TensorData};
 
 pub use device::{Compute, DeviceChoice};
 pub use evaluation::{Evaluation, Measurement, Quality};
+pub use hessian::Derivatives;
 pub use policy::{BatchNormPolicy, RunningStatistics};
 
 use crate::data::{Dataset, Part, Progress};

@@ -117,7 +117,7 @@ pub fn gradient(
 }
 
 /// `[points, length]` from flat values.
-fn upload(compute: &Compute, values: &[f32], points: usize) -> Tensor<2> {
+pub(super) fn upload(compute: &Compute, values: &[f32], points: usize) -> Tensor<2> {
     let data = TensorData::new(values.to_vec(), [points, values.len() / points.max(1)]);
     Tensor::from_data(data, (compute.device(), DType::F32))
 }
@@ -134,7 +134,7 @@ fn unbiased(statistics: Vec<BatchStatistics>) -> impl Iterator<Item = Tensor<1>>
 }
 
 /// Reads a vector back from the device.
-fn read(tensor: Tensor<1>) -> Result<Vec<f32>> {
+pub(super) fn read(tensor: Tensor<1>) -> Result<Vec<f32>> {
     tensor
         .try_into_data()
         .map_err(|error| Error::Device(error.to_string()))?
