@@ -11,7 +11,7 @@ use super::demo::{self, Report};
 use super::kept::{KeptLine, KeptLines};
 use super::outcome::{Outcome, Place, PlaceView};
 use super::recipe::{Recipe, RunStage};
-use crate::data::Dataset;
+use crate::data::{Dataset, Part};
 use crate::error::{Error, Result};
 use crate::files::whole_file;
 use crate::landscape::sweep::{Sweep, SweepRequest};
@@ -49,6 +49,8 @@ impl Which {
 pub struct Trained {
     /// Its folder.
     pub folder: RunFolder,
+    /// Name of the folder among the laboratory's runs; of a run from elsewhere, its path.
+    pub name: String,
     /// What it was trained on.
     pub objective: Arc<Objective>,
 }
@@ -70,14 +72,22 @@ impl Trained {
 
     /// Where a window finds what is seen from one of its solutions.
     pub fn place(&self, solution: Which, view: PlaceView, policy: BatchNormPolicy, reach: f64) -> Option<Place> {
-        let name = self.folder.path().file_name()?;
         Some(Place {
-            run: name.to_string_lossy().into_owned(),
+            run: self.name.clone(),
             solution,
             view,
             policy,
             reach,
         })
+    }
+
+    /// The line along a random direction of unit length through one of its solutions.
+    ///
+    /// # Errors
+    /// As [`Self::solution`], and when the network has no parameters of this kind.
+    pub fn ray(&self, which: Which, kind: DirectionKind, draw: u64) -> Result<Line> {
+        let unit = direction::random(self.objective.graph(), kind, draw)?;
+        Ok(Line::ray(self.solution(which)?, Arc::new(unit)))
     }
 
     /// Rows of its epochs.
@@ -175,6 +185,9 @@ impl<'a> Laboratory<'a> {
         let Some(stage) = recipe.runs.get(name) else {
             return Ok(false);
         };
+        if stage.checkpoint.is_some() {
+            return Ok(true);
+        }
         let objective = self.objective(&stage.model, &stage.data)?;
         let folder = RunFolder::open(&self.runs.join(folder_name(recipe, stage, seed, &objective)));
         Ok(folder.is_ok_and(|folder| folder.record().status == RunStatus::Finished))
@@ -196,21 +209,42 @@ impl<'a> Laboratory<'a> {
         Ok(objective)
     }
 
-    /// A run of a recipe with a seed: trained now, taken up where it was cut off, or found.
+    /// A run of a recipe with a seed: trained now, taken up where it was cut off, or found. One that the recipe names
+    /// by its folder is only read.
     ///
     /// # Errors
-    /// When there is no such run, it cannot be trained or written; [`Error::Cancelled`].
+    /// When there is no such run, it cannot be trained, read or written; [`Error::Cancelled`].
     pub fn trained(&mut self, recipe: &Recipe, name: &str, seed: u64) -> Result<Trained> {
         let stage = recipe
             .runs
             .get(name)
             .ok_or_else(|| Error::Request(format!("the recipe {} has no run `{name}`", recipe.name)))?;
+        if let Some(folder) = stage.existing()? {
+            let record = folder.record().clone();
+            let objective = self.objective(&record.model, &record.data)?;
+            let path = std::path::absolute(folder.path()).unwrap_or_else(|_| folder.path().to_owned());
+            return Ok(Trained {
+                folder,
+                name: path.display().to_string(),
+                objective,
+            });
+        }
         let start = match &stage.from {
             Some(before) => Some(self.trained(recipe, before, seed)?),
             None => None,
         };
         let objective = self.objective(&stage.model, &stage.data)?;
-        let path = self.runs.join(folder_name(recipe, stage, seed, &objective));
+        if let Some(start) = &start
+            && start.objective.graph().parameters != objective.graph().parameters
+        {
+            return Err(Error::Request(format!(
+                "the run `{name}` is of {}, and the run that it starts from of {}: their parameters differ",
+                stage.model,
+                start.objective.graph().name
+            )));
+        }
+        let folder = folder_name(recipe, stage, seed, &objective);
+        let path = self.runs.join(&folder);
         let options = stage.options(seed);
         let mut trainer = match RunFolder::open(&path) {
             Ok(folder) => Trainer::resume(objective.clone(), folder)?,
@@ -246,6 +280,7 @@ impl<'a> Laboratory<'a> {
         self.spent += seconds;
         Ok(Trained {
             folder: trainer.folder().clone(),
+            name: folder,
             objective,
         })
     }
@@ -271,9 +306,8 @@ impl<'a> Laboratory<'a> {
         policy: BatchNormPolicy,
         positions: Vec<f64>,
     ) -> Result<LineRecord> {
-        let unit = direction::random(trained.objective.graph(), kind, draw)?;
         let what = Measured {
-            line: Line::ray(trained.solution(which)?, Arc::new(unit)),
+            line: trained.ray(which, kind, draw)?,
             origin: format!("{}, {}", which.name(), trained.folder.path().display()),
             label: format!("{kind} (seed {draw})"),
             policy,
@@ -281,6 +315,52 @@ impl<'a> Laboratory<'a> {
             seed: trained.folder.record().options.seed,
         };
         self.line(&trained.objective, what)
+    }
+
+    /// Slopes dL̂/dl of the train loss along a line at `positions`, one each: ⟨∇L̂(w + l·u), u⟩, or with w′ − w for u
+    /// between two solutions. In losses per unit of the position.
+    ///
+    /// # Errors
+    /// Under `recompute`, where the statistics of a network move with its weights and the gradient, which takes them as
+    /// constants, is not that of the loss along the line. When the device fails; [`Error::Cancelled`].
+    pub fn slopes(
+        &mut self,
+        objective: &Objective,
+        line: &Line,
+        positions: &[f64],
+        policy: BatchNormPolicy,
+    ) -> Result<Vec<f64>> {
+        if policy == BatchNormPolicy::Recompute && objective.graph().statistics_count() > 0 {
+            return Err(Error::Request(format!(
+                "there are no exact slopes under `{policy}`: its batch-norm statistics move with the weights, and \
+                 gradients take them as constants; choose `{}`, or differences",
+                BatchNormPolicy::Running
+            )));
+        }
+        let origin = &line.origin;
+        let report = &mut self.report;
+        let slopes = positions
+            .iter()
+            .enumerate()
+            .map(|(index, &position)| {
+                if !report("exact slopes", index as f64 / positions.len() as f64) {
+                    return Err(Error::Cancelled);
+                }
+                let point = Solution {
+                    parameters: line.point(position),
+                    statistics: origin.statistics.clone(),
+                };
+                let (_, gradient) = objective.gradient(&point, policy, Part::Train)?;
+                let entries = line.axis.entries(&origin.parameters);
+                Ok(gradient
+                    .iter()
+                    .zip(entries)
+                    .map(|(&g, u)| f64::from(g) * u)
+                    .sum::<f64>())
+            })
+            .collect();
+        objective.release_gradients();
+        slopes
     }
 
     /// Measures a line on the first `samples` images of each split.
@@ -342,6 +422,9 @@ fn folder_name(recipe: &Recipe, stage: &RunStage, seed: u64, objective: &Objecti
     // The recipe was checked: no run starts from itself.
     while let Some(stage) = next {
         depends += &format!("\n{}\n{}\n{:?}", stage.model, stage.data, stage.options(seed));
+        if let Some(path) = &stage.checkpoint {
+            depends += &format!("\n{}", path.display());
+        }
         next = stage.from.as_ref().and_then(|name| recipe.runs.get(name));
     }
     let mut checksum = flate2::Crc::new();

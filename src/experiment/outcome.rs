@@ -105,7 +105,7 @@ pub enum Content {
 /// Where the curve of a figure can be looked at live: a solution of a run, and the way one looks from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Place {
-    /// Name of the run's folder among the laboratory's runs.
+    /// Name of the run's folder among the laboratory's runs; of a run from elsewhere, its path.
     pub run: String,
     /// Where one stands.
     pub solution: Which,

@@ -1,6 +1,9 @@
 //! Recipes: an experiment as a TOML file, so that a new one needs no Rust. What is trained, what is measured on it, what
 //! the paper claims, and what it published.
 
+mod lines;
+mod stage;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -9,7 +12,9 @@ use serde::Deserialize;
 use super::kinds::Kind;
 use crate::error::{Error, Result};
 use crate::files::whole_file;
-use crate::training::TrainingOptions;
+use lines::Lines;
+
+pub use stage::RunStage;
 
 /// Recipes that come with the program, by name.
 pub const BUILT_IN: &[(&str, &str)] = &[
@@ -28,6 +33,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ),
     ("batch-size", include_str!("../../assets/experiments/batch-size.toml")),
     (
+        "biased-solution",
+        include_str!("../../assets/experiments/biased-solution.toml"),
+    ),
+    (
         "interpolation",
         include_str!("../../assets/experiments/interpolation.toml"),
     ),
@@ -42,6 +51,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ),
     ("oscillation", include_str!("../../assets/experiments/oscillation.toml")),
     ("random-rays", include_str!("../../assets/experiments/random-rays.toml")),
+    (
+        "random-rays-batch",
+        include_str!("../../assets/experiments/random-rays-batch.toml"),
+    ),
     ("shift", include_str!("../../assets/experiments/shift.toml")),
     (
         "shift-symmetric",
@@ -55,55 +68,6 @@ pub const BUILT_IN: &[(&str, &str)] = &[
 
 /// Size of a recipe file, at most.
 const MOST_BYTES: u64 = 1 << 20;
-
-/// A training run that experiments measure.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct RunStage {
-    /// Model name with options.
-    pub model: String,
-    /// Data specification.
-    pub data: String,
-    /// Name of the run whose last weights it starts from; without, from its seed's own.
-    pub from: Option<String>,
-    /// Epochs of the main phase.
-    pub epochs: Option<usize>,
-    /// Images a training batch.
-    pub batch_size: Option<usize>,
-    /// Learning rate at the start.
-    pub learning_rate: Option<f64>,
-    /// Momentum.
-    pub momentum: Option<f64>,
-    /// Weight decay.
-    pub weight_decay: Option<f64>,
-    /// First epoch whose weights enter the average; 0 for no averaging.
-    pub swa_start: Option<usize>,
-    /// Learning rate while averaging.
-    pub swa_learning_rate: Option<f64>,
-    /// Epochs of SGD started from the average.
-    pub sgd_epochs: Option<usize>,
-    /// Learning rate of those epochs.
-    pub sgd_learning_rate: Option<f64>,
-}
-
-impl RunStage {
-    /// Its hyper-parameters with a seed; those not named are the demo's.
-    pub fn options(&self, seed: u64) -> TrainingOptions {
-        let usual = TrainingOptions::default();
-        TrainingOptions {
-            epochs: self.epochs.unwrap_or(usual.epochs),
-            batch_size: self.batch_size.unwrap_or(usual.batch_size),
-            learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
-            momentum: self.momentum.unwrap_or(usual.momentum),
-            weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
-            swa_start: self.swa_start.unwrap_or(usual.swa_start),
-            swa_learning_rate: self.swa_learning_rate.unwrap_or(usual.swa_learning_rate),
-            sgd_epochs: self.sgd_epochs.unwrap_or(usual.sgd_epochs),
-            sgd_learning_rate: self.sgd_learning_rate.unwrap_or(usual.sgd_learning_rate),
-            seed,
-        }
-    }
-}
 
 /// A number that the paper published, to lay beside ours.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -127,7 +91,7 @@ pub struct Recipe {
     pub figures: Vec<String>,
     /// The claim that it tests, in a sentence.
     pub claim: String,
-    /// Seeds it is repeated with.
+    /// Seeds it is repeated with. Where all that is measured is there already, the one seed of that.
     #[serde(default = "first_seed")]
     pub seeds: Vec<u64>,
     /// Training runs by name.
@@ -145,62 +109,80 @@ fn first_seed() -> Vec<u64> {
 }
 
 impl Recipe {
-    /// Reads a recipe; `source` is its file, for messages.
+    /// Reads a recipe; `source` is its file, for messages and for the paths in it.
     ///
     /// # Errors
-    /// [`Error::File`] with the line of what is not understood: an unknown field, a wrong unit, a run that does not
-    /// exist, or runs that start from each other.
+    /// [`Error::File`] with the line of what is not understood: an unknown field, a wrong unit, a number out of range,
+    /// a run that does not exist, a folder without a finished run, or runs that start from each other.
     pub fn parse(text: &str, source: &Path) -> Result<Self> {
-        let line_of = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
-        let recipe: Self = toml::from_str(text).map_err(|error| {
-            let place = error
-                .span()
-                .map_or(String::new(), |span| format!("line {}: ", line_of(span.start)));
-            let reason = error.message().replace('\n', " ");
-            Error::file_reason(source, format!("{place}{reason}"))
+        let lines = Lines::of(text);
+        let mut recipe: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| lines.at(span.start));
+            refused(source, line, &in_words(error.message()))
         })?;
-        let at = |words: &str| {
-            let line = text
-                .find(words)
-                .map_or(String::new(), |offset| format!("line {}: ", line_of(offset)));
-            move |reason: String| Error::file_reason(source, line.clone() + &reason)
+        let wrong = |path: &[&str], reason: &str| refused(source, lines.of_key(path), reason);
+        let Some(&seed) = recipe.seeds.first() else {
+            return Err(wrong(&["seeds"], "an experiment needs one seed at least"));
         };
-        if recipe.seeds.is_empty() {
-            return Err(at("seeds")("an experiment needs one seed at least".to_owned()));
-        }
-        for (name, stage) in &recipe.runs {
-            let header = format!("[runs.{name}]");
+        let folder = source.parent().unwrap_or(Path::new(""));
+        for (name, stage) in &mut recipe.runs {
             stage
-                .options(recipe.seeds[0])
-                .check()
-                .map_err(|error| at(&header)(error.to_string()))?;
-            let mut seen = vec![name];
-            let mut next = stage.from.as_ref();
-            while let Some(before) = next {
-                let Some(stage) = recipe.runs.get(before) else {
-                    return Err(at(&header)(format!("there is no run `{before}` to start from")));
-                };
-                if seen.contains(&before) {
-                    let way: Vec<&str> = seen.iter().map(|name| name.as_str()).collect();
-                    return Err(at(&header)(format!(
-                        "these runs start from each other: {} from {before}",
-                        way.join(" from ")
-                    )));
-                }
-                seen.push(before);
-                next = stage.from.as_ref();
-            }
+                .settle(folder, seed)
+                .map_err(|found| wrong(&["runs", name.as_str(), found.key], &found.reason))?;
+        }
+        for name in recipe.runs.keys() {
+            recipe
+                .check_start(name)
+                .map_err(|reason| wrong(&["runs", name.as_str(), "from"], &reason))?;
         }
         for name in recipe.measure.runs() {
             if !recipe.runs.contains_key(name) {
                 let known: Vec<&str> = recipe.runs.keys().map(String::as_str).collect();
-                return Err(at("[measure")(format!(
-                    "there is no run `{name}` to measure; there are: {}",
-                    known.join(", ")
-                )));
+                let reason = format!("there is no run `{name}` to measure; there are: {}", known.join(", "));
+                return Err(refused(source, lines.of_value(&["measure"], name), &reason));
             }
         }
+        let kind = lines.first_under("measure").unwrap_or_default();
+        recipe.measure.check().map_err(|error| {
+            let option = match &error {
+                Error::Option { option, .. } => option.as_str(),
+                _ => "",
+            };
+            wrong(&["measure", kind, option], &error.to_string())
+        })?;
+        if let Some(own) = recipe.own_seed() {
+            if recipe.seeds.len() > 1 {
+                let reason = "what is measured is there already, and the same for every seed; leave the seeds out";
+                return Err(wrong(&["seeds"], reason));
+            }
+            recipe.seeds = vec![own];
+        }
         Ok(recipe)
+    }
+
+    /// Checks the runs that a run starts from, one after another; what is wrong is told in words.
+    fn check_start(&self, name: &str) -> std::result::Result<(), String> {
+        let mut seen = vec![name];
+        let mut next = self.runs.get(name).and_then(|stage| stage.from.as_deref());
+        while let Some(before) = next {
+            let Some(stage) = self.runs.get(before) else {
+                return Err(format!("there is no run `{before}` to start from"));
+            };
+            if seen.contains(&before) {
+                let way = seen.join(" from ");
+                return Err(format!("these runs start from each other: {way} from {before}"));
+            }
+            seen.push(before);
+            next = stage.from.as_deref();
+        }
+        Ok(())
+    }
+
+    /// The seed of the runs that are measured, where all of them are there already: the first one's.
+    fn own_seed(&self) -> Option<u64> {
+        let names = self.measure.runs();
+        let seeds: Option<Vec<u64>> = names.iter().map(|name| self.runs.get(*name)?.seed).collect();
+        seeds?.first().copied()
     }
 
     /// A recipe of the program by its name, or from a `.toml` file.
@@ -232,4 +214,21 @@ impl Recipe {
     pub fn built_in() -> Result<Vec<Self>> {
         BUILT_IN.iter().map(|(name, _)| Self::named(name)).collect()
     }
+}
+
+/// What cannot be used in a recipe's file, with its line.
+fn refused(source: &Path, line: Option<usize>, reason: &str) -> Error {
+    let place = line.map_or(String::new(), |line| format!("line {line}: "));
+    Error::file_reason(source, format!("{place}{reason}"))
+}
+
+/// A message of the parser, with what it expected in words.
+fn in_words(message: &str) -> String {
+    const WHOLE: &str = "a whole number from 0 on";
+    let types = [("usize", WHOLE), ("u64", WHOLE), ("u32", WHOLE), ("f64", "a number")];
+    let told = types.iter().find_map(|(name, words)| {
+        let start = message.strip_suffix(name)?;
+        start.ends_with("expected ").then(|| format!("{start}{words}"))
+    });
+    told.unwrap_or_else(|| message.to_owned())
 }

@@ -204,6 +204,9 @@ fn settings(recipe: &Recipe) -> Table {
         if let Some(before) = &stage.from {
             let _ = write!(words, ", from the weights of `{before}`");
         }
+        if let Some(folder) = &stage.checkpoint {
+            let _ = write!(words, ", there already in {}", folder.display());
+        }
         rows.push(vec![format!("run `{name}`"), words]);
     }
     Table {

@@ -36,8 +36,8 @@ const ALL: usize = 3;
 const NAMES: [&str; 4] = ["SGD", "batch norm averaged", "as many others averaged", "all averaged"];
 
 impl AveragedParameters {
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    /// Checks its numbers.
+    pub(super) fn check(&self) -> Result<()> {
         if !(1..=MOST_DRAWS).contains(&self.draws) {
             return Err(Error::option(
                 "draws",
@@ -45,6 +45,11 @@ impl AveragedParameters {
                 format!("it must be from 1 to {MOST_DRAWS}"),
             ));
         }
+        Ok(())
+    }
+
+    /// Makes it for every seed.
+    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let (mut runs, mut marks, mut footnote, mut share) = (Vec::new(), Vec::new(), String::new(), 0.0);
         for &seed in &recipe.seeds {
             let trained = laboratory.trained(recipe, &self.run, seed)?;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::Kind;
 use super::asymmetric_direction::{number, row};
-use super::curves::check_draws;
+use super::curves::{check_draws, check_positive};
 use crate::data::Part;
 use crate::error::Result;
 use crate::experiment::laboratory::{Laboratory, Which};
@@ -58,10 +58,15 @@ fn usual_points() -> usize {
 }
 
 impl BatchNormDirections {
+    /// Checks its numbers.
+    pub(super) fn check(&self) -> Result<()> {
+        check_positive("reach", self.reach)?;
+        Kind::check_points(self.points, [-self.reach, self.reach])?;
+        check_draws(self.draws)
+    }
+
     /// Makes it for every seed.
     pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
-        Kind::check_points(self.points, [-self.reach, self.reach])?;
-        check_draws(self.draws)?;
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: format!(

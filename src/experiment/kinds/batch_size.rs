@@ -49,9 +49,13 @@ struct Count {
 }
 
 impl BatchSize {
+    /// Checks its numbers.
+    pub(super) fn check(&self) -> Result<()> {
+        Kind::check_points(self.points, self.range)
+    }
+
     /// Makes it for every seed.
     pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
-        Kind::check_points(self.points, self.range)?;
         let names = ["large batches", "small batches"].map(str::to_owned);
         let mut outcome = Outcome::empty();
         let mut table = Table {

@@ -7,6 +7,9 @@ use crate::experiment::cost::Effort;
 use crate::experiment::recipe::Recipe;
 use crate::objective::BatchNormPolicy;
 
+/// Evaluations that a gradient takes.
+const GRADIENT: f64 = 3.0;
+
 impl Kind {
     /// The points that it evaluates, by run. What needs no network is done in a moment and counts as nothing.
     pub fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
@@ -30,7 +33,15 @@ impl Kind {
         };
         let (running, recompute) = (BatchNormPolicy::Running, BatchNormPolicy::Recompute);
         match self {
-            Self::AsymmetricDirection(kind) => vec![lines(&kind.run, kind.draws, kind.points, running)],
+            Self::AsymmetricDirection(kind) => {
+                // The most asymmetric direction has a gradient at each point beside the loss.
+                let slopes = GRADIENT * kind.points as f64;
+                vec![
+                    lines(&kind.run, kind.draws, kind.points, running),
+                    on(&kind.run, slopes, running, usize::MAX),
+                ]
+            }
+            Self::BiasedSolution(kind) => vec![lines(&kind.run, kind.draws, kind.points, running)],
             Self::AveragedParameters(kind) => vec![averages(&kind.run, 2 + kind.draws)],
             Self::BatchNorm(kind) => vec![averages(&kind.with, 1), averages(&kind.without, 1)],
             Self::BatchNormDirections(kind) => vec![lines(&kind.run, 2 * kind.draws, kind.points, kind.batch_norm)],

@@ -15,7 +15,8 @@ use crate::objective::BatchNormPolicy;
 /// A loss between the ends that is higher than both by this share of the curve's range is a bump.
 pub(super) const BUMP: f64 = 0.02;
 
-/// From the average (0) to SGD (1), statistics recomputed at every point (arXiv Fig. 8, NeurIPS Fig. 7).
+/// From the average (0) to SGD (1), statistics recomputed at every point (arXiv Fig. 8 and 25–27, NeurIPS Fig. 7), and
+/// the accuracies of both on train and test images (Table 1 of both versions).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Interpolation {
@@ -38,13 +39,17 @@ fn usual_points() -> usize {
 }
 
 impl Interpolation {
+    /// Checks its numbers.
+    pub(super) fn check(&self) -> Result<()> {
+        Kind::check_points(self.points, self.range)
+    }
+
     /// Makes it for every seed.
     pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
-        Kind::check_points(self.points, self.range)?;
         let mut outcome = Outcome::empty();
         let mut table = Table {
-            caption: "Solutions, batch-norm statistics recomputed, and where the losses between them are lowest \
-                      (SWA is 0, SGD is 1)"
+            caption: "Solutions, batch-norm statistics recomputed, their train and test accuracies (Table 1), and \
+                      where the losses between them are lowest (SWA is 0, SGD is 1)"
                 .to_owned(),
             header: [
                 "seed",
@@ -52,7 +57,9 @@ impl Interpolation {
                 "SGD train loss",
                 "SWA test loss",
                 "SGD test loss",
+                "SWA train accuracy",
                 "SWA test accuracy",
+                "SGD train accuracy",
                 "SGD test accuracy",
                 "train lowest at",
                 "test lowest at",
@@ -63,6 +70,8 @@ impl Interpolation {
             rows: Vec::new(),
         };
         let (mut shifts, mut gains, mut shown) = (Vec::new(), Vec::new(), 0);
+        // As Table 1 has it: SGD ahead on train images, and behind on test images.
+        let (mut ahead, mut behind) = (0, 0);
         for &seed in &recipe.seeds {
             let trained = laboratory.trained(recipe, &self.run, seed)?;
             let [from, to] = [trained.solution(Which::Swa)?, trained.solution(Which::Sgd)?];
@@ -90,7 +99,9 @@ impl Interpolation {
                 format!("{:.4}", sgd.train.loss),
                 format!("{:.4}", swa.test.loss),
                 format!("{:.4}", sgd.test.loss),
+                format!("{:.2} %", 100.0 * swa.train.accuracy),
                 format!("{:.2} %", 100.0 * swa.test.accuracy),
+                format!("{:.2} %", 100.0 * sgd.train.accuracy),
                 format!("{:.2} %", 100.0 * sgd.test.accuracy),
                 format!("{train:+.2}"),
                 format!("{test:+.2}"),
@@ -98,6 +109,8 @@ impl Interpolation {
             ]);
             shifts.push(test - train);
             gains.push(sgd.test.loss - swa.test.loss);
+            ahead += usize::from(sgd.train.accuracy > swa.train.accuracy);
+            behind += usize::from(sgd.test.accuracy < swa.test.accuracy);
             let higher_train = swa.train.loss > sgd.train.loss;
             shown += usize::from(higher_train && swa.test.loss < sgd.test.loss && bump <= BUMP);
             outcome.figures.push(Figure {
@@ -121,7 +134,8 @@ impl Interpolation {
             measured: format!(
                 "For {shown} of {} seeds SWA has the higher train loss and the lower test loss with no bump between it \
                  and SGD. The test loss is lowest {} of the way from SWA to SGD away from where the train loss is \
-                 (negative: nearer to SWA); SWA's test loss is lower than SGD's by {}.",
+                 (negative: nearer to SWA); SWA's test loss is lower than SGD's by {}. SGD has the higher train \
+                 accuracy for {ahead} and the lower test accuracy for {behind} of the seeds.",
                 recipe.seeds.len(),
                 spread_text(&shifts, 2),
                 spread_text(&gains, 4),

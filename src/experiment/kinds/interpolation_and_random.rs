@@ -7,7 +7,9 @@ use serde::Deserialize;
 
 use super::Kind;
 use super::asymmetric_direction::number;
-use super::curves::{LOSS_AXIS, RAY_AXIS, check_draws, columns, deviation_series, lowest, mean_series, series};
+use super::curves::{
+    LOSS_AXIS, RAY_AXIS, check_draws, check_positive, columns, deviation_series, lowest, mean_series, series,
+};
 use crate::data::Part;
 use crate::error::{Error, Result};
 use crate::experiment::laboratory::{Laboratory, Measured, Which};
@@ -121,10 +123,15 @@ impl Found {
 }
 
 impl InterpolationAndRandom {
+    /// Checks its numbers.
+    pub(super) fn check(&self) -> Result<()> {
+        check_positive("reach", self.reach)?;
+        Kind::check_points(self.points, [-self.reach, self.reach])?;
+        check_draws(self.draws)
+    }
+
     /// Makes it for every seed.
     pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
-        Kind::check_points(self.points, [-self.reach, self.reach])?;
-        check_draws(self.draws)?;
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: "Along u_inter + u_rand, with SWA at 0: where SGD projects to, where the train loss is lowest, \

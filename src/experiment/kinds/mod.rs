@@ -6,6 +6,7 @@ mod ball;
 mod batch_norm;
 mod batch_norm_directions;
 mod batch_size;
+mod biased_solution;
 mod curves;
 mod effort;
 mod interpolation;
@@ -24,6 +25,7 @@ pub use self::averaged_parameters::AveragedParameters;
 pub use self::batch_norm::BatchNorm;
 pub use self::batch_norm_directions::BatchNormDirections;
 pub use self::batch_size::BatchSize;
+pub use self::biased_solution::BiasedSolution;
 pub use self::interpolation::Interpolation;
 pub use self::interpolation_and_random::InterpolationAndRandom;
 pub use self::logistic::Logistic;
@@ -54,6 +56,8 @@ pub enum Kind {
     BatchNormDirections(BatchNormDirections),
     /// From large batches to small ones.
     BatchSize(BatchSize),
+    /// Solutions beside the minimum, on the flat side.
+    BiasedSolution(BiasedSolution),
     /// The line between two solutions of a run.
     Interpolation(Interpolation),
     /// Directions that are half the way between two solutions of a run and half random.
@@ -81,6 +85,7 @@ impl Kind {
             Self::BatchNorm(kind) => vec![&kind.with, &kind.without],
             Self::BatchNormDirections(kind) => vec![&kind.run],
             Self::BatchSize(kind) => vec![&kind.large, &kind.small],
+            Self::BiasedSolution(kind) => vec![&kind.run],
             Self::Interpolation(kind) => vec![&kind.run],
             Self::InterpolationAndRandom(kind) => vec![&kind.run],
             Self::Logistic(_) | Self::Oscillation(_) => Vec::new(),
@@ -88,6 +93,28 @@ impl Kind {
             Self::RandomRays(kind) => vec![&kind.wider.run, &kind.narrower.run],
             Self::Shift(kind) => vec![&kind.run],
             Self::TrajectorySurface(kind) => vec![&kind.run],
+        }
+    }
+
+    /// Checks its numbers, as far as that needs no run.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for the first that is out of range, by its name in the recipe.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::AsymmetricDirection(kind) => kind.check(),
+            Self::AveragedParameters(kind) => kind.check(),
+            Self::BatchNorm(_) | Self::Logistic(_) => Ok(()),
+            Self::BatchNormDirections(kind) => kind.check(),
+            Self::BatchSize(kind) => kind.check(),
+            Self::BiasedSolution(kind) => kind.check(),
+            Self::Interpolation(kind) => kind.check(),
+            Self::InterpolationAndRandom(kind) => kind.check(),
+            Self::Neighbourhood(kind) => kind.check(),
+            Self::Oscillation(kind) => kind.check(),
+            Self::RandomRays(kind) => kind.check(),
+            Self::Shift(kind) => kind.check(),
+            Self::TrajectorySurface(kind) => kind.check(),
         }
     }
 
@@ -118,14 +145,17 @@ impl Kind {
     /// Makes the experiment.
     ///
     /// # Errors
-    /// When something cannot be trained, measured or written; [`crate::error::Error::Cancelled`].
+    /// When a number is out of range, or something cannot be trained, measured or written;
+    /// [`crate::error::Error::Cancelled`].
     pub fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+        self.check()?;
         match self {
             Self::AsymmetricDirection(kind) => kind.make(recipe, laboratory),
             Self::AveragedParameters(kind) => kind.make(recipe, laboratory),
             Self::BatchNorm(kind) => kind.make(recipe, laboratory),
             Self::BatchNormDirections(kind) => kind.make(recipe, laboratory),
             Self::BatchSize(kind) => kind.make(recipe, laboratory),
+            Self::BiasedSolution(kind) => kind.make(recipe, laboratory),
             Self::Interpolation(kind) => kind.make(recipe, laboratory),
             Self::InterpolationAndRandom(kind) => kind.make(recipe, laboratory),
             Self::Logistic(kind) => kind.make(recipe, laboratory),

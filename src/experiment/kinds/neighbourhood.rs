@@ -84,12 +84,17 @@ struct Chosen {
 }
 
 impl Neighbourhood {
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    /// Checks its numbers.
+    pub(super) fn check(&self) -> Result<()> {
+        check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [-self.reach, self.reach])?;
         check_draws(self.draws)?;
         check_positive("radius", self.radius)?;
-        check_samples(self.samples)?;
+        check_samples(self.samples)
+    }
+
+    /// Makes it for every seed.
+    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: format!(

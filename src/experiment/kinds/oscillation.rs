@@ -223,11 +223,16 @@ impl Tally {
 }
 
 impl Oscillation {
+    /// Checks that there is something to simulate.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.cases.is_empty() {
+            true => Err(Error::option("cases", "[]", "name one at least")),
+            false => Ok(()),
+        }
+    }
+
     /// Makes it for every case and seed; figures are of the first seed.
     pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
-        if self.cases.is_empty() {
-            return Err(Error::option("cases", "", "name one at least"));
-        }
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: "SGD on functions with their minimum at 0; positive w is the flat side, or the start's".to_owned(),

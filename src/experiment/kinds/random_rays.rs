@@ -84,12 +84,17 @@ struct Rays {
 }
 
 impl RandomRays {
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    /// Checks its numbers.
+    pub(super) fn check(&self) -> Result<()> {
+        check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [0.0, self.reach])?;
         check_draws(self.draws)?;
         check_positive("rise", self.rise)?;
-        check_samples(self.samples)?;
+        check_samples(self.samples)
+    }
+
+    /// Makes it for every seed.
+    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let names = [&self.wider, &self.narrower].map(|end| self.name(end));
         let mut outcome = Outcome::empty();
         let mut table = Table {

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::Kind;
-use super::curves::{LOSS_AXIS, RAY_AXIS, check_draws, columns, series};
+use super::curves::{LOSS_AXIS, RAY_AXIS, check_draws, check_positive, columns, series};
 use crate::data::Part;
 use crate::error::{Error, Result};
 use crate::experiment::laboratory::{Laboratory, Trained, Which};
@@ -71,15 +71,21 @@ struct Found {
 }
 
 impl Shift {
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
-        let Some(farthest) = self.reaches.iter().copied().reduce(f64::max) else {
+    /// Checks its numbers.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.reaches.is_empty() {
             return Err(Error::option("reaches", "[]", "name one at least"));
-        };
+        }
         for &reach in &self.reaches {
+            check_positive("reaches", reach)?;
             Kind::check_points(self.points, [-reach, reach])?;
         }
-        check_draws(self.draws)?;
+        check_draws(self.draws)
+    }
+
+    /// Makes it for every seed.
+    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+        let farthest = self.reaches.iter().copied().fold(0.0, f64::max);
         let mut outcome = Outcome::empty();
         let mut table = self.table();
         let mut found = vec![Found::default(); self.reaches.len()];
@@ -251,12 +257,12 @@ fn ratio_series(gap: &ShiftGap, reach: f64, draw: u64) -> Series {
 }
 
 /// Whether a position lies within ±reach; one that rounding puts beside the end does.
-fn is_within(position: f64, reach: f64) -> bool {
+pub(super) fn is_within(position: f64, reach: f64) -> bool {
     position.abs() <= reach * (1.0 + 1e-9)
 }
 
 /// Stretches of a curve within ±reach as one, with a loss that is not a number where they are apart.
-fn joined(stretches: &[Vec<(f64, f64)>], reach: f64) -> Vec<(f64, f64)> {
+pub(super) fn joined(stretches: &[Vec<(f64, f64)>], reach: f64) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, f64)> = Vec::new();
     for stretch in stretches {
         let mut inside = stretch

@@ -79,7 +79,8 @@ fn usual_threshold() -> f64 {
 }
 
 impl TrajectorySurface {
-    fn check(&self) -> Result<()> {
+    /// Checks its numbers.
+    pub(super) fn check(&self) -> Result<()> {
         Kind::check_points(self.points, self.range)?;
         if self.samples == 0 {
             return Err(Error::option("samples", self.samples, "it must be at least 1"));
@@ -96,7 +97,6 @@ impl TrajectorySurface {
 
     /// Makes it for every seed.
     pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
-        self.check()?;
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: "Change of the shape of the log train loss along the direction from one epoch to the next"
