@@ -12,9 +12,11 @@ mod interpolation;
 mod interpolation_and_random;
 mod logistic;
 mod neighbourhood;
+mod noise_race;
 mod oscillation;
 mod random_rays;
 mod shift;
+mod spiky;
 mod trajectory_surface;
 
 use serde::Deserialize;
@@ -28,9 +30,11 @@ pub use self::interpolation::Interpolation;
 pub use self::interpolation_and_random::InterpolationAndRandom;
 pub use self::logistic::Logistic;
 pub use self::neighbourhood::Neighbourhood;
+pub use self::noise_race::NoiseRace;
 pub use self::oscillation::{Oscillation, Preset};
 pub use self::random_rays::{End, RandomRays};
 pub use self::shift::Shift;
+pub use self::spiky::{Spiky, Stage};
 pub use self::trajectory_surface::TrajectorySurface;
 use super::laboratory::Laboratory;
 use super::outcome::Outcome;
@@ -62,12 +66,16 @@ pub enum Kind {
     Logistic(Logistic),
     /// One direction through many points around a solution.
     Neighbourhood(Neighbourhood),
+    /// Noise of several shapes over two weights.
+    NoiseRace(NoiseRace),
     /// SGD on functions of one number.
     Oscillation(Oscillation),
     /// Random rays from two solutions.
     RandomRays(RandomRays),
     /// The shift between train and test loss along random directions.
     Shift(Shift),
+    /// SGD on a spiky function of one number.
+    Spiky(Spiky),
     /// The loss along one direction through every epoch.
     TrajectorySurface(TrajectorySurface),
 }
@@ -83,7 +91,7 @@ impl Kind {
             Self::BatchSize(kind) => vec![&kind.large, &kind.small],
             Self::Interpolation(kind) => vec![&kind.run],
             Self::InterpolationAndRandom(kind) => vec![&kind.run],
-            Self::Logistic(_) | Self::Oscillation(_) => Vec::new(),
+            Self::Logistic(_) | Self::NoiseRace(_) | Self::Oscillation(_) | Self::Spiky(_) => Vec::new(),
             Self::Neighbourhood(kind) => vec![&kind.run],
             Self::RandomRays(kind) => vec![&kind.wider.run, &kind.narrower.run],
             Self::Shift(kind) => vec![&kind.run],
@@ -130,9 +138,11 @@ impl Kind {
             Self::InterpolationAndRandom(kind) => kind.make(recipe, laboratory),
             Self::Logistic(kind) => kind.make(recipe, laboratory),
             Self::Neighbourhood(kind) => kind.make(recipe, laboratory),
+            Self::NoiseRace(kind) => kind.make(recipe, laboratory),
             Self::Oscillation(kind) => kind.make(recipe, laboratory),
             Self::RandomRays(kind) => kind.make(recipe, laboratory),
             Self::Shift(kind) => kind.make(recipe, laboratory),
+            Self::Spiky(kind) => kind.make(recipe, laboratory),
             Self::TrajectorySurface(kind) => kind.make(recipe, laboratory),
         }
     }
