@@ -436,6 +436,91 @@ fn an_experiment_leaves_a_page_figures_and_numbers_and_its_runs_are_trained_once
     assert_eq!(again.outcome, made.outcome);
 }
 
+/// Runs over two weights, small enough for a test: no noise, and the noise that leaves the minimum fastest.
+const RACE: &str = r#"
+name = "race"
+title = "A small race"
+paper = "The Anisotropic Noise in SGD"
+figures = ["Zhu et al. Fig. 2"]
+claim = "Noise along the first eigenvector leads out."
+seeds = [1, 2, 3, 4, 5, 6]
+
+[measure.noise-race]
+dynamics = ["gd", "gld-first-eigenvector"]
+steps = 60
+"#;
+
+/// Trials on the spiky function, a dozen with noise and as many without.
+const SPIKES: &str = r#"
+name = "spikes"
+title = "A few spikes"
+paper = "An Alternative View"
+figures = ["Kleinberg et al. Fig. 3"]
+claim = "Noise leads home."
+seeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+
+[measure.spiky]
+widths = [0.0, 0.3]
+suitable = 0.3
+start = 3.0
+near = 1.5
+close = 0.25
+learning-rate = 0.0075
+steps = 50
+stages = [{ start = 1.5, width = 0.15 }, { start = 0.4, width = 0.03 }]
+"#;
+
+#[test]
+fn experiments_without_a_network_are_made_again_alike_and_grouped_by_paper() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("race.toml"), RACE).unwrap();
+    std::fs::write(folder.path().join("spikes.toml"), SPIKES).unwrap();
+    let make = |out: &str| {
+        let arguments = ["reproduce", "race.toml", "spikes.toml", "--out", out, "--device", "cpu"];
+        let (done, _, errors) = run(&arguments, folder.path());
+        assert!(done, "{errors}");
+        folder.path().join(out)
+    };
+    let out = make("out");
+    for (file, words) in [
+        ("race/README.md", "*The Anisotropic Noise in SGD*: Zhu et al. Fig. 2"),
+        ("race/README.md", "GD 0 of 6 (0 to 39 %)"),
+        ("race/README.md", "Of the 1 orders in the claim"),
+        ("race/trajectories.csv", "curve,w₁,w₂\nGD,1,1\n"),
+        ("race/indicator.csv", "GLD 1st eigvec(H),59,"),
+        ("race/success.csv", "GD: 0 of 6 (0 to 39 %),0.4,0\n"),
+        ("spikes/README.md", "*An Alternative View*: Kleinberg et al. Fig. 3"),
+        ("spikes/README.md", "leave bad minima: noise 0.3 over no noise, "),
+        ("spikes/README.md", "| ±1.20, ±1.85, ±2.49 |"),
+        ("spikes/stages.csv", "stage 2: noise 0.03"),
+        ("README.md", "## The Anisotropic Noise in SGD\n"),
+        ("README.md", "## An Alternative View\n"),
+        ("README.md", "### A few spikes\n"),
+    ] {
+        let text = std::fs::read_to_string(out.join(file)).unwrap();
+        assert!(text.contains(words), "{words} in {text}");
+    }
+    let again = make("again");
+    for name in ["race", "spikes"] {
+        let [first, second] = [&out, &again].map(|out| Made::read(out, name).unwrap().outcome);
+        assert_eq!(first, second);
+        for figure in &first.figures {
+            for ending in ["png", "svg", "csv"] {
+                let file = out.join(name).join(format!("{}.{ending}", figure.name));
+                assert!(file.exists(), "{}", file.display());
+            }
+        }
+    }
+    // What is wrong in one is told without making it.
+    let wrong = RACE.replacen("[\"gd\", \"gld-first-eigenvector\"]", "[\"gd\"]", 1);
+    std::fs::write(folder.path().join("race.toml"), wrong).unwrap();
+    let (done, _, errors) = run(&["reproduce", "race.toml", "--device", "cpu"], folder.path());
+    assert!(
+        !done && errors.contains("dynamics") && errors.contains("two at least"),
+        "{errors}"
+    );
+}
+
 #[test]
 fn experiments_are_listed_and_unknown_ones_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -444,6 +529,9 @@ fn experiments_are_listed_and_unknown_ones_refused() {
         done && said.contains("interpolation") && said.contains("arXiv Fig. 8"),
         "{said}"
     );
+    for paper in ["Asymmetric Valleys", "The Anisotropic Noise in SGD"] {
+        assert_eq!(said.lines().filter(|line| *line == paper).count(), 1, "{said}");
+    }
     let (done, _, errors) = run(&["reproduce", "nothing"], folder.path());
     assert!(!done && errors.contains("there are asymmetric-direction"), "{errors}");
     let (done, _, errors) = run(&["reproduce", "nothing.toml"], folder.path());

@@ -6,7 +6,7 @@ use super::progress::Progress;
 use crate::error::Result;
 use crate::experiment::laboratory::Laboratory;
 use crate::experiment::outcome::Made;
-use crate::experiment::recipe::Recipe;
+use crate::experiment::recipe::{Recipe, papers};
 use crate::figure::experiment;
 use crate::objective::{Compute, DeviceChoice};
 
@@ -77,14 +77,21 @@ fn list(json: bool) -> Result<()> {
     if json {
         let documents: Vec<serde_json::Value> = recipes
             .iter()
-            .map(|recipe| serde_json::json!({ "name": recipe.name, "figures": recipe.figures, "claim": recipe.claim }))
+            .map(|recipe| {
+                serde_json::json!({
+                    "name": recipe.name, "paper": recipe.paper, "figures": recipe.figures, "claim": recipe.claim,
+                })
+            })
             .collect();
         return super::print_json(&documents);
     }
     let widest = recipes.iter().map(|recipe| recipe.name.len()).max().unwrap_or(0);
-    for recipe in recipes {
-        say!("{:widest$}  {}", recipe.name, recipe.claim);
-        say!("{:widest$}  {}", "", recipe.figures.join(", "));
+    for paper in papers(&recipes) {
+        say!("{paper}");
+        for recipe in recipes.iter().filter(|recipe| recipe.paper == paper) {
+            say!("  {:widest$}  {}", recipe.name, recipe.claim);
+            say!("  {:widest$}  {}", "", recipe.figures.join(", "));
+        }
     }
     Ok(())
 }

@@ -60,7 +60,8 @@ pub struct Verdict {
 pub struct Series {
     /// Its name.
     pub label: String,
-    /// Points by ascending first coordinate; NaN and infinities where there is nothing to draw.
+    /// Points in the order in which they are joined, by ascending first coordinate unless they are a way; NaN and
+    /// infinities where there is nothing to draw.
     #[serde(with = "points")]
     pub points: Vec<(f64, f64)>,
     /// Whether it is drawn dashed.

@@ -49,6 +49,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
         "neighbourhood",
         include_str!("../../assets/experiments/neighbourhood.toml"),
     ),
+    ("noise-race", include_str!("../../assets/experiments/noise-race.toml")),
     ("oscillation", include_str!("../../assets/experiments/oscillation.toml")),
     ("random-rays", include_str!("../../assets/experiments/random-rays.toml")),
     (
@@ -60,6 +61,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
         "shift-symmetric",
         include_str!("../../assets/experiments/shift-symmetric.toml"),
     ),
+    ("spiky", include_str!("../../assets/experiments/spiky.toml")),
     (
         "trajectory-surface",
         include_str!("../../assets/experiments/trajectory-surface.toml"),
@@ -87,7 +89,10 @@ pub struct Recipe {
     pub name: String,
     /// What it is, in a line.
     pub title: String,
-    /// Figures and tables of the paper that it is of.
+    /// Title of the paper that it is of.
+    #[serde(default = "first_paper")]
+    pub paper: String,
+    /// Figures and tables of that paper.
     pub figures: Vec<String>,
     /// The claim that it tests, in a sentence.
     pub claim: String,
@@ -102,6 +107,10 @@ pub struct Recipe {
     /// What the paper published.
     #[serde(default)]
     pub published: Vec<Published>,
+}
+
+fn first_paper() -> String {
+    "Asymmetric Valleys".to_owned()
 }
 
 fn first_seed() -> Vec<u64> {
@@ -231,4 +240,15 @@ fn in_words(message: &str) -> String {
         start.ends_with("expected ").then(|| format!("{start}{words}"))
     });
     told.unwrap_or_else(|| message.to_owned())
+}
+
+/// The papers that recipes are of, each once, in the order in which they come up.
+pub fn papers<'a>(recipes: impl IntoIterator<Item = &'a Recipe>) -> Vec<&'a str> {
+    let mut papers: Vec<&str> = Vec::new();
+    for recipe in recipes {
+        if !papers.contains(&recipe.paper.as_str()) {
+            papers.push(&recipe.paper);
+        }
+    }
+    papers
 }

@@ -38,7 +38,7 @@ pub struct Series {
     pub label: String,
     /// Its colour.
     pub colour: [u8; 3],
-    /// Points by ascending x; a y that is not finite leaves a gap and a mark.
+    /// Points in the order in which they are joined; a y that is not finite leaves a gap and a mark.
     pub points: Vec<(f64, f64)>,
     /// Whether the lowest point is marked.
     pub mark_minimum: bool,

@@ -13,7 +13,7 @@ use super::table::{table, write_lines};
 use crate::error::{Error, Result};
 use crate::experiment::cost::Cost;
 use crate::experiment::outcome::{Content, Figure, Made, Outcome, Table};
-use crate::experiment::recipe::Recipe;
+use crate::experiment::recipe::{Recipe, papers};
 use crate::files::whole_file;
 use crate::landscape::{Quantity, Scale};
 
@@ -147,8 +147,9 @@ fn page(recipe: &Recipe, outcome: &Outcome, cost: Cost) -> String {
     // Writing to a string cannot fail.
     let _ = write!(
         text,
-        "# {}\n\n{}\n\n**Claim.** {}\n\n**Verdict: {}.** {}\n\n",
+        "# {}\n\n*{}*: {}\n\n**Claim.** {}\n\n**Verdict: {}.** {}\n\n",
         recipe.title,
+        recipe.paper,
         recipe.figures.join(" · "),
         recipe.claim,
         outcome.verdict.answer.name(),
@@ -227,13 +228,26 @@ fn markdown(table: &Table) -> String {
     text + "\n"
 }
 
-/// The page that puts experiments side by side with what the papers published, `README.md`, and what each took,
-/// `costs.csv`.
+/// The page that puts experiments side by side with what the papers published, `README.md`, paper by paper, and what
+/// each took, `costs.csv`.
 ///
 /// # Errors
 /// [`Error::File`].
 pub fn write_index(folder: &Path, made: &[(Recipe, Made)]) -> Result<()> {
     whole_file::write(&folder.join("costs.csv"), &costs_csv(made)?)?;
+    let mut text = "# Experiments, made anew\n\n".to_owned();
+    for paper in papers(made.iter().map(|(recipe, _)| recipe)) {
+        let of: Vec<&(Recipe, Made)> = made.iter().filter(|(recipe, _)| recipe.paper == paper).collect();
+        text += &format!("## {paper}\n\n{}", markdown(&overview(&of)));
+        for (recipe, made) in of {
+            text += &side_by_side(recipe, &made.outcome);
+        }
+    }
+    whole_file::write(&folder.join("README.md"), text.as_bytes())
+}
+
+/// The experiments of one paper.
+fn overview(made: &[&(Recipe, Made)]) -> Table {
     let rows = made
         .iter()
         .map(|(recipe, Made { outcome, cost, .. })| {
@@ -248,8 +262,7 @@ pub fn write_index(folder: &Path, made: &[(Recipe, Made)]) -> Result<()> {
             ]
         })
         .collect();
-    let mut text = "# Experiments, made anew\n\n".to_owned();
-    text += &markdown(&Table {
+    Table {
         caption: "Each with what it takes from nothing; runs that several share are counted with each, and memory is \
                   the largest that was resident"
             .to_owned(),
@@ -264,11 +277,7 @@ pub fn write_index(folder: &Path, made: &[(Recipe, Made)]) -> Result<()> {
         .map(str::to_owned)
         .to_vec(),
         rows,
-    });
-    for (recipe, made) in made {
-        text += &side_by_side(recipe, &made.outcome);
     }
-    whole_file::write(&folder.join("README.md"), text.as_bytes())
 }
 
 fn mebibytes(bytes: u64) -> String {
@@ -301,7 +310,7 @@ fn side_by_side(recipe: &Recipe, outcome: &Outcome) -> String {
         .map(|published| format!("<br>• {}: {}", cell(&published.what), cell(&published.value)))
         .collect();
     format!(
-        "## {}\n\n| measured here: {} | {} |\n|---|---|\n| {figure}{} | {}{published} |\n\n",
+        "### {}\n\n| measured here: {} | {} |\n|---|---|\n| {figure}{} | {}{published} |\n\n",
         recipe.title,
         outcome.verdict.answer.name(),
         recipe.figures.join(", "),

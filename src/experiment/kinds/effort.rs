@@ -48,7 +48,7 @@ impl Kind {
             Self::BatchSize(kind) => vec![lines(&kind.small, 1, kind.points, recompute)],
             Self::Interpolation(kind) => vec![lines(&kind.run, 1, kind.points, recompute)],
             Self::InterpolationAndRandom(kind) => vec![lines(&kind.run, kind.draws, kind.points, kind.batch_norm)],
-            Self::Logistic(_) | Self::Oscillation(_) => Vec::new(),
+            Self::Logistic(_) | Self::NoiseRace(_) | Self::Oscillation(_) | Self::Spiky(_) => Vec::new(),
             Self::Neighbourhood(kind) => {
                 let points = (kind.candidates + kind.draws) as f64 * kind.points as f64;
                 vec![on(&kind.run, points, running, kind.samples)]

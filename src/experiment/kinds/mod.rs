@@ -13,9 +13,11 @@ mod interpolation;
 mod interpolation_and_random;
 mod logistic;
 mod neighbourhood;
+mod noise_race;
 mod oscillation;
 mod random_rays;
 mod shift;
+mod spiky;
 mod trajectory_surface;
 
 use serde::Deserialize;
@@ -30,9 +32,11 @@ pub use self::interpolation::Interpolation;
 pub use self::interpolation_and_random::InterpolationAndRandom;
 pub use self::logistic::Logistic;
 pub use self::neighbourhood::Neighbourhood;
+pub use self::noise_race::NoiseRace;
 pub use self::oscillation::{Oscillation, Preset};
 pub use self::random_rays::{End, RandomRays};
 pub use self::shift::Shift;
+pub use self::spiky::{Spiky, Stage};
 pub use self::trajectory_surface::TrajectorySurface;
 use super::laboratory::Laboratory;
 use super::outcome::Outcome;
@@ -66,12 +70,16 @@ pub enum Kind {
     Logistic(Logistic),
     /// One direction through many points around a solution.
     Neighbourhood(Neighbourhood),
+    /// Noise of several shapes over two weights.
+    NoiseRace(NoiseRace),
     /// SGD on functions of one number.
     Oscillation(Oscillation),
     /// Random rays from two solutions.
     RandomRays(RandomRays),
     /// The shift between train and test loss along random directions.
     Shift(Shift),
+    /// SGD on a spiky function of one number.
+    Spiky(Spiky),
     /// The loss along one direction through every epoch.
     TrajectorySurface(TrajectorySurface),
 }
@@ -88,7 +96,7 @@ impl Kind {
             Self::BiasedSolution(kind) => vec![&kind.run],
             Self::Interpolation(kind) => vec![&kind.run],
             Self::InterpolationAndRandom(kind) => vec![&kind.run],
-            Self::Logistic(_) | Self::Oscillation(_) => Vec::new(),
+            Self::Logistic(_) | Self::NoiseRace(_) | Self::Oscillation(_) | Self::Spiky(_) => Vec::new(),
             Self::Neighbourhood(kind) => vec![&kind.run],
             Self::RandomRays(kind) => vec![&kind.wider.run, &kind.narrower.run],
             Self::Shift(kind) => vec![&kind.run],
@@ -111,9 +119,11 @@ impl Kind {
             Self::Interpolation(kind) => kind.check(),
             Self::InterpolationAndRandom(kind) => kind.check(),
             Self::Neighbourhood(kind) => kind.check(),
+            Self::NoiseRace(kind) => kind.check(),
             Self::Oscillation(kind) => kind.check(),
             Self::RandomRays(kind) => kind.check(),
             Self::Shift(kind) => kind.check(),
+            Self::Spiky(kind) => kind.check(),
             Self::TrajectorySurface(kind) => kind.check(),
         }
     }
@@ -160,9 +170,11 @@ impl Kind {
             Self::InterpolationAndRandom(kind) => kind.make(recipe, laboratory),
             Self::Logistic(kind) => kind.make(recipe, laboratory),
             Self::Neighbourhood(kind) => kind.make(recipe, laboratory),
+            Self::NoiseRace(kind) => kind.make(recipe, laboratory),
             Self::Oscillation(kind) => kind.make(recipe, laboratory),
             Self::RandomRays(kind) => kind.make(recipe, laboratory),
             Self::Shift(kind) => kind.make(recipe, laboratory),
+            Self::Spiky(kind) => kind.make(recipe, laboratory),
             Self::TrajectorySurface(kind) => kind.make(recipe, laboratory),
         }
     }
