@@ -38,7 +38,8 @@ impl Proportion {
         let square = QUANTILE * QUANTILE / n;
         let centre = (share + 0.5 * square) / (1.0 + square);
         let half = (share * (1.0 - share) * square + 0.25 * square * square).sqrt() / (1.0 + square);
-        [(centre - half).max(0.0), (centre + half).min(1.0)]
+        // It holds the share; at 0 and 1, where it ends there, rounding must not say otherwise.
+        [(centre - half).clamp(0.0, share), (centre + half).clamp(share, 1.0)]
     }
 
     /// Whether its chance is the larger one: its interval lies above the other's.
