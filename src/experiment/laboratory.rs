@@ -1,7 +1,7 @@
 //! Where experiments are made: training runs are done once, kept on disk, and taken up again where they were cut off;
 //! every experiment that names the same run shares it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,6 +44,26 @@ impl Which {
     }
 }
 
+/// Seeds that a run is trained with. Runs that start from the same run and differ in their own seed alone go different
+/// ways from the same weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seeds {
+    /// Of the order of its images and their augmentation, and of its initial weights where it starts from no other run.
+    pub own: u64,
+    /// Of the runs that it starts from.
+    pub before: u64,
+}
+
+impl From<u64> for Seeds {
+    /// One seed for all.
+    fn from(seed: u64) -> Self {
+        Self {
+            own: seed,
+            before: seed,
+        }
+    }
+}
+
 /// A run that is done.
 #[derive(Clone, Debug)]
 pub struct Trained {
@@ -61,11 +81,24 @@ impl Trained {
     pub fn solution(&self, which: Which) -> Result<Arc<Solution>> {
         let graph = self.objective.graph();
         let solution = match which {
-            Which::Last => self.folder.snapshot(graph, self.folder.record().options.epochs)?,
+            Which::Last => self.snapshot(self.epochs())?,
             Which::Swa => self.folder.solution(graph, "swa")?,
             Which::Sgd => self.folder.solution(graph, "sgd")?,
         };
         Ok(Arc::new(solution))
+    }
+
+    /// Epochs of its main phase.
+    pub fn epochs(&self) -> usize {
+        self.folder.record().options.epochs
+    }
+
+    /// SGD's iterate after so many epochs, with the statistics it was trained with.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn snapshot(&self, epoch: usize) -> Result<Solution> {
+        self.folder.snapshot(self.objective.graph(), epoch)
     }
 
     /// Where a window finds what is seen from one of its solutions.
@@ -118,6 +151,8 @@ pub struct Laboratory<'a> {
     objectives: HashMap<(String, String), Arc<Objective>>,
     /// What was used so far.
     cost: Cost,
+    /// Folders of the runs that count in it: one that several others start from counts once.
+    counted: HashSet<PathBuf>,
     /// Seconds spent on runs and lines, now, and not earlier.
     spent: f64,
     report: &'a mut Report<'a>,
@@ -132,6 +167,7 @@ impl<'a> Laboratory<'a> {
             lines: KeptLines::new(&folder.join("lines")),
             objectives: HashMap::new(),
             cost: Cost::default(),
+            counted: HashSet::new(),
             spent: 0.0,
             report,
         }
@@ -144,6 +180,7 @@ impl<'a> Laboratory<'a> {
     pub fn make(&mut self, recipe: &Recipe) -> Result<(Outcome, Cost)> {
         let started = Instant::now();
         (self.cost, self.spent) = (Cost::default(), 0.0);
+        self.counted.clear();
         self.cost.look_at_memory();
         let outcome = recipe.measure.make(recipe, self)?;
         // What is neither a run nor a line was done just now.
@@ -167,12 +204,12 @@ impl<'a> Laboratory<'a> {
     ///
     /// # Errors
     /// As [`Self::objective`].
-    pub fn has(&mut self, recipe: &Recipe, name: &str, seed: u64) -> Result<bool> {
+    pub fn has(&mut self, recipe: &Recipe, name: &str, seeds: Seeds) -> Result<bool> {
         let Some(stage) = recipe.runs.get(name) else {
             return Ok(false);
         };
         let objective = self.objective(&stage.model, &stage.data)?;
-        let folder = RunFolder::open(&self.runs.join(folder_name(recipe, stage, seed, &objective)));
+        let folder = RunFolder::open(&self.runs.join(folder_name(recipe, stage, seeds, &objective)));
         Ok(folder.is_ok_and(|folder| folder.record().status == RunStatus::Finished))
     }
 
@@ -192,22 +229,23 @@ impl<'a> Laboratory<'a> {
         Ok(objective)
     }
 
-    /// A run of a recipe with a seed: trained now, taken up where it was cut off, or found.
+    /// A run of a recipe with a seed, or with one of its own: trained now, taken up where it was cut off, or found.
     ///
     /// # Errors
     /// When there is no such run, it cannot be trained or written; [`Error::Cancelled`].
-    pub fn trained(&mut self, recipe: &Recipe, name: &str, seed: u64) -> Result<Trained> {
+    pub fn trained(&mut self, recipe: &Recipe, name: &str, seeds: impl Into<Seeds>) -> Result<Trained> {
+        let seeds = seeds.into();
         let stage = recipe
             .runs
             .get(name)
             .ok_or_else(|| Error::Request(format!("the recipe {} has no run `{name}`", recipe.name)))?;
         let start = match &stage.from {
-            Some(before) => Some(self.trained(recipe, before, seed)?),
+            Some(before) => Some(self.trained(recipe, before, seeds.before)?),
             None => None,
         };
         let objective = self.objective(&stage.model, &stage.data)?;
-        let path = self.runs.join(folder_name(recipe, stage, seed, &objective));
-        let options = stage.options(seed);
+        let path = self.runs.join(folder_name(recipe, stage, seeds, &objective));
+        let options = stage.options(seeds.own);
         let mut trainer = match RunFolder::open(&path) {
             Ok(folder) => Trainer::resume(objective.clone(), folder)?,
             Err(_) => {
@@ -218,8 +256,14 @@ impl<'a> Laboratory<'a> {
                 }
                 match &start {
                     Some(start) => {
-                        let initial = start.solution(Which::Last)?;
-                        Trainer::start_at(objective.clone(), &options, &path, (*initial).clone())?
+                        let initial = start.snapshot(stage.from_epoch.unwrap_or(start.epochs()))?;
+                        if initial.parameters.len() != objective.graph().parameter_count() {
+                            return Err(Error::Request(format!(
+                                "the run `{name}` starts from weights of another model, {}; give both the same",
+                                start.folder.record().model
+                            )));
+                        }
+                        Trainer::start_at(objective.clone(), &options, &path, initial)?
                     }
                     None => Trainer::start(objective.clone(), &options, &path)?,
                 }
@@ -230,12 +274,13 @@ impl<'a> Laboratory<'a> {
         let started = Instant::now();
         let trained = demo::train(&mut trainer, &mut |what, done| {
             cost.look_at_memory();
-            report(&format!("{name} (seed {seed}): {what}"), done)
+            report(&format!("{name} (seed {}): {what}", seeds.own), done)
         });
         let seconds = started.elapsed().as_secs_f64();
         whole_file::write(&path.join(SECONDS), format!("{}\n", before + seconds).as_bytes())?;
         trained?;
-        self.cost.training += before + seconds;
+        let earlier = if self.counted.insert(path) { before } else { 0.0 };
+        self.cost.training += earlier + seconds;
         self.spent += seconds;
         Ok(Trained {
             folder: trainer.folder().clone(),
@@ -329,13 +374,17 @@ fn seconds_of(folder: &Path) -> f64 {
 }
 
 /// Name of a run's folder: what it is of, and a checksum of all that it depends on.
-fn folder_name(recipe: &Recipe, stage: &RunStage, seed: u64, objective: &Objective) -> String {
+fn folder_name(recipe: &Recipe, stage: &RunStage, seeds: Seeds, objective: &Objective) -> String {
     let mut depends = objective.device_name().to_owned();
-    let mut next = Some(stage);
+    let mut next = Some((stage, seeds.own));
     // The recipe was checked: no run starts from itself.
-    while let Some(stage) = next {
+    while let Some((stage, seed)) = next {
         depends += &format!("\n{}\n{}\n{:?}", stage.model, stage.data, stage.options(seed));
-        next = stage.from.as_ref().and_then(|name| recipe.runs.get(name));
+        if let Some(epoch) = stage.from_epoch {
+            depends += &format!("\nafter epoch {epoch} of");
+        }
+        let before = stage.from.as_ref().and_then(|name| recipe.runs.get(name));
+        next = before.map(|before| (before, seeds.before));
     }
     let mut checksum = flate2::Crc::new();
     checksum.update(depends.as_bytes());
@@ -344,5 +393,5 @@ fn folder_name(recipe: &Recipe, stage: &RunStage, seed: u64, objective: &Objecti
         .chars()
         .map(|c| if c.is_alphanumeric() { c } else { '-' })
         .collect();
-    format!("{model}-seed{seed}-{:08x}", checksum.sum())
+    format!("{model}-seed{}-{:08x}", seeds.own, checksum.sum())
 }

@@ -37,8 +37,16 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ),
     ("logistic", include_str!("../../assets/experiments/logistic.toml")),
     (
+        "minima-spectrum",
+        include_str!("../../assets/experiments/minima-spectrum.toml"),
+    ),
+    (
         "neighbourhood",
         include_str!("../../assets/experiments/neighbourhood.toml"),
+    ),
+    (
+        "one-point-convexity",
+        include_str!("../../assets/experiments/one-point-convexity.toml"),
     ),
     ("oscillation", include_str!("../../assets/experiments/oscillation.toml")),
     ("random-rays", include_str!("../../assets/experiments/random-rays.toml")),
@@ -46,6 +54,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     (
         "shift-symmetric",
         include_str!("../../assets/experiments/shift-symmetric.toml"),
+    ),
+    (
+        "trajectories",
+        include_str!("../../assets/experiments/trajectories.toml"),
     ),
     (
         "trajectory-surface",
@@ -64,8 +76,11 @@ pub struct RunStage {
     pub model: String,
     /// Data specification.
     pub data: String,
-    /// Name of the run whose last weights it starts from; without, from its seed's own.
+    /// Name of the run whose weights it starts from; without, from its seed's own.
     pub from: Option<String>,
+    /// Epochs of that run's main phase after which it starts, 0 for its initial weights; without, after its last. The
+    /// momentum starts anew.
+    pub from_epoch: Option<usize>,
     /// Epochs of the main phase.
     pub epochs: Option<usize>,
     /// Images a training batch.
@@ -190,6 +205,9 @@ impl Recipe {
                 seen.push(before);
                 next = stage.from.as_ref();
             }
+            recipe
+                .check_from_epoch(stage)
+                .map_err(|error| at(&header)(error.to_string()))?;
         }
         for name in recipe.measure.runs() {
             if !recipe.runs.contains_key(name) {
@@ -201,6 +219,23 @@ impl Recipe {
             }
         }
         Ok(recipe)
+    }
+
+    /// Whether the run that a stage starts from reaches the epoch after which it starts.
+    fn check_from_epoch(&self, stage: &RunStage) -> Result<()> {
+        let Some(epoch) = stage.from_epoch else { return Ok(()) };
+        let Some((name, before)) = stage.from.as_ref().and_then(|name| self.runs.get_key_value(name)) else {
+            return Err(Error::option("from-epoch", epoch, "name the run with `from`, too"));
+        };
+        let epochs = before.options(0).epochs;
+        match epoch <= epochs {
+            true => Ok(()),
+            false => Err(Error::option(
+                "from-epoch",
+                epoch,
+                format!("the run `{name}` has {epochs} epochs"),
+            )),
+        }
     }
 
     /// A recipe of the program by its name, or from a `.toml` file.

@@ -204,6 +204,9 @@ fn settings(recipe: &Recipe) -> Table {
         if let Some(before) = &stage.from {
             let _ = write!(words, ", from the weights of `{before}`");
         }
+        if let Some(epoch) = stage.from_epoch {
+            let _ = write!(words, " after epoch {epoch}");
+        }
         rows.push(vec![format!("run `{name}`"), words]);
     }
     Table {

@@ -6,15 +6,19 @@ mod ball;
 mod batch_norm;
 mod batch_norm_directions;
 mod batch_size;
+mod convexity;
 mod curves;
 mod effort;
 mod interpolation;
 mod interpolation_and_random;
 mod logistic;
+mod minima_spectrum;
 mod neighbourhood;
+mod one_point_convexity;
 mod oscillation;
 mod random_rays;
 mod shift;
+mod trajectories;
 mod trajectory_surface;
 
 use serde::Deserialize;
@@ -27,12 +31,15 @@ pub use self::batch_size::BatchSize;
 pub use self::interpolation::Interpolation;
 pub use self::interpolation_and_random::InterpolationAndRandom;
 pub use self::logistic::Logistic;
+pub use self::minima_spectrum::MinimaSpectrum;
 pub use self::neighbourhood::Neighbourhood;
+pub use self::one_point_convexity::OnePointConvexity;
 pub use self::oscillation::{Oscillation, Preset};
 pub use self::random_rays::{End, RandomRays};
 pub use self::shift::Shift;
+pub use self::trajectories::Trajectories;
 pub use self::trajectory_surface::TrajectorySurface;
-use super::laboratory::Laboratory;
+use super::laboratory::{Laboratory, Seeds};
 use super::outcome::Outcome;
 use super::recipe::Recipe;
 use crate::error::{Error, Result};
@@ -60,14 +67,20 @@ pub enum Kind {
     InterpolationAndRandom(InterpolationAndRandom),
     /// Logistic regression with two parameters.
     Logistic(Logistic),
+    /// Minima that SGD settles in when its step is shrunk early or late.
+    MinimaSpectrum(MinimaSpectrum),
     /// One direction through many points around a solution.
     Neighbourhood(Neighbourhood),
+    /// Whether negative gradients along a run point to its end.
+    OnePointConvexity(OnePointConvexity),
     /// SGD on functions of one number.
     Oscillation(Oscillation),
     /// Random rays from two solutions.
     RandomRays(RandomRays),
     /// The shift between train and test loss along random directions.
     Shift(Shift),
+    /// Whether negative gradients on many ways from one start point to the ends of all.
+    Trajectories(Trajectories),
     /// The loss along one direction through every epoch.
     TrajectorySurface(TrajectorySurface),
 }
@@ -84,10 +97,24 @@ impl Kind {
             Self::Interpolation(kind) => vec![&kind.run],
             Self::InterpolationAndRandom(kind) => vec![&kind.run],
             Self::Logistic(_) | Self::Oscillation(_) => Vec::new(),
+            Self::MinimaSpectrum(kind) => {
+                let names = std::iter::once(&kind.run).chain(&kind.minima);
+                names.map(String::as_str).collect()
+            }
             Self::Neighbourhood(kind) => vec![&kind.run],
+            Self::OnePointConvexity(kind) => vec![&kind.run],
             Self::RandomRays(kind) => vec![&kind.wider.run, &kind.narrower.run],
             Self::Shift(kind) => vec![&kind.run],
+            Self::Trajectories(kind) => vec![&kind.run],
             Self::TrajectorySurface(kind) => vec![&kind.run],
+        }
+    }
+
+    /// Seeds that a run is trained with for a seed of the experiment: once, or many times from one start.
+    pub fn seeds(&self, run: &str, seed: u64) -> Vec<Seeds> {
+        match self {
+            Self::Trajectories(kind) if kind.run == run => kind.seeds(seed),
+            _ => vec![Seeds::from(seed)],
         }
     }
 
@@ -129,10 +156,13 @@ impl Kind {
             Self::Interpolation(kind) => kind.make(recipe, laboratory),
             Self::InterpolationAndRandom(kind) => kind.make(recipe, laboratory),
             Self::Logistic(kind) => kind.make(recipe, laboratory),
+            Self::MinimaSpectrum(kind) => kind.make(recipe, laboratory),
             Self::Neighbourhood(kind) => kind.make(recipe, laboratory),
+            Self::OnePointConvexity(kind) => kind.make(recipe, laboratory),
             Self::Oscillation(kind) => kind.make(recipe, laboratory),
             Self::RandomRays(kind) => kind.make(recipe, laboratory),
             Self::Shift(kind) => kind.make(recipe, laboratory),
+            Self::Trajectories(kind) => kind.make(recipe, laboratory),
             Self::TrajectorySurface(kind) => kind.make(recipe, laboratory),
         }
     }
