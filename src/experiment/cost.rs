@@ -46,6 +46,8 @@ pub struct Effort<'a> {
     pub run: &'a str,
     /// Points, over all seeds.
     pub points: f64,
+    /// Whether what is taken there are gradients of the train loss, each for three evaluations of the train images.
+    pub gradients: bool,
     /// Images used of each split, at most.
     pub samples: usize,
     /// Batch-norm policy; `recompute` passes over the training images once more.
@@ -109,8 +111,10 @@ impl Recipe {
             for name in self.stages() {
                 let Some(stage) = self.runs.get(name) else { continue };
                 let objective = laboratory.objective(&stage.model, &stage.data)?;
-                if !laboratory.has(self, name, *seed)? {
-                    estimate.training += training_work(stage, &objective, *seed) / rates.training;
+                for seeds in self.measure.seeds(name, *seed) {
+                    if !laboratory.has(self, name, seeds)? {
+                        estimate.training += training_work(stage, &objective, seeds.own) / rates.training;
+                    }
                 }
             }
         }
@@ -119,8 +123,11 @@ impl Recipe {
                 continue;
             };
             let objective = laboratory.objective(&stage.model, &stage.data)?;
-            let images = Evaluation::images(&objective, effort.policy, effort.samples) as f64;
-            let work = effort.points * images * cost::multiply_adds(objective.graph()) as f64;
+            let images = match effort.gradients {
+                true => 3 * objective.data().train.len().min(effort.samples),
+                false => Evaluation::images(&objective, effort.policy, effort.samples),
+            };
+            let work = effort.points * images as f64 * cost::multiply_adds(objective.graph()) as f64;
             estimate.measuring += work / rates.evaluating;
         }
         Ok(estimate)

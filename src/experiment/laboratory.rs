@@ -44,6 +44,26 @@ impl Which {
     }
 }
 
+/// Seeds that a run is trained with. Runs that start from the same run and differ in their own seed alone go different
+/// ways from the same weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seeds {
+    /// Of the order of its images and their augmentation, and of its initial weights where it starts from no other run.
+    pub own: u64,
+    /// Of the runs that it starts from.
+    pub before: u64,
+}
+
+impl From<u64> for Seeds {
+    /// One seed for all.
+    fn from(seed: u64) -> Self {
+        Self {
+            own: seed,
+            before: seed,
+        }
+    }
+}
+
 /// A run that is done.
 #[derive(Clone, Debug)]
 pub struct Trained {
@@ -63,11 +83,24 @@ impl Trained {
     pub fn solution(&self, which: Which) -> Result<Arc<Solution>> {
         let graph = self.objective.graph();
         let solution = match which {
-            Which::Last => self.folder.snapshot(graph, self.folder.record().options.epochs)?,
+            Which::Last => self.snapshot(self.epochs())?,
             Which::Swa => self.folder.solution(graph, "swa")?,
             Which::Sgd => self.folder.solution(graph, "sgd")?,
         };
         Ok(Arc::new(solution))
+    }
+
+    /// Epochs of its main phase.
+    pub fn epochs(&self) -> usize {
+        self.folder.record().options.epochs
+    }
+
+    /// SGD's iterate after so many epochs, with the statistics it was trained with.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn snapshot(&self, epoch: usize) -> Result<Solution> {
+        self.folder.snapshot(self.objective.graph(), epoch)
     }
 
     /// Where a window finds what is seen from one of its solutions.
@@ -128,7 +161,7 @@ pub struct Laboratory<'a> {
     objectives: HashMap<(String, String), Arc<Objective>>,
     /// What was used so far.
     cost: Cost,
-    /// Runs whose cost is in it.
+    /// Folders of the runs that count in it: one that several others start from counts once.
     counted: HashSet<PathBuf>,
     /// Seconds spent on runs and lines, now, and not earlier.
     spent: f64,
@@ -181,7 +214,7 @@ impl<'a> Laboratory<'a> {
     ///
     /// # Errors
     /// As [`Self::objective`].
-    pub fn has(&mut self, recipe: &Recipe, name: &str, seed: u64) -> Result<bool> {
+    pub fn has(&mut self, recipe: &Recipe, name: &str, seeds: Seeds) -> Result<bool> {
         let Some(stage) = recipe.runs.get(name) else {
             return Ok(false);
         };
@@ -189,7 +222,7 @@ impl<'a> Laboratory<'a> {
             return Ok(true);
         }
         let objective = self.objective(&stage.model, &stage.data)?;
-        let folder = RunFolder::open(&self.runs.join(folder_name(recipe, stage, seed, &objective)));
+        let folder = RunFolder::open(&self.runs.join(folder_name(recipe, stage, seeds, &objective)));
         Ok(folder.is_ok_and(|folder| folder.record().status == RunStatus::Finished))
     }
 
@@ -209,12 +242,13 @@ impl<'a> Laboratory<'a> {
         Ok(objective)
     }
 
-    /// A run of a recipe with a seed: trained now, taken up where it was cut off, or found. One that the recipe names
-    /// by its folder is only read.
+    /// A run of a recipe with a seed, or with one of its own: trained now, taken up where it was cut off, or found. One
+    /// that the recipe names by its folder is only read.
     ///
     /// # Errors
     /// When there is no such run, it cannot be trained, read or written; [`Error::Cancelled`].
-    pub fn trained(&mut self, recipe: &Recipe, name: &str, seed: u64) -> Result<Trained> {
+    pub fn trained(&mut self, recipe: &Recipe, name: &str, seeds: impl Into<Seeds>) -> Result<Trained> {
+        let seeds = seeds.into();
         let stage = recipe
             .runs
             .get(name)
@@ -230,7 +264,7 @@ impl<'a> Laboratory<'a> {
             });
         }
         let start = match &stage.from {
-            Some(before) => Some(self.trained(recipe, before, seed)?),
+            Some(before) => Some(self.trained(recipe, before, seeds.before)?),
             None => None,
         };
         let objective = self.objective(&stage.model, &stage.data)?;
@@ -243,9 +277,9 @@ impl<'a> Laboratory<'a> {
                 start.objective.graph().name
             )));
         }
-        let folder = folder_name(recipe, stage, seed, &objective);
+        let folder = folder_name(recipe, stage, seeds, &objective);
         let path = self.runs.join(&folder);
-        let options = stage.options(seed);
+        let options = stage.options(seeds.own);
         let mut trainer = match RunFolder::open(&path) {
             Ok(folder) => Trainer::resume(objective.clone(), folder)?,
             Err(_) => {
@@ -256,8 +290,14 @@ impl<'a> Laboratory<'a> {
                 }
                 match &start {
                     Some(start) => {
-                        let initial = start.solution(Which::Last)?;
-                        Trainer::start_at(objective.clone(), &options, &path, (*initial).clone())?
+                        let initial = start.snapshot(stage.from_epoch.unwrap_or(start.epochs()))?;
+                        if initial.parameters.len() != objective.graph().parameter_count() {
+                            return Err(Error::Request(format!(
+                                "the run `{name}` starts from weights of another model, {}; give both the same",
+                                start.folder.record().model
+                            )));
+                        }
+                        Trainer::start_at(objective.clone(), &options, &path, initial)?
                     }
                     None => Trainer::start(objective.clone(), &options, &path)?,
                 }
@@ -268,7 +308,7 @@ impl<'a> Laboratory<'a> {
         let started = Instant::now();
         let trained = demo::train(&mut trainer, &mut |what, done| {
             cost.look_at_memory();
-            report(&format!("{name} (seed {seed}): {what}"), done)
+            report(&format!("{name} (seed {}): {what}", seeds.own), done)
         });
         let seconds = started.elapsed().as_secs_f64();
         whole_file::write(&path.join(SECONDS), format!("{}\n", before + seconds).as_bytes())?;
@@ -416,16 +456,20 @@ fn seconds_of(folder: &Path) -> f64 {
 }
 
 /// Name of a run's folder: what it is of, and a checksum of all that it depends on.
-fn folder_name(recipe: &Recipe, stage: &RunStage, seed: u64, objective: &Objective) -> String {
+fn folder_name(recipe: &Recipe, stage: &RunStage, seeds: Seeds, objective: &Objective) -> String {
     let mut depends = objective.device_name().to_owned();
-    let mut next = Some(stage);
+    let mut next = Some((stage, seeds.own));
     // The recipe was checked: no run starts from itself.
-    while let Some(stage) = next {
+    while let Some((stage, seed)) = next {
         depends += &format!("\n{}\n{}\n{:?}", stage.model, stage.data, stage.options(seed));
         if let Some(path) = &stage.checkpoint {
             depends += &format!("\n{}", path.display());
         }
-        next = stage.from.as_ref().and_then(|name| recipe.runs.get(name));
+        if let Some(epoch) = stage.from_epoch {
+            depends += &format!("\nafter epoch {epoch} of");
+        }
+        let before = stage.from.as_ref().and_then(|name| recipe.runs.get(name));
+        next = before.map(|before| (before, seeds.before));
     }
     let mut checksum = flate2::Crc::new();
     checksum.update(depends.as_bytes());
@@ -434,5 +478,5 @@ fn folder_name(recipe: &Recipe, stage: &RunStage, seed: u64, objective: &Objecti
         .chars()
         .map(|c| if c.is_alphanumeric() { c } else { '-' })
         .collect();
-    format!("{model}-seed{seed}-{:08x}", checksum.sum())
+    format!("{model}-seed{}-{:08x}", seeds.own, checksum.sum())
 }

@@ -46,10 +46,18 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ),
     ("logistic", include_str!("../../assets/experiments/logistic.toml")),
     (
+        "minima-spectrum",
+        include_str!("../../assets/experiments/minima-spectrum.toml"),
+    ),
+    (
         "neighbourhood",
         include_str!("../../assets/experiments/neighbourhood.toml"),
     ),
     ("noise-race", include_str!("../../assets/experiments/noise-race.toml")),
+    (
+        "one-point-convexity",
+        include_str!("../../assets/experiments/one-point-convexity.toml"),
+    ),
     ("oscillation", include_str!("../../assets/experiments/oscillation.toml")),
     ("random-rays", include_str!("../../assets/experiments/random-rays.toml")),
     (
@@ -62,6 +70,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../assets/experiments/shift-symmetric.toml"),
     ),
     ("spiky", include_str!("../../assets/experiments/spiky.toml")),
+    (
+        "trajectories",
+        include_str!("../../assets/experiments/trajectories.toml"),
+    ),
     (
         "trajectory-surface",
         include_str!("../../assets/experiments/trajectory-surface.toml"),
@@ -143,6 +155,9 @@ impl Recipe {
             recipe
                 .check_start(name)
                 .map_err(|reason| wrong(&["runs", name.as_str(), "from"], &reason))?;
+            recipe
+                .check_from_epoch(name)
+                .map_err(|reason| wrong(&["runs", name.as_str(), "from-epoch"], &reason))?;
         }
         for name in recipe.measure.runs() {
             if !recipe.runs.contains_key(name) {
@@ -152,7 +167,7 @@ impl Recipe {
             }
         }
         let kind = lines.first_under("measure").unwrap_or_default();
-        recipe.measure.check().map_err(|error| {
+        recipe.measure.check(&recipe).map_err(|error| {
             let option = match &error {
                 Error::Option { option, .. } => option.as_str(),
                 _ => "",
@@ -192,6 +207,24 @@ impl Recipe {
         let names = self.measure.runs();
         let seeds: Option<Vec<u64>> = names.iter().map(|name| self.runs.get(*name)?.seed).collect();
         seeds?.first().copied()
+    }
+
+    /// Whether the run that a run starts from reaches the epoch after which it starts; what is wrong is told in words.
+    fn check_from_epoch(&self, name: &str) -> std::result::Result<(), String> {
+        let Some(stage) = self.runs.get(name) else {
+            return Ok(());
+        };
+        let Some(epoch) = stage.from_epoch else { return Ok(()) };
+        let Some((name, before)) = stage.from.as_ref().and_then(|name| self.runs.get_key_value(name)) else {
+            return Err("name the run that it starts from, too, with `from`".to_owned());
+        };
+        let epochs = before.options(0).epochs;
+        match epoch <= epochs {
+            true => Ok(()),
+            false => Err(format!(
+                "the run `{name}` has {epochs} epochs, and this one starts after its epoch {epoch}"
+            )),
+        }
     }
 
     /// A recipe of the program by its name, or from a `.toml` file.

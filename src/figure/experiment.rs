@@ -205,6 +205,9 @@ fn settings(recipe: &Recipe) -> Table {
         if let Some(before) = &stage.from {
             let _ = write!(words, ", from the weights of `{before}`");
         }
+        if let Some(epoch) = stage.from_epoch {
+            let _ = write!(words, " after epoch {epoch}");
+        }
         if let Some(folder) = &stage.checkpoint {
             let _ = write!(words, ", there already in {}", folder.display());
         }

@@ -224,6 +224,15 @@ pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
 
+/// ‖to − from‖, in double precision.
+pub fn distance(from: &[f32], to: &[f32]) -> f64 {
+    let squares = from
+        .iter()
+        .zip(to)
+        .map(|(&a, &b)| (f64::from(b) - f64::from(a)).powi(2));
+    squares.sum::<f64>().sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,9 +17,19 @@ impl Kind {
         let on = |run: &'a str, points: f64, policy: BatchNormPolicy, samples: usize| Effort {
             run,
             points: seeds * points,
+            gradients: false,
             samples,
             policy,
         };
+        // Over all seeds.
+        let gradients = |run: &'a str, points: f64, policy: BatchNormPolicy, samples: usize| Effort {
+            run,
+            points,
+            gradients: true,
+            samples,
+            policy,
+        };
+        let epochs = |run: &str| recipe.runs.get(run).map_or(0, |stage| stage.options(0).epochs) as f64;
         let lines = |run: &'a str, count: u64, points: usize, policy: BatchNormPolicy| {
             on(run, count as f64 * points as f64, policy, usize::MAX)
         };
@@ -49,9 +59,29 @@ impl Kind {
             Self::Interpolation(kind) => vec![lines(&kind.run, 1, kind.points, recompute)],
             Self::InterpolationAndRandom(kind) => vec![lines(&kind.run, kind.draws, kind.points, kind.batch_norm)],
             Self::Logistic(_) | Self::NoiseRace(_) | Self::Oscillation(_) | Self::Spiky(_) => Vec::new(),
+            Self::MinimaSpectrum(kind) => {
+                let after = |name: &String| {
+                    let from_epoch = recipe.runs.get(name).and_then(|stage| stage.from_epoch);
+                    from_epoch.map_or(epochs(&kind.run), |epoch| epoch as f64)
+                };
+                let together = kind.minima.iter().map(after).fold(0.0, f64::max);
+                let ways = kind.minima.iter().map(|name| (name, epochs(name)));
+                std::iter::once((&kind.run, together))
+                    .chain(ways)
+                    .map(|(run, points)| gradients(run, seeds * points, kind.batch_norm, kind.samples))
+                    .collect()
+            }
             Self::Neighbourhood(kind) => {
                 let points = (kind.candidates + kind.draws) as f64 * kind.points as f64;
                 vec![on(&kind.run, points, running, kind.samples)]
+            }
+            Self::OnePointConvexity(kind) => {
+                let epochs = epochs(&kind.run);
+                let around = recipe.seeds.len().min(kind.neighbourhoods) as f64 * kind.draws as f64;
+                vec![
+                    gradients(&kind.run, seeds * epochs, kind.batch_norm, usize::MAX),
+                    gradients(&kind.run, around * epochs, kind.batch_norm, kind.samples),
+                ]
             }
             Self::RandomRays(kind) => {
                 let points = kind.draws as f64 * kind.points as f64;
@@ -62,6 +92,10 @@ impl Kind {
                 ]
             }
             Self::Shift(kind) => vec![lines(&kind.run, kind.draws, kind.points, running)],
+            Self::Trajectories(kind) => {
+                let points = seeds * kind.trajectories as f64 * epochs(&kind.run);
+                vec![gradients(&kind.run, points, kind.batch_norm, kind.samples)]
+            }
             Self::TrajectorySurface(kind) => {
                 let epochs = recipe.runs.get(&kind.run).map_or(0, |stage| stage.options(0).epochs) + 1;
                 let points = epochs as f64 * kind.points as f64;

@@ -7,17 +7,21 @@ mod batch_norm;
 mod batch_norm_directions;
 mod batch_size;
 mod biased_solution;
+mod convexity;
 mod curves;
 mod effort;
 mod interpolation;
 mod interpolation_and_random;
 mod logistic;
+mod minima_spectrum;
 mod neighbourhood;
 mod noise_race;
+mod one_point_convexity;
 mod oscillation;
 mod random_rays;
 mod shift;
 mod spiky;
+mod trajectories;
 mod trajectory_surface;
 
 use serde::Deserialize;
@@ -31,14 +35,17 @@ pub use self::biased_solution::BiasedSolution;
 pub use self::interpolation::Interpolation;
 pub use self::interpolation_and_random::InterpolationAndRandom;
 pub use self::logistic::Logistic;
+pub use self::minima_spectrum::MinimaSpectrum;
 pub use self::neighbourhood::Neighbourhood;
 pub use self::noise_race::NoiseRace;
+pub use self::one_point_convexity::OnePointConvexity;
 pub use self::oscillation::{Oscillation, Preset};
 pub use self::random_rays::{End, RandomRays};
 pub use self::shift::Shift;
 pub use self::spiky::{Spiky, Stage};
+pub use self::trajectories::Trajectories;
 pub use self::trajectory_surface::TrajectorySurface;
-use super::laboratory::Laboratory;
+use super::laboratory::{Laboratory, Seeds};
 use super::outcome::Outcome;
 use super::recipe::Recipe;
 use crate::error::{Error, Result};
@@ -68,10 +75,14 @@ pub enum Kind {
     InterpolationAndRandom(InterpolationAndRandom),
     /// Logistic regression with two parameters.
     Logistic(Logistic),
+    /// Minima that SGD settles in when its step is shrunk early or late.
+    MinimaSpectrum(MinimaSpectrum),
     /// One direction through many points around a solution.
     Neighbourhood(Neighbourhood),
     /// Noise of several shapes over two weights.
     NoiseRace(NoiseRace),
+    /// Whether negative gradients along a run point to its end.
+    OnePointConvexity(OnePointConvexity),
     /// SGD on functions of one number.
     Oscillation(Oscillation),
     /// Random rays from two solutions.
@@ -80,6 +91,8 @@ pub enum Kind {
     Shift(Shift),
     /// SGD on a spiky function of one number.
     Spiky(Spiky),
+    /// Whether negative gradients on many ways from one start point to the ends of all.
+    Trajectories(Trajectories),
     /// The loss along one direction through every epoch.
     TrajectorySurface(TrajectorySurface),
 }
@@ -97,18 +110,24 @@ impl Kind {
             Self::Interpolation(kind) => vec![&kind.run],
             Self::InterpolationAndRandom(kind) => vec![&kind.run],
             Self::Logistic(_) | Self::NoiseRace(_) | Self::Oscillation(_) | Self::Spiky(_) => Vec::new(),
+            Self::MinimaSpectrum(kind) => {
+                let names = std::iter::once(&kind.run).chain(&kind.minima);
+                names.map(String::as_str).collect()
+            }
             Self::Neighbourhood(kind) => vec![&kind.run],
+            Self::OnePointConvexity(kind) => vec![&kind.run],
             Self::RandomRays(kind) => vec![&kind.wider.run, &kind.narrower.run],
             Self::Shift(kind) => vec![&kind.run],
+            Self::Trajectories(kind) => vec![&kind.run],
             Self::TrajectorySurface(kind) => vec![&kind.run],
         }
     }
 
-    /// Checks its numbers, as far as that needs no run.
+    /// Checks its numbers and the runs it names, as far as that needs no run to be there.
     ///
     /// # Errors
     /// [`Error::Option`] for the first that is out of range, by its name in the recipe.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self, recipe: &Recipe) -> Result<()> {
         match self {
             Self::AsymmetricDirection(kind) => kind.check(),
             Self::AveragedParameters(kind) => kind.check(),
@@ -120,11 +139,22 @@ impl Kind {
             Self::InterpolationAndRandom(kind) => kind.check(),
             Self::Neighbourhood(kind) => kind.check(),
             Self::NoiseRace(kind) => kind.check(),
+            Self::MinimaSpectrum(kind) => kind.check(recipe),
+            Self::OnePointConvexity(kind) => kind.check(recipe),
+            Self::Trajectories(kind) => kind.check(recipe),
             Self::Oscillation(kind) => kind.check(),
             Self::RandomRays(kind) => kind.check(),
             Self::Shift(kind) => kind.check(),
             Self::Spiky(kind) => kind.check(),
             Self::TrajectorySurface(kind) => kind.check(),
+        }
+    }
+
+    /// Seeds that a run is trained with for a seed of the experiment: once, or many times from one start.
+    pub fn seeds(&self, run: &str, seed: u64) -> Vec<Seeds> {
+        match self {
+            Self::Trajectories(kind) if kind.run == run => kind.seeds(seed),
+            _ => vec![Seeds::from(seed)],
         }
     }
 
@@ -158,7 +188,7 @@ impl Kind {
     /// When a number is out of range, or something cannot be trained, measured or written;
     /// [`crate::error::Error::Cancelled`].
     pub fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
-        self.check()?;
+        self.check(recipe)?;
         match self {
             Self::AsymmetricDirection(kind) => kind.make(recipe, laboratory),
             Self::AveragedParameters(kind) => kind.make(recipe, laboratory),
@@ -169,12 +199,15 @@ impl Kind {
             Self::Interpolation(kind) => kind.make(recipe, laboratory),
             Self::InterpolationAndRandom(kind) => kind.make(recipe, laboratory),
             Self::Logistic(kind) => kind.make(recipe, laboratory),
+            Self::MinimaSpectrum(kind) => kind.make(recipe, laboratory),
             Self::Neighbourhood(kind) => kind.make(recipe, laboratory),
             Self::NoiseRace(kind) => kind.make(recipe, laboratory),
             Self::Oscillation(kind) => kind.make(recipe, laboratory),
             Self::RandomRays(kind) => kind.make(recipe, laboratory),
             Self::Shift(kind) => kind.make(recipe, laboratory),
             Self::Spiky(kind) => kind.make(recipe, laboratory),
+            Self::OnePointConvexity(kind) => kind.make(recipe, laboratory),
+            Self::Trajectories(kind) => kind.make(recipe, laboratory),
             Self::TrajectorySurface(kind) => kind.make(recipe, laboratory),
         }
     }

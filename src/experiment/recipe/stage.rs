@@ -23,8 +23,11 @@ pub struct RunStage {
     /// Data specification.
     #[serde(default)]
     pub data: String,
-    /// Name of the run whose last weights it starts from; without, from its seed's own.
+    /// Name of the run whose weights it starts from; without, from its seed's own.
     pub from: Option<String>,
+    /// Epochs of that run's main phase after which it starts, 0 for its initial weights; without, after its last. The
+    /// momentum starts anew.
+    pub from_epoch: Option<usize>,
     /// Epochs of the main phase.
     pub epochs: Option<usize>,
     /// Images a training batch.
@@ -154,6 +157,7 @@ impl RunStage {
             model: record.model.clone(),
             data: record.data.clone(),
             from: None,
+            from_epoch: None,
             epochs: Some(options.epochs),
             batch_size: Some(options.batch_size),
             learning_rate: Some(options.learning_rate),
@@ -173,6 +177,7 @@ impl RunStage {
             ("model", !self.model.is_empty()),
             ("data", !self.data.is_empty()),
             ("from", self.from.is_some()),
+            ("from-epoch", self.from_epoch.is_some()),
             ("epochs", self.epochs.is_some()),
             ("batch-size", self.batch_size.is_some()),
             ("learning-rate", self.learning_rate.is_some()),

@@ -1,0 +1,448 @@
+//! The step is shrunk after different numbers of epochs: which minimum does SGD then settle in, and how far is it?
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::Kind;
+use super::convexity::{Bounds, Count, Gradients, batch, chart, footnote};
+use super::curves::{LOSS_AXIS, check_samples, columns};
+use crate::error::{Error, Result};
+use crate::experiment::laboratory::{Laboratory, Trained, Which};
+use crate::experiment::outcome::{Answer, Figure, Outcome, Series, Table, Verdict, spread_text};
+use crate::experiment::recipe::Recipe;
+use crate::landscape::{Alignment, direction};
+use crate::objective::{BatchNormPolicy, Measurement, Solution};
+
+/// Fewest minima that have an order worth the name.
+const FEWEST: usize = 3;
+
+/// Rank correlation with the epoch from which a row of minima counts as ordered. Six minima in a random order reach it
+/// in 21 cases of 720.
+const ORDERED: f64 = 0.8;
+
+/// Horizontal axis of the charts.
+const AXIS: &str = "epoch after which the step is shrunk";
+
+/// Minima that SGD settles in when its step is shrunk early or late: their losses, their distance from the initial
+/// weights, and whether the way to each was one point convex (Kleinberg et al. 2018, Section 5.4, Fig. 6).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MinimaSpectrum {
+    /// The run with a large step.
+    pub run: String,
+    /// Runs with a small one, each from that run after some epoch (`from-epoch`); their ends are the minima.
+    pub minima: Vec<String>,
+    /// Batch-norm policy of the gradients; with `batch` they are those that training follows.
+    #[serde(default = "batch")]
+    pub batch_norm: BatchNormPolicy,
+    /// Train images for the gradients, from the first. Losses are of all images.
+    #[serde(default = "usual_samples")]
+    pub samples: usize,
+}
+
+fn usual_samples() -> usize {
+    1000
+}
+
+/// A run with a small step and where it ends.
+struct Branch {
+    /// Epochs with the large step before it.
+    after: usize,
+    name: String,
+    trained: Trained,
+    end: Arc<Solution>,
+}
+
+/// A minimum.
+struct Minimum {
+    /// Epochs with the large step before the step was shrunk.
+    after: usize,
+    measured: Measurement,
+    /// From the initial weights.
+    distance: f64,
+    /// Epochs on the way from the initial weights with a positive inner product of −∇L and the way to the minimum.
+    way: Count,
+}
+
+/// The minima of one seed, by the epoch after which the step was shrunk.
+struct Spectrum {
+    seed: u64,
+    minima: Vec<Minimum>,
+}
+
+impl MinimaSpectrum {
+    pub(super) fn check(&self, recipe: &Recipe) -> Result<()> {
+        check_samples(self.samples)?;
+        if self.minima.len() < FEWEST {
+            return Err(Error::option(
+                "minima",
+                self.minima.len(),
+                format!(
+                    "name {FEWEST} runs at least, each from `{}` after another epoch",
+                    self.run
+                ),
+            ));
+        }
+        let from_run = |name: &&String| {
+            let stage = recipe.runs.get(name.as_str());
+            stage.is_some_and(|stage| stage.from.as_ref() == Some(&self.run))
+        };
+        match self.minima.iter().find(|name| !from_run(name)) {
+            None => Ok(()),
+            Some(name) => Err(Kind::lacks(
+                name,
+                &format!(
+                    "start on the way of `{0}`; give it from = \"{0}\" and a from-epoch",
+                    self.run
+                ),
+            )),
+        }
+    }
+
+    /// Makes it for every seed.
+    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+        let (mut spectra, mut foot) = (Vec::new(), String::new());
+        for &seed in &recipe.seeds {
+            let long = laboratory.trained(recipe, &self.run, seed)?;
+            foot = footnote(&long, self.batch_norm, self.samples, &recipe.seeds);
+            let mut branches = Vec::new();
+            for name in &self.minima {
+                branches.push(self.branch(name, &long, seed, recipe, laboratory)?);
+            }
+            branches.sort_by_key(|branch| branch.after);
+            let ways = self.ways(&long, &branches, laboratory)?;
+            let initial = long.snapshot(0)?;
+            let minimum = |(branch, way): (&Branch, Count)| -> Result<Minimum> {
+                let measured = branch.trained.folder.record().results.last;
+                Ok(Minimum {
+                    after: branch.after,
+                    measured: measured.ok_or_else(|| Kind::lacks(&branch.name, "measured last iterate"))?,
+                    distance: direction::distance(&initial.parameters, &branch.end.parameters),
+                    way,
+                })
+            };
+            let minima = branches.iter().zip(ways).map(minimum).collect::<Result<_>>()?;
+            spectra.push(Spectrum { seed, minima });
+        }
+        Ok(Outcome {
+            figures: figures(&spectra, &foot),
+            tables: vec![table(&spectra)],
+            verdict: verdict(&spectra),
+        })
+    }
+
+    fn branch(
+        &self,
+        name: &str,
+        long: &Trained,
+        seed: u64,
+        recipe: &Recipe,
+        laboratory: &mut Laboratory,
+    ) -> Result<Branch> {
+        let trained = laboratory.trained(recipe, name, seed)?;
+        // The laboratory opens each model on each data set once.
+        if !Arc::ptr_eq(&long.objective, &trained.objective) {
+            return Err(Error::Request(format!(
+                "the runs `{}` and `{name}` differ in model or data: their losses cannot be compared",
+                self.run
+            )));
+        }
+        let after = recipe.runs.get(name).and_then(|stage| stage.from_epoch);
+        Ok(Branch {
+            after: after.unwrap_or(long.epochs()),
+            name: name.to_owned(),
+            end: trained.solution(Which::Last)?,
+            trained,
+        })
+    }
+
+    /// On the way from the initial weights to every minimum, with the large step and then with the small one: at how
+    /// many epochs the negative gradient has a positive inner product with the way that is left.
+    fn ways(&self, long: &Trained, branches: &[Branch], laboratory: &mut Laboratory) -> Result<Vec<Count>> {
+        let mut ways = vec![Count::default(); branches.len()];
+        let together = branches.iter().map(|branch| branch.after).max().unwrap_or(0);
+        let mut gradients = Gradients::new(long, &self.run, self.batch_norm, together);
+        for epoch in 0..together {
+            let here = long.snapshot(epoch)?;
+            let pass = gradients.at(&here, epoch, self.samples, laboratory)?;
+            for (way, branch) in ways.iter_mut().zip(branches) {
+                if epoch < branch.after {
+                    way.enter(Alignment::new(&pass.gradient, &here.parameters, &branch.end.parameters).product);
+                }
+            }
+        }
+        for (way, branch) in ways.iter_mut().zip(branches) {
+            let epochs = branch.trained.epochs();
+            let mut gradients = Gradients::new(&branch.trained, &branch.name, self.batch_norm, epochs);
+            for epoch in 0..epochs {
+                let here = branch.trained.snapshot(epoch)?;
+                let pass = gradients.at(&here, epoch, self.samples, laboratory)?;
+                way.enter(Alignment::new(&pass.gradient, &here.parameters, &branch.end.parameters).product);
+            }
+        }
+        Ok(ways)
+    }
+}
+
+/// A value of every minimum of a seed.
+fn values(spectrum: &Spectrum, value: fn(&Minimum) -> f64) -> Vec<f64> {
+    spectrum.minima.iter().map(value).collect()
+}
+
+fn train_loss(minimum: &Minimum) -> f64 {
+    minimum.measured.train.loss
+}
+
+fn test_loss(minimum: &Minimum) -> f64 {
+    minimum.measured.test.loss
+}
+
+fn distance(minimum: &Minimum) -> f64 {
+    minimum.distance
+}
+
+fn after(minimum: &Minimum) -> f64 {
+    minimum.after as f64
+}
+
+/// A value's mean over the seeds as a curve over the epoch after which the step was shrunk.
+fn series(label: &str, spectra: &[Spectrum], value: fn(&Minimum) -> f64) -> Series {
+    let first = spectra.iter().take(1).flat_map(|spectrum| &spectrum.minima);
+    let mean = |index: usize| {
+        let found = spectra.iter().filter_map(|spectrum| spectrum.minima.get(index));
+        Bounds::of(&found.map(value).collect::<Vec<_>>()).mean
+    };
+    Series {
+        label: label.to_owned(),
+        points: first
+            .enumerate()
+            .map(|(index, minimum)| (after(minimum), mean(index)))
+            .collect(),
+        dashed: false,
+    }
+}
+
+fn figures(spectra: &[Spectrum], foot: &str) -> Vec<Figure> {
+    let over = match spectra.len() {
+        1 => String::new(),
+        count => format!(", mean of {count} seeds"),
+    };
+    vec![
+        chart(
+            "losses",
+            format!("Losses of the minima{over}"),
+            (AXIS, LOSS_AXIS),
+            vec![series("train", spectra, train_loss), series("test", spectra, test_loss)],
+            Vec::new(),
+            foot,
+        ),
+        chart(
+            "distances",
+            format!("Distances of the minima from the initial weights{over}"),
+            (AXIS, "distance from the initial weights"),
+            vec![series("distance", spectra, distance)],
+            Vec::new(),
+            foot,
+        ),
+    ]
+}
+
+fn table(spectra: &[Spectrum]) -> Table {
+    let row = |(seed, minimum): (u64, &Minimum)| {
+        let Measurement { train, test } = minimum.measured;
+        vec![
+            seed.to_string(),
+            minimum.after.to_string(),
+            format!("{:.4}", train.loss),
+            format!("{:.4}", test.loss),
+            format!("{:.2} %", 100.0 * train.accuracy),
+            format!("{:.2} %", 100.0 * test.accuracy),
+            format!("{:.3}", minimum.distance),
+            minimum.way.text(),
+        ]
+    };
+    Table {
+        caption:
+            "Minima by the epoch after which the step is shrunk, batch-norm statistics recomputed; their distance \
+                  from the initial weights, and at how many epochs on the whole way the negative gradient has a \
+                  positive inner product with the way that is left"
+                .to_owned(),
+        header: columns(
+            "seed | step shrunk after | train loss | test loss | train accuracy | test accuracy | distance | positive \
+             on the way",
+        ),
+        rows: spectra
+            .iter()
+            .flat_map(|spectrum| spectrum.minima.iter().map(move |minimum| (spectrum.seed, minimum)))
+            .map(row)
+            .collect(),
+    }
+}
+
+fn verdict(spectra: &[Spectrum]) -> Verdict {
+    let ordered = |value: fn(&Minimum) -> f64, sign: f64| {
+        let in_order = |spectrum: &&Spectrum| {
+            sign * rank_correlation(&values(spectrum, after), &values(spectrum, value)) >= ORDERED
+        };
+        spectra.iter().filter(in_order).count()
+    };
+    // Of the minimum after the fewest epochs with the large step, and of that after the most.
+    let ends = |value: fn(&Minimum) -> f64| {
+        let of = |end: fn(&[f64]) -> Option<&f64>| {
+            let found: Vec<f64> = spectra
+                .iter()
+                .filter_map(|spectrum| end(&values(spectrum, value)).copied())
+                .collect();
+            spread_text(&found, 3)
+        };
+        format!("from {} to {}", of(<[f64]>::first), of(<[f64]>::last))
+    };
+    let (train, test, distances) = (
+        ordered(train_loss, -1.0),
+        ordered(test_loss, -1.0),
+        ordered(distance, 1.0),
+    );
+    let convex = spectra
+        .iter()
+        .filter(|spectrum| spectrum.minima.iter().all(|minimum| minimum.way.is_whole()))
+        .count();
+    let ways = || spectra.iter().flat_map(|spectrum| &spectrum.minima);
+    let together = ways().map(|minimum| minimum.way).fold(Count::default(), Count::and);
+    let whole = ways().filter(|minimum| minimum.way.is_whole()).count();
+    let seeds = spectra.len();
+    Verdict {
+        answer: Answer::of(train + test + distances + convex, 4 * seeds),
+        measured: format!(
+            "The later the step is shrunk, the lower is the train loss for {train} of {seeds} seeds, the lower the \
+             test loss for {test}, and the larger the distance from the initial weights for {distances} (a rank \
+             correlation with the epoch of {ORDERED} or more). From the earliest to the latest the train loss goes {}, \
+             the test loss {}, the distance {}. On the way to a minimum the negative gradient points towards it at {} \
+             epochs, at all of them for {whole} of {} minima and for all minima of {convex} of {seeds} seeds.",
+            ends(train_loss),
+            ends(test_loss),
+            ends(distance),
+            together.text(),
+            ways().count(),
+        ),
+    }
+}
+
+/// Spearman's: the correlation of ranks, equal values having the mean of theirs. NaN where one value is NaN or all of
+/// either are equal.
+fn rank_correlation(first: &[f64], second: &[f64]) -> f64 {
+    if first.iter().chain(second).any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
+    let centred = |values: &[f64]| -> Vec<f64> {
+        // Twice the rank: values below count twice, equal ones once.
+        let rank = |value: &f64| {
+            let points = values.iter().map(|other| match other.total_cmp(value) {
+                std::cmp::Ordering::Less => 2.0,
+                std::cmp::Ordering::Equal => 1.0,
+                std::cmp::Ordering::Greater => 0.0,
+            });
+            points.sum::<f64>()
+        };
+        // The mean of all such ranks is their number, whatever is equal.
+        values.iter().map(|value| rank(value) - values.len() as f64).collect()
+    };
+    let (first, second) = (centred(first), centred(second));
+    let product = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    product(&first, &second) / (product(&first, &first) * product(&second, &second)).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objective::Quality;
+
+    /// Train loss, test loss, distance and positive inner products of each minimum, as the paper has them.
+    const GOOD: [[f64; 4]; 3] = [[0.5, 0.6, 1.0, 4.0], [0.4, 0.5, 2.0, 4.0], [0.2, 0.4, 3.0, 4.0]];
+
+    fn spectrum(seed: u64, minima: [[f64; 4]; 3]) -> Spectrum {
+        let minimum = |(index, [train, test, distance, positive]): (usize, [f64; 4])| {
+            let quality = |loss| Quality { loss, accuracy: 0.5 };
+            Minimum {
+                after: 10 * index,
+                measured: Measurement {
+                    train: quality(train),
+                    test: quality(test),
+                },
+                distance,
+                way: Count {
+                    positive: positive as usize,
+                    all: 4,
+                },
+            }
+        };
+        Spectrum {
+            seed,
+            minima: minima.into_iter().enumerate().map(minimum).collect(),
+        }
+    }
+
+    #[test]
+    fn ranks_are_correlated_by_order_alone() {
+        let epochs = [1.0, 2.0, 3.0, 4.0, 5.0];
+        assert!((rank_correlation(&epochs, &[1.0, 10.0, 11.0, 400.0, 1e9]) - 1.0).abs() < 1e-12);
+        assert!((rank_correlation(&epochs, &[5.0, 4.0, 0.0, -1.0, -9.0]) + 1.0).abs() < 1e-12);
+        // ρ = 1 − 6·Σd²/(n·(n² − 1)), with d = 1 at two places.
+        assert!((rank_correlation(&epochs, &[1.0, 2.0, 4.0, 3.0, 5.0]) - 0.9).abs() < 1e-12);
+        // Ranks 1, 2½, 2½ against 1, 2, 3: 1.5/√(1.5·2).
+        let tied = rank_correlation(&[0.0, 7.0, 7.0], &[1.0, 2.0, 3.0]);
+        assert!((tied - 0.75_f64.sqrt()).abs() < 1e-12);
+        assert!(rank_correlation(&[1.0; 3], &[1.0, 2.0, 3.0]).is_nan());
+        assert!(rank_correlation(&[1.0, 2.0], &[f64::NAN, 1.0]).is_nan());
+        assert_eq!(rank_correlation(&[1.0, 2.0], &[1.0, f64::INFINITY]), 1.0);
+    }
+
+    #[test]
+    fn each_part_of_the_claim_counts() {
+        let found = verdict(&[spectrum(1, GOOD)]);
+        assert_eq!(found.answer, Answer::Shown);
+        for words in [
+            "train loss for 1 of 1 seeds",
+            "loss goes from 0.500 to 0.200",
+            "test loss from 0.600 to 0.400",
+            "distance from 1.000 to 3.000",
+            "at 12 of 12 epochs",
+            "for 3 of 3 minima",
+        ] {
+            assert!(found.measured.contains(words), "{words} in {}", found.measured);
+        }
+        // A test loss that rises, a distance out of order, one epoch that points away.
+        let bad = spectrum(2, [[0.5, 0.6, 3.0, 4.0], [0.4, 0.7, 2.0, 4.0], [0.2, 0.8, 3.5, 3.0]]);
+        let found = verdict(&[spectrum(1, GOOD), bad]);
+        assert_eq!(found.answer, Answer::PartlyShown);
+        for words in [
+            "lower is the train loss for 2 of 2",
+            "test loss for 1,",
+            "weights for 1 (",
+            "at 23 of 24 epochs",
+            "for 5 of 6 minima and for all minima of 1 of 2 seeds",
+        ] {
+            assert!(found.measured.contains(words), "{words} in {}", found.measured);
+        }
+        let worst = spectrum(3, [[0.2, 0.6, 3.0, 4.0], [0.4, 0.7, 2.0, 4.0], [0.5, 0.8, 1.0, 3.0]]);
+        assert_eq!(verdict(&[worst]).answer, Answer::NotShown);
+    }
+
+    #[test]
+    fn charts_and_table_go_by_the_epoch_of_shrinking() {
+        let spectra = [
+            spectrum(1, GOOD),
+            spectrum(2, [[0.7, 0.6, 1.0, 4.0], [0.5, 0.5, 2.0, 4.0], [0.4, 0.4, 5.0, 1.0]]),
+        ];
+        let curve = series("distance", &spectra, distance);
+        assert_eq!(curve.points, [(0.0, 1.0), (10.0, 2.0), (20.0, 4.0)]);
+        let table = table(&spectra);
+        assert_eq!(table.rows.len(), 6);
+        assert_eq!(
+            table.rows[5],
+            columns("2 | 20 | 0.4000 | 0.4000 | 50.00 % | 50.00 % | 5.000 | 1 of 4")
+        );
+        assert_eq!(table.header.len(), table.rows[5].len());
+        assert_eq!(figures(&spectra, "").len(), 2);
+    }
+}
