@@ -38,6 +38,8 @@ pub mod training;
 
 pub mod landscape;
 
+pub mod curvature;
+
 pub mod experiment;
 
 pub mod engine;
