@@ -12,7 +12,7 @@
 //!
 //! In one dimension, and wherever the Hᵢ share their eigenvectors, (8) is necessary too. In general it is not: it
 //! bounds one step from the worst point, and the steps after it may lead away from there. What decides is the growth of
-//! the whole second moment M = E[xxᵀ] under the linear map M ← E[(I − ηH_B)·M·(I − ηH_B)]. That map is self-adjoint, so
+//! the whole second moment M = E xxᵀ under the linear map M ← E (I − ηH_B)·M·(I − ηH_B). That map is self-adjoint, so
 //! E‖x‖² stays bounded (Definition 2) if and only if its spectral radius is at most 1. [`QuadraticProblem::stability`]
 //! gives both.
 
@@ -78,7 +78,7 @@ impl Sgd {
         1.0 / (self.learning_rate * self.batch_variance().sqrt())
     }
 
-    /// (1 − ηa)² + η²·(n − B)/(B(n − 1))·s²: the factor of E[x²] in a step in one dimension, where the minimum is
+    /// (1 − ηa)² + η²·(n − B)/(B(n − 1))·s²: the factor of E‖x‖² in a step in one dimension, where the minimum is
     /// stable if and only if it is at most 1 (3).
     pub fn factor(self, sharpness: f64, non_uniformity: f64) -> f64 {
         let (mean, noise) = (1.0 - self.learning_rate * sharpness, self.learning_rate * non_uniformity);
@@ -193,7 +193,7 @@ impl QuadraticProblem {
     }
 
     /// E‖x_t‖² for t = 0 to `steps` from a start `[d]`, by the exact recursion
-    /// M ← (I − ηH)M(I − ηH) + η²·(n − B)/(B(n − 1))·((1/n) Σ HᵢMHᵢ − HMH) of M = E[xxᵀ]: what batches drawn anew for
+    /// M ← (I − ηH)M(I − ηH) + η²·(n − B)/(B(n − 1))·((1/n) Σ HᵢMHᵢ − HMH) of M = E xxᵀ: what batches drawn anew for
     /// every step without replacement do on average. Infinite from where it leaves the finite numbers.
     ///
     /// # Errors
