@@ -38,6 +38,7 @@ pub mod training;
 
 pub mod landscape;
 
+pub mod curvature;
 pub mod dynamics;
 
 pub mod experiment;

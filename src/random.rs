@@ -29,6 +29,8 @@ pub enum Purpose {
     Order = 9,
     /// Which parameters are averaged.
     AveragedParameters = 10,
+    /// Start vectors and probes of spectra.
+    Spectrum = 11,
 }
 
 /// A stream of random numbers.

@@ -223,7 +223,7 @@ fn trajectories_part_from_the_same_weights_and_lead_the_same_way() {
     let other = TRAJECTORIES.replacen("model = \"logistic\"", "model = \"mlp:3\"", 1);
     let told = refused(&other, folder.path());
     assert!(
-        told.contains("`way` starts from weights of another model, mlp:3"),
+        told.contains("`way` is of logistic, and the run that it starts from of mlp:3"),
         "{told}"
     );
     let nowhere = TRAJECTORIES.replace("from = \"start\"\n", "");
@@ -285,19 +285,26 @@ fn an_epoch_to_start_from_must_be_one_of_a_run() {
     let message = |text: &str| Recipe::parse(text, Path::new("recipe.toml")).unwrap_err().to_string();
     let line = |text: &str| {
         let header = text.lines().position(|line| line == "[runs.middle]").unwrap();
-        format!("recipe.toml: line {}: ", header + 1)
+        let key = text
+            .lines()
+            .skip(header)
+            .position(|line| line.starts_with("from-epoch"));
+        format!("recipe.toml: line {}: ", header + key.unwrap() + 1)
     };
     let beyond = spectrum().replace("from-epoch = 3", "from-epoch = 7");
     let told = message(&beyond);
     assert!(told.starts_with(&line(&beyond)), "{told}");
     assert!(
-        told.contains("from-epoch = 7") && told.contains("`large` has 6 epochs"),
+        told.contains("`large` has 6 epochs") && told.contains("after its epoch 7"),
         "{told}"
     );
     let from_nothing = spectrum().replace("from = \"large\"\nfrom-epoch = 3", "from-epoch = 3");
     let told = message(&from_nothing);
     assert!(told.starts_with(&line(&from_nothing)), "{told}");
-    assert!(told.contains("name the run with `from`"), "{told}");
+    assert!(
+        told.contains("name the run that it starts from, too, with `from`"),
+        "{told}"
+    );
     let initial = spectrum().replace("from-epoch = 3", "from-epoch = 0");
     assert!(Recipe::parse(&initial, Path::new("recipe.toml")).is_ok());
 }

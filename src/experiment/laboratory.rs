@@ -314,9 +314,8 @@ impl<'a> Laboratory<'a> {
         whole_file::write(&path.join(SECONDS), format!("{}\n", before + seconds).as_bytes())?;
         trained?;
         // A run that is asked for twice is trained once.
-        if self.counted.insert(path) {
-            self.cost.training += before + seconds;
-        }
+        let earlier = if self.counted.insert(path) { before } else { 0.0 };
+        self.cost.training += earlier + seconds;
         self.spent += seconds;
         Ok(Trained {
             folder: trainer.folder().clone(),

@@ -1,0 +1,33 @@
+//! Curvature and noise of a loss as matrices too large to be held: spectra by products with vectors, and what they say
+//! about which minima SGD can stay at.
+//!
+//! [`operator`] says what such a matrix is. [`lanczos`] finds its extreme eigenvalues with vectors, [`trace`] its trace
+//! and [`density`] its whole spectrum, smoothed. [`covariance`] takes the spectrum of a noise from its samples.
+//! [`stability`] is the theory of *How SGD Selects the Global Minima in Over-parameterized Learning* (Wu, Ma and E,
+//! 2018), [`non_uniformity`] its second number for a matrix a sample, and [`escape`] its example in one dimension.
+//!
+//! Vectors are `f32`; inner products and recurrences are summed in `f64`. Nothing here knows networks.
+
+pub mod covariance;
+mod dense;
+pub mod density;
+pub mod escape;
+pub mod estimate;
+mod krylov;
+pub mod lanczos;
+pub mod non_uniformity;
+pub mod operator;
+pub mod stability;
+#[cfg(test)]
+mod testing;
+pub mod trace;
+
+pub use covariance::{Covariance, CovarianceOperator, Samples};
+pub use density::{Density, Quadrature};
+pub use escape::Escape;
+pub use estimate::Estimate;
+pub use lanczos::{Effort, Eigenpair, Lanczos, LanczosOptions, Ritz, Spectrum, extreme_eigenpairs};
+pub use non_uniformity::{NonUniformity, PerSample};
+pub use operator::SymmetricOperator;
+pub use stability::{QuadraticProblem, Sgd, Stability};
+pub use trace::TraceEstimator;
