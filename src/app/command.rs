@@ -6,12 +6,14 @@ use std::sync::mpsc::Sender;
 use egui::{Context, Key, Modifiers};
 
 use super::checkpoint::CheckpointForm;
+use super::experiments;
 use super::export::{self, Effect};
 use super::look::{Fit, Picture};
 use super::state::State;
 use crate::checkpoint::Reference;
 use crate::data::recognise;
 use crate::engine::{Anchor, Request, TrainRequest};
+use crate::experiment::outcome::Place;
 use crate::landscape::{Basis, Frame};
 use crate::objective::{BatchNormPolicy, DeviceChoice};
 
@@ -89,6 +91,16 @@ pub enum Command {
     Export,
     /// Dismiss a notice.
     Dismiss(usize),
+    /// Open the page of experiments, or go back to the stage.
+    Experiments,
+    /// Make experiments of these names, one after another.
+    RunExperiments(Vec<String>),
+    /// Stop the experiment that runs and those that wait.
+    StopExperiments,
+    /// Go on with the next experiment: the one before has ended, or the device is another one.
+    NextExperiment,
+    /// Put what a figure was measured from on the stage.
+    Visit(Place),
 }
 
 /// Keys and what they do; the same table makes the help text.
@@ -99,6 +111,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("1 2 3", "direction, comparison, interpolation"),
     ("4 5", "plane, slice through training"),
     ("F", "the stage alone, for talks"),
+    ("E", "the papers' experiments, and back to the stage"),
     ("Enter", "take the marked position as the new point w"),
     ("Ctrl+Z, Ctrl+Shift+Z", "undo, redo"),
     ("Ctrl+S", "export"),
@@ -110,6 +123,24 @@ pub const KEYS: &[(&str, &str)] = &[
 pub fn from_keyboard(context: &Context, state: &State) -> Vec<Command> {
     if context.egui_wants_keyboard_input() || state.export.open {
         return Vec::new();
+    }
+    let experiments = context.input_mut(|input| {
+        // A key held down repeats; going to and fro is not what it is held for.
+        input.events.retain(|event| {
+            !matches!(
+                event,
+                egui::Event::Key {
+                    key: Key::Space | Key::E,
+                    repeat: true,
+                    ..
+                }
+            )
+        });
+        input.consume_key(Modifiers::NONE, Key::E)
+    });
+    if experiments || state.experiments.open {
+        // The other keys are the stage's, which their page covers.
+        return experiments.then_some(Command::Experiments).into_iter().collect();
     }
     let table = [
         (Modifiers::COMMAND | Modifiers::SHIFT, Key::Z, Command::Redo),
@@ -131,17 +162,6 @@ pub fn from_keyboard(context: &Context, state: &State) -> Vec<Command> {
         (Modifiers::NONE, Key::Enter, Command::Recentre),
     ];
     context.input_mut(|input| {
-        // A key held down repeats; playing and pausing in turn is not what it is held for.
-        input.events.retain(|event| {
-            !matches!(
-                event,
-                egui::Event::Key {
-                    key: Key::Space,
-                    repeat: true,
-                    ..
-                }
-            )
-        });
         table
             .into_iter()
             .filter(|(modifiers, key, _)| input.consume_key(*modifiers, *key))
@@ -172,6 +192,7 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
             return vec![Effect::Send(Request::Train(Box::new(request)))];
         }
         Command::Open(text) => {
+            state.experiments.close();
             state.playing = false;
             state.pending = Some("opening …");
             return vec![Effect::Send(Request::Open(text))];
@@ -301,8 +322,12 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::Cancel => {
             if state.export.open {
                 state.export.open = false;
+            } else if state.experiments.open && state.experiments.enlarged.is_some() {
+                state.experiments.enlarged = None;
             } else if state.reading.is_some() || state.writing.is_some() {
                 return vec![Effect::Stop];
+            } else if state.experiments.open {
+                // An experiment is stopped by its button only.
             } else if state.playing {
                 state.playing = false;
             } else if !(state.is_training() && state.look.anchor == Anchor::Current) {
@@ -342,6 +367,11 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::Dismiss(index) => {
             state.notices.remove(index);
         }
+        Command::Experiments => return experiments::toggle(state),
+        Command::RunExperiments(names) => return experiments::run(state, names),
+        Command::StopExperiments => return experiments::stop(state),
+        Command::NextExperiment => return experiments::go_on(state),
+        Command::Visit(place) => return state.visit(place),
     }
     Vec::new()
 }

@@ -1,9 +1,9 @@
 //! The worker's loop: takes requests, does one batch of the most urgent work, and shows what is new.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::inbox::Inbox;
@@ -38,6 +38,8 @@ struct Training {
 
 pub struct Worker {
     compute: Compute,
+    /// The same, for experiments.
+    shared: Arc<Mutex<Compute>>,
     inbox: Arc<Inbox>,
     slots: Arc<Slots>,
     updates: Sender<Update>,
@@ -52,9 +54,16 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(compute: Compute, inbox: Arc<Inbox>, slots: Arc<Slots>, updates: Sender<Update>, wake: Waker) -> Self {
+    pub fn new(
+        (compute, shared): (Compute, Arc<Mutex<Compute>>),
+        inbox: Arc<Inbox>,
+        slots: Arc<Slots>,
+        updates: Sender<Update>,
+        wake: Waker,
+    ) -> Self {
         Self {
             compute,
+            shared,
             inbox,
             slots,
             updates,
@@ -145,6 +154,7 @@ impl Worker {
                 let name = session
                     .as_ref()
                     .map_or(compute.name(), |session| session.objective.device_name());
+                *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = compute.clone();
                 self.tell(Update::Device(name.to_owned()));
                 self.compute = compute;
                 if let Some(session) = session {
