@@ -6,6 +6,7 @@ use std::sync::mpsc::Sender;
 use egui::{Context, Key, Modifiers};
 
 use super::checkpoint::CheckpointForm;
+use super::experiments;
 use super::export::{self, Effect};
 use super::look::{Fit, Picture};
 use super::search::SearchForm;
@@ -13,6 +14,7 @@ use super::state::State;
 use crate::checkpoint::Reference;
 use crate::data::recognise;
 use crate::engine::{Anchor, Request, TrainRequest};
+use crate::experiment::outcome::Place;
 use crate::landscape::{Basis, DirectionKind, Frame};
 use crate::objective::{BatchNormPolicy, DeviceChoice};
 
@@ -98,6 +100,16 @@ pub enum Command {
     Export,
     /// Dismiss a notice.
     Dismiss(usize),
+    /// Open the page of experiments, or go back to the stage.
+    Experiments,
+    /// Make experiments of these names, one after another.
+    RunExperiments(Vec<String>),
+    /// Stop the experiment that runs and those that wait.
+    StopExperiments,
+    /// Go on with the next experiment: the one before has ended, or the device is another one.
+    NextExperiment,
+    /// Put what a figure was measured from on the stage.
+    Visit(Place),
 }
 
 /// Keys and what they do; the same table makes the help text.
@@ -108,6 +120,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("1 2 3", "direction, comparison, interpolation"),
     ("4 5", "plane, slice through training"),
     ("F", "the stage alone, for talks"),
+    ("E", "the papers' experiments, and back to the stage"),
     ("Enter", "take the marked position as the new point w"),
     ("Ctrl+Z, Ctrl+Shift+Z", "undo, redo"),
     ("Ctrl+S", "export"),
@@ -119,6 +132,24 @@ pub const KEYS: &[(&str, &str)] = &[
 pub fn from_keyboard(context: &Context, state: &State) -> Vec<Command> {
     if context.egui_wants_keyboard_input() || state.export.open {
         return Vec::new();
+    }
+    let experiments = context.input_mut(|input| {
+        // A key held down repeats; going to and fro is not what it is held for.
+        input.events.retain(|event| {
+            !matches!(
+                event,
+                egui::Event::Key {
+                    key: Key::Space | Key::E,
+                    repeat: true,
+                    ..
+                }
+            )
+        });
+        input.consume_key(Modifiers::NONE, Key::E)
+    });
+    if experiments || state.experiments.open {
+        // The other keys are the stage's, which their page covers.
+        return experiments.then_some(Command::Experiments).into_iter().collect();
     }
     let table = [
         (Modifiers::COMMAND | Modifiers::SHIFT, Key::Z, Command::Redo),
@@ -140,17 +171,6 @@ pub fn from_keyboard(context: &Context, state: &State) -> Vec<Command> {
         (Modifiers::NONE, Key::Enter, Command::Recentre),
     ];
     context.input_mut(|input| {
-        // A key held down repeats; playing and pausing in turn is not what it is held for.
-        input.events.retain(|event| {
-            !matches!(
-                event,
-                egui::Event::Key {
-                    key: Key::Space,
-                    repeat: true,
-                    ..
-                }
-            )
-        });
         table
             .into_iter()
             .filter(|(modifiers, key, _)| input.consume_key(*modifiers, *key))
@@ -181,6 +201,7 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
             return vec![Effect::Send(Request::Train(Box::new(request)))];
         }
         Command::Open(text) => {
+            state.experiments.close();
             state.playing = false;
             state.pending = Some("opening …");
             return vec![Effect::Send(Request::Open(text))];
@@ -310,8 +331,12 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::Cancel => {
             if state.export.open {
                 state.export.open = false;
+            } else if state.experiments.open && state.experiments.enlarged.is_some() {
+                state.experiments.enlarged = None;
             } else if state.reading.is_some() || state.writing.is_some() {
                 return vec![Effect::Stop];
+            } else if state.experiments.open {
+                // An experiment is stopped by its button only.
             } else if state.playing {
                 state.playing = false;
             } else if state.is_searching() && !state.is_evaluating() {
@@ -361,6 +386,11 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::Dismiss(index) => {
             state.notices.remove(index);
         }
+        Command::Experiments => return experiments::toggle(state),
+        Command::RunExperiments(names) => return experiments::run(state, names),
+        Command::StopExperiments => return experiments::stop(state),
+        Command::NextExperiment => return experiments::go_on(state),
+        Command::Visit(place) => return state.visit(place),
     }
     Vec::new()
 }

@@ -3,6 +3,7 @@
 mod axis;
 mod checkpoint;
 mod command;
+mod experiments;
 mod export;
 mod look;
 mod measures;
@@ -35,6 +36,7 @@ pub use state::State;
 use self::export::Effect;
 use crate::engine::{Engine, Request, SurfaceView, Update};
 use crate::error::{Error, Result};
+use crate::figure::experiment;
 use crate::objective::{Compute, DeviceChoice};
 use crate::render::{Pictures, PolarMapPipeline};
 
@@ -52,6 +54,8 @@ pub struct Start {
     pub train: bool,
     /// Folder under which new runs are written, `runs` unless told otherwise.
     pub runs: Option<PathBuf>,
+    /// Folder of experiments, [`crate::experiment::laboratory::FOLDER`] unless told otherwise.
+    pub experiments: Option<PathBuf>,
 }
 
 /// The window.
@@ -174,6 +178,9 @@ impl App {
             surface_interval: Duration::ZERO,
             keyboard_taken: false,
         };
+        if let Some(folder) = start.experiments {
+            app.state.experiments.folder = folder;
+        }
         app.draw_with(context);
         if let Some(path) = start.open {
             app.apply(Command::Open(path));
@@ -205,6 +212,7 @@ impl App {
         };
         self.surface_interval = interval;
         *self.repaint.lock().unwrap_or_else(PoisonError::into_inner) = (context.egui_ctx.clone(), delay);
+        self.state.experiments.pictures.forget_textures();
         self.state.graphics = render.map(|render| {
             let polar_map = PolarMapPipeline::new(&render.device, render.target_format);
             let pictures = Pictures::new(&render.device, render.target_format);
@@ -233,6 +241,7 @@ impl App {
         self.state.searched = slots.search.get();
         self.state.reading = slots.reading.get().map(|done| *done);
         self.state.writing = slots.writing.get().map(|done| *done);
+        self.state.experiments.status = slots.experiment.get();
         let slice = slots.slice.get();
         if self.state.slice.is_none() && slice.is_some() {
             tracing::info!(milliseconds = self.started.elapsed().as_millis() as u64, "first curve");
@@ -284,6 +293,10 @@ impl App {
                 Effect::Send(request) => self.engine.send(request),
                 Effect::Write(path, write) => self.engine.export(path, write),
                 Effect::Stop => self.engine.stop_files(),
+                Effect::Outcomes(names, folder) => self.engine.outcomes(names, folder),
+                Effect::Estimate(recipes, folder) => self.engine.estimate(recipes, folder),
+                Effect::Experiment(recipe, folder) => self.engine.experiment(*recipe, folder, experiment::write),
+                Effect::StopExperiment => self.engine.stop_experiment(),
             }
         }
     }
@@ -306,36 +319,11 @@ impl eframe::App for App {
         Panel::top("top")
             .frame(frame)
             .show(ui, |ui| source::top(ui, state, &mut commands));
-        // A checkpoint has no trajectory, only a line that says so.
-        let timeline = match state.shows_surface() {
-            _ if state.is_checkpoint() => 34.0,
-            true => 132.0,
-            false => 196.0,
-        };
-        Panel::bottom("timeline")
-            .exact_size(timeline)
-            .frame(frame)
-            .show(ui, |ui| timeline::show(ui, state, &mut commands));
-        if !state.full_stage {
-            Panel::left("source")
-                .exact_size(268.0)
-                .frame(frame)
-                .show(ui, |ui| source::show(ui, state, &mut commands));
-            Panel::right("reading").exact_size(244.0).frame(frame).show(ui, |ui| {
-                ScrollArea::vertical().show(ui, |ui| {
-                    if state.shows_surface() {
-                        pad::show(ui, state, &mut commands);
-                        ui.add_space(4.0);
-                        ui.separator();
-                    }
-                    reading::show(ui, state, &mut commands);
-                });
-            });
+        if state.experiments.open {
+            experiments::show(ui, state, &mut commands);
+        } else {
+            explore(ui, state, &mut commands);
         }
-        CentralPanel::default()
-            .frame(theme::stage_frame(&context))
-            .show(ui, |ui| stage::show(ui, state, &mut commands));
-        search::show(&context, state, &mut commands);
         export::show(&context, state, &mut commands);
         source::notices(&context, state, &mut commands);
         if !self.keyboard_taken && !state.export.open && context.input(|input| input.key_pressed(egui::Key::Escape)) {
@@ -346,8 +334,47 @@ impl eframe::App for App {
         for command in commands {
             self.apply(command);
         }
-        if let Some(request) = self.state.slice_request() {
+        // Nobody sees the stage behind the experiments.
+        if !self.state.experiments.open
+            && let Some(request) = self.state.slice_request()
+        {
             self.engine.send(Request::Slice(Some(Box::new(request))));
         }
     }
+}
+
+/// The stage, with what it shows on the left, how it is made on the right, and the trajectory below.
+fn explore(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
+    let context = ui.ctx().clone();
+    let frame = theme::panel_frame(&context);
+    // A checkpoint has no trajectory, only a line that says so.
+    let timeline = match state.shows_surface() {
+        _ if state.is_checkpoint() => 34.0,
+        true => 132.0,
+        false => 196.0,
+    };
+    Panel::bottom("timeline")
+        .exact_size(timeline)
+        .frame(frame)
+        .show(ui, |ui| timeline::show(ui, state, commands));
+    if !state.full_stage {
+        Panel::left("source")
+            .exact_size(268.0)
+            .frame(frame)
+            .show(ui, |ui| source::show(ui, state, commands));
+        Panel::right("reading").exact_size(244.0).frame(frame).show(ui, |ui| {
+            ScrollArea::vertical().show(ui, |ui| {
+                if state.shows_surface() {
+                    pad::show(ui, state, commands);
+                    ui.add_space(4.0);
+                    ui.separator();
+                }
+                reading::show(ui, state, commands);
+            });
+        });
+    }
+    CentralPanel::default()
+        .frame(theme::stage_frame(&context))
+        .show(ui, |ui| stage::show(ui, state, commands));
+    search::show(&context, state, commands);
 }

@@ -15,12 +15,13 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui.ctx());
     ui.horizontal(|ui| {
         ui.label(RichText::new("Valleyscope").heading().strong());
-        if let Some(run) = &state.run {
+        pages(ui, state, commands);
+        if let Some(run) = state.run.as_ref().filter(|_| !state.experiments.open) {
             ui.label(RichText::new(run.path.display().to_string()).color(palette.faint))
                 .on_hover_text("the run folder or checkpoint that is open");
         }
-        // Over a slice there is no room for it on the stage.
-        if state.slice.is_some()
+        // Over a slice there is no room for it on the stage, and none among experiments.
+        if (state.slice.is_some() || state.experiments.open)
             && let Some(pending) = state.pending
         {
             ui.spinner();
@@ -54,8 +55,10 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
                     }
                 });
             });
+            // These are the stage's.
+            let stage = !state.experiments.open;
             if ui
-                .add_enabled(state.slice.is_some(), Button::new("Export"))
+                .add_enabled(stage && state.slice.is_some(), Button::new("Export"))
                 .on_hover_text(
                     "the picture on the stage as PNG, SVG, an animation or a 3-D model, its numbers as CSV (Ctrl+S)",
                 )
@@ -65,14 +68,14 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             }
             let (undo, redo) = state.history();
             if ui
-                .add_enabled(redo, Button::new("Redo"))
+                .add_enabled(stage && redo, Button::new("Redo"))
                 .on_hover_text("Ctrl+Shift+Z")
                 .clicked()
             {
                 commands.push(Command::Redo);
             }
             if ui
-                .add_enabled(undo, Button::new("Undo"))
+                .add_enabled(stage && undo, Button::new("Undo"))
                 .on_hover_text("the last change of view or direction (Ctrl+Z)")
                 .clicked()
             {
@@ -80,6 +83,44 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             }
         });
     });
+}
+
+/// The switch between stage and experiments, and on the stage how far an experiment is.
+fn pages(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let palette = theme::palette(ui.ctx());
+    let open = state.experiments.open;
+    for (experiments, text, hint) in [
+        (
+            false,
+            "Explore",
+            "the stage: look into the valleys of the run that is open (E)",
+        ),
+        (
+            true,
+            "Experiments",
+            "the papers' figures and tables, made anew on this machine (E)",
+        ),
+    ] {
+        let button = Button::selectable(open == experiments, text);
+        if ui.add(button).on_hover_text(hint).clicked() && open != experiments {
+            commands.push(Command::Experiments);
+        }
+    }
+    let Some(status) = state.experiments.status.as_ref().filter(|_| !open) else {
+        return;
+    };
+    let text = format!("experiment: {} {:.0} %", status.name, 100.0 * status.done);
+    let text = RichText::new(text).small().color(palette.faint);
+    let label = egui::Label::new(text).sense(egui::Sense::click());
+    let bar = ProgressBar::new(status.done as f32)
+        .desired_width(90.0)
+        .desired_height(6.0);
+    let responses = [ui.add(label), ui.add(bar).interact(egui::Sense::click())];
+    for response in responses {
+        if response.on_hover_text(&status.what).clicked() {
+            commands.push(Command::Experiments);
+        }
+    }
 }
 
 /// Messages over the top of the stage, so that nothing moves away from under the hand.

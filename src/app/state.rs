@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint::CheckpointForm;
 use super::command::Command;
+use super::experiments::Experiments;
 use super::export::{ExportForm, Exported};
 use super::look::{Fitting, Look, Picture};
 use super::measures::Measures;
@@ -109,6 +110,8 @@ pub struct State {
     pub notices: VecDeque<Notice>,
     /// The export window.
     pub export: ExportForm,
+    /// The page of experiments.
+    pub experiments: Experiments,
     /// Whether the marked position is being dragged: it is measured when it is let go.
     pub holding: bool,
     /// Whether the person stopped evaluation.
@@ -165,6 +168,7 @@ impl State {
             scale: Scale::default(),
             notices: VecDeque::new(),
             export: ExportForm::default(),
+            experiments: Experiments::default(),
             holding: false,
             stopped: false,
             pending: None,
@@ -356,6 +360,9 @@ impl State {
             Update::Device(name) => {
                 self.pending = None;
                 self.device = name;
+                // Experiments take another time there.
+                self.experiments.estimates = None;
+                self.commands.push(Command::NextExperiment);
             }
             Update::SliceFailed => {
                 self.stopped = true;
@@ -364,6 +371,7 @@ impl State {
             Update::Failed(text) => {
                 self.pending = None;
                 self.playing = false;
+                self.experiments.visiting = None;
                 self.notice(text, true);
             }
             Update::Exported(path) => {
@@ -372,7 +380,33 @@ impl State {
                 }
                 self.notice(format!("written: {}", path.display()), false);
             }
+            Update::Experiment(made) => {
+                let (name, now) = (made.name.clone(), made.now);
+                if now && !self.experiments.open {
+                    let answer = made.made.outcome.verdict.answer.name();
+                    self.notice(format!("the experiment {name} is made: {answer} (E)"), false);
+                }
+                self.experiments.take(*made);
+                if now {
+                    self.experiment_ended();
+                }
+            }
+            Update::ExperimentStopped(name) => {
+                let text = format!("{name} is stopped; what is done of it is kept, and it goes on there next time");
+                self.notice(text, false);
+                self.experiment_ended();
+            }
+            Update::ExperimentFailed(name, reason) => {
+                self.notice(format!("the experiment {name} failed: {reason}"), true);
+                self.experiment_ended();
+            }
+            Update::Estimates(estimates) => self.experiments.estimates = Some(estimates.into_iter().collect()),
         }
+    }
+
+    fn experiment_ended(&mut self) {
+        (self.experiments.running, self.experiments.status) = (None, None);
+        self.commands.push(Command::NextExperiment);
     }
 
     fn opened(&mut self, summary: RunSummary) {
@@ -407,6 +441,7 @@ impl State {
         self.redo.clear();
         self.requested = None;
         self.run = Some(summary);
+        self.arrive();
     }
 
     /// Puts the interpolation on the stage, with statistics recomputed at every point as in the papers.

@@ -5,6 +5,9 @@ use egui::{
     Visuals,
 };
 
+use crate::experiment::outcome::Answer;
+use crate::figure::chart::{BLUE, GREEN, ORANGE, PURPLE, VERMILION};
+
 /// Colours of one theme.
 #[derive(Clone, Copy, Debug)]
 pub struct Palette {
@@ -26,6 +29,33 @@ pub struct Palette {
     pub grid: Color32,
     /// Notices of things gone wrong.
     pub warning: Color32,
+    /// The fifth and the sixth of many curves.
+    pub more: [Color32; 2],
+    /// Verdicts: shown, partly shown, not shown.
+    pub answers: [Color32; 3],
+}
+
+impl Palette {
+    /// The colour of a verdict.
+    pub fn answer(&self, answer: Answer) -> Color32 {
+        match answer {
+            Answer::Shown => self.answers[0],
+            Answer::PartlyShown => self.answers[1],
+            Answer::NotShown => self.answers[2],
+        }
+    }
+
+    /// The colour of a curve that a figure on paper draws in `colour`.
+    pub fn curve(&self, colour: [u8; 3]) -> Color32 {
+        match colour {
+            BLUE => self.train,
+            VERMILION => self.test,
+            GREEN => self.directions[0],
+            PURPLE => self.directions[1],
+            ORANGE => self.more[0],
+            _ => self.more[1],
+        }
+    }
 }
 
 /// The palette of the theme in use.
@@ -41,6 +71,13 @@ pub fn palette(context: &Context) -> Palette {
             faint: Color32::from_gray(165),
             grid: Color32::from_gray(70),
             warning: Color32::from_rgb(255, 176, 120),
+            // Beside the lighter vermilion of this theme, Okabe and Ito's yellow in place of their orange.
+            more: [Color32::from_rgb(240, 228, 66), Color32::from_gray(165)],
+            answers: [
+                Color32::from_rgb(64, 200, 154),
+                Color32::from_rgb(240, 200, 84),
+                Color32::from_rgb(224, 142, 198),
+            ],
         },
         Theme::Light => Palette {
             train: Color32::from_rgb(0, 114, 178),
@@ -52,6 +89,12 @@ pub fn palette(context: &Context) -> Palette {
             faint: Color32::from_gray(95),
             grid: Color32::from_gray(205),
             warning: Color32::from_rgb(176, 60, 0),
+            more: [Color32::from_rgb(230, 159, 0), Color32::from_gray(90)],
+            answers: [
+                Color32::from_rgb(0, 122, 90),
+                Color32::from_rgb(150, 100, 0),
+                Color32::from_rgb(160, 56, 120),
+            ],
         },
     }
 }

@@ -130,6 +130,7 @@ fn window(device: DeviceChoice, open: Option<String>, idle: bool) -> Result<()> 
         open,
         train: !idle,
         runs: None,
+        experiments: None,
     };
     let compute = Compute::open(device)?;
     match app::run(compute.clone(), start) {

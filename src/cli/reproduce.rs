@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::progress::Progress;
 use crate::error::Result;
-use crate::experiment::laboratory::Laboratory;
+use crate::experiment::laboratory::{FOLDER, Laboratory};
 use crate::experiment::outcome::Made;
 use crate::experiment::recipe::{Recipe, papers};
 use crate::figure::experiment;
@@ -19,7 +19,7 @@ pub struct Arguments {
     #[arg(long)]
     list: bool,
     /// Folder for pages, figures, tables and the runs that they share
-    #[arg(long, value_name = "DIR", default_value = "valleyscope-experiments")]
+    #[arg(long, value_name = "DIR", default_value = FOLDER)]
     out: PathBuf,
     /// Print names, claims and verdicts as one JSON document
     #[arg(long)]

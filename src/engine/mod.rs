@@ -3,6 +3,7 @@
 
 mod compass;
 mod directions;
+mod experiment;
 mod inbox;
 mod names;
 pub mod request;
@@ -19,19 +20,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use experiment::{Experimenter, Job};
 use inbox::Inbox;
 pub use request::{
-    Anchor, CheckpointRequest, CompassView, Inspection, LineView, Marginals, PlaneChoice, Request, RunSummary,
-    SaveRequest, SliceRequest, SliceView, Step, SurfaceChoice, SurfaceRequest, SurfaceView, TrainRequest,
-    TrainingStatus, Turn, Update, View,
+    Anchor, CheckpointRequest, CompassView, ExperimentStatus, Inspection, LineView, MadeExperiment, Marginals,
+    PlaneChoice, Request, RunSummary, SaveRequest, SliceRequest, SliceView, Step, SurfaceChoice, SurfaceRequest,
+    SurfaceView, TrainRequest, TrainingStatus, Turn, Update, View,
 };
 pub use search::{SearchRequest, SearchView};
 
 use crate::data::Progress;
 use crate::error::{Error, Result};
+use crate::experiment::outcome::Made;
+use crate::experiment::recipe::Recipe;
 use crate::objective::Compute;
 
-/// Time a closing window waits for the worker.
+/// Time a closing window waits for the worker and for an experiment.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
 /// Called after every answer, from the worker's thread: asks the window for a repaint.
@@ -76,10 +80,14 @@ pub struct Slots {
     pub reading: Slot<f64>,
     /// Share of a file that is written, 0..1; empty when none is being written.
     pub writing: Slot<f64>,
+    /// How far an experiment is; empty when none is being made.
+    pub experiment: Slot<ExperimentStatus>,
     /// Set to stop reading.
     pub stop_reading: AtomicBool,
     /// Set to stop writing.
     pub stop_writing: AtomicBool,
+    /// Set to stop the experiment.
+    pub stop_experiment: AtomicBool,
 }
 
 /// The window's end of the worker.
@@ -90,6 +98,7 @@ pub struct Engine {
     sender: Sender<Update>,
     wake: Waker,
     worker: Option<JoinHandle<()>>,
+    experimenter: Experimenter,
 }
 
 impl Engine {
@@ -100,7 +109,16 @@ impl Engine {
     pub fn start(compute: Compute, wake: Waker) -> Result<Self> {
         let (sender, updates) = mpsc::channel();
         let (inbox, slots) = (Arc::new(Inbox::default()), Arc::new(Slots::default()));
-        let worker = worker::Worker::new(compute, inbox.clone(), slots.clone(), sender.clone(), wake.clone());
+        // What the worker computes on, for those beside it: it may change.
+        let device = Arc::new(Mutex::new(compute.clone()));
+        let experimenter = Experimenter::start(device.clone(), slots.clone(), sender.clone(), wake.clone())?;
+        let worker = worker::Worker::new(
+            (compute, device),
+            inbox.clone(),
+            slots.clone(),
+            sender.clone(),
+            wake.clone(),
+        );
         let worker = std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || worker.run())
@@ -112,6 +130,7 @@ impl Engine {
             sender,
             wake,
             worker: Some(worker),
+            experimenter,
         })
     }
 
@@ -129,6 +148,35 @@ impl Engine {
     pub fn stop_files(&self) {
         self.slots.stop_reading.store(true, Ordering::Relaxed);
         self.slots.stop_writing.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes an experiment in a folder in a thread of its own, on the device that tensors are on, has it written, and
+    /// reports by [`Update::Experiment`], [`Update::ExperimentFailed`] or [`Update::ExperimentStopped`]. The one before
+    /// must have reported.
+    pub fn experiment(
+        &self,
+        recipe: Recipe,
+        folder: PathBuf,
+        write: impl FnOnce(&Path, &Recipe, &Made) -> Result<()> + Send + 'static,
+    ) {
+        self.slots.stop_experiment.store(false, Ordering::Relaxed);
+        self.experimenter
+            .push(Job::Make(Box::new(recipe), folder, Box::new(write)));
+    }
+
+    /// Stops the experiment: what was trained and measured is kept.
+    pub fn stop_experiment(&self) {
+        self.slots.stop_experiment.store(true, Ordering::Relaxed);
+    }
+
+    /// Finds out what experiments will take, with what a folder has already, and reports by [`Update::Estimates`].
+    pub fn estimate(&self, recipes: Vec<Recipe>, folder: PathBuf) {
+        self.experimenter.push(Job::Estimate(recipes, folder));
+    }
+
+    /// Reads the outcomes of experiments that were made in a folder before, and reports each by [`Update::Experiment`].
+    pub fn outcomes(&self, names: Vec<String>, folder: PathBuf) {
+        self.experimenter.push(Job::Read(names, folder));
     }
 
     /// The latest values.
@@ -162,14 +210,16 @@ impl Engine {
 }
 
 impl Drop for Engine {
-    /// Ends the worker at its next batch. On a device that is still tuning its kernels a batch can take minutes; then
-    /// the window closes without it. Files are written whole either way.
+    /// Ends the worker and the experiment at their next batch. On a device that is still tuning its kernels a batch can
+    /// take minutes; then the window closes without them. Files are written whole either way.
     fn drop(&mut self) {
         self.stop_files();
+        self.experimenter.close();
         self.inbox.push(Request::Quit);
         let Some(worker) = self.worker.take() else { return };
         let start = Instant::now();
-        while !worker.is_finished() && start.elapsed() < CLOSING_TIME {
+        let ended = || worker.is_finished() && self.experimenter.is_finished();
+        while !ended() && start.elapsed() < CLOSING_TIME {
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -3,9 +3,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
+
+use image::RgbImage;
 
 use super::search::SearchRequest;
 use crate::checkpoint::{Listing, Reference};
+use crate::experiment::cost::Estimate;
+use crate::experiment::outcome::Made;
 use crate::landscape::normalisation::Normalisation;
 use crate::landscape::{Basis, Curve, Field, Frame, LineRecord, Quantity, SurfaceRecord};
 use crate::objective::{BatchNormPolicy, DeviceChoice, Measurement};
@@ -452,6 +457,32 @@ pub struct TrainingStatus {
     pub paused: bool,
 }
 
+/// How far an experiment is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExperimentStatus {
+    /// Its name.
+    pub name: String,
+    /// What is being trained or measured for it.
+    pub what: String,
+    /// Share of that part that is done, 0..1.
+    pub done: f64,
+    /// When the experiment began.
+    pub since: Instant,
+}
+
+/// An experiment that was made.
+#[derive(Clone, Debug)]
+pub struct MadeExperiment {
+    /// Its name.
+    pub name: String,
+    /// What was found, and what it took.
+    pub made: Made,
+    /// Its first figure in small.
+    pub thumbnail: Option<RgbImage>,
+    /// Whether it was made just now; otherwise it was made before, and read.
+    pub now: bool,
+}
+
 /// What the window is told of a run, or of an open checkpoint.
 #[derive(Clone, Debug)]
 pub struct RunSummary {
@@ -506,4 +537,12 @@ pub enum Update {
     Failed(String),
     /// A file was written.
     Exported(PathBuf),
+    /// An experiment was made, or one that was made before was read.
+    Experiment(Box<MadeExperiment>),
+    /// The experiment of this name was stopped; what was trained and measured for it is kept.
+    ExperimentStopped(String),
+    /// The experiment of this name failed, and why, in a sentence for a person.
+    ExperimentFailed(String, String),
+    /// What experiments will take, by name; nothing for one whose data cannot be opened here.
+    Estimates(Vec<(String, Option<Estimate>)>),
 }

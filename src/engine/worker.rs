@@ -1,9 +1,9 @@
 //! The worker's loop: takes requests, does one batch of the most urgent work, and shows what is new.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::inbox::Inbox;
@@ -39,6 +39,8 @@ struct Training {
 
 pub struct Worker {
     compute: Compute,
+    /// The same, for experiments.
+    shared: Arc<Mutex<Compute>>,
     inbox: Arc<Inbox>,
     slots: Arc<Slots>,
     updates: Sender<Update>,
@@ -55,9 +57,16 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(compute: Compute, inbox: Arc<Inbox>, slots: Arc<Slots>, updates: Sender<Update>, wake: Waker) -> Self {
+    pub fn new(
+        (compute, shared): (Compute, Arc<Mutex<Compute>>),
+        inbox: Arc<Inbox>,
+        slots: Arc<Slots>,
+        updates: Sender<Update>,
+        wake: Waker,
+    ) -> Self {
         Self {
             compute,
+            shared,
             inbox,
             slots,
             updates,
@@ -150,6 +159,7 @@ impl Worker {
                 let name = session
                     .as_ref()
                     .map_or(compute.name(), |session| session.objective.device_name());
+                *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = compute.clone();
                 self.tell(Update::Device(name.to_owned()));
                 self.compute = compute;
                 if let Some(session) = session {

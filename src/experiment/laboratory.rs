@@ -148,6 +148,8 @@ pub struct Measured {
     pub seed: u64,
 }
 
+/// Folder of experiments unless another is named.
+pub const FOLDER: &str = "valleyscope-experiments";
 /// Name of the folder of runs within a laboratory's.
 pub const RUNS: &str = "runs";
 /// Name of the file beside a run that says how many seconds it took.

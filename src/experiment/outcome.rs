@@ -1,7 +1,9 @@
 //! What an experiment found: figures, tables, and a verdict on the claim it tests.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use image::{ImageFormat, ImageReader, Limits, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
@@ -13,6 +15,10 @@ use crate::objective::BatchNormPolicy;
 
 /// Size of an outcome's file, at most.
 const MOST_BYTES: u64 = 1 << 28;
+/// File of an outcome's first figure in small.
+pub const THUMBNAIL: &str = "thumbnail.png";
+/// Size of that file, at most, and of its sides in pixels.
+const MOST_THUMBNAIL: (u64, u32) = (1 << 24, 1024);
 
 /// Whether a claim was borne out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,6 +231,18 @@ impl Made {
         whole_file::write(&Self::path(folder, name), text.as_bytes())
     }
 
+    /// The first figure in small of an experiment that was made in a folder before; nothing where there is none, or it
+    /// cannot be understood.
+    pub fn thumbnail(folder: &Path, name: &str) -> Option<RgbImage> {
+        let (most_bytes, most_side) = MOST_THUMBNAIL;
+        let bytes = whole_file::read(&folder.join(name).join(THUMBNAIL), most_bytes).ok()?;
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
+        let mut limits = Limits::default();
+        (limits.max_image_width, limits.max_image_height) = (Some(most_side), Some(most_side));
+        reader.limits(limits);
+        Some(reader.decode().ok()?.to_rgb8())
+    }
+
     fn path(folder: &Path, name: &str) -> PathBuf {
         folder.join(name).join("outcome.json")
     }
@@ -306,6 +324,21 @@ mod tests {
         let text = serde_json::to_string(&series).unwrap();
         let back: Series = serde_json::from_str(&text).unwrap();
         assert_eq!(format!("{back:?}"), format!("{series:?}"), "{text}");
+    }
+
+    #[test]
+    fn a_thumbnail_is_read_where_there_is_a_small_picture() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("small")).unwrap();
+        let file = folder.path().join("small").join(THUMBNAIL);
+        assert!(Made::thumbnail(folder.path(), "small").is_none());
+        RgbImage::from_pixel(32, 20, image::Rgb([1, 2, 3])).save(&file).unwrap();
+        let read = Made::thumbnail(folder.path(), "small").unwrap();
+        assert_eq!((read.dimensions(), read.get_pixel(31, 19).0), ((32, 20), [1, 2, 3]));
+        RgbImage::new(MOST_THUMBNAIL.1 + 1, 2).save(&file).unwrap();
+        assert!(Made::thumbnail(folder.path(), "small").is_none());
+        std::fs::write(&file, "no picture").unwrap();
+        assert!(Made::thumbnail(folder.path(), "small").is_none());
     }
 
     #[test]

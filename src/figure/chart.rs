@@ -30,6 +30,10 @@ pub const VERMILION: [u8; 3] = [213, 94, 0];
 pub const GREEN: [u8; 3] = [0, 140, 100];
 /// The second.
 pub const PURPLE: [u8; 3] = [170, 68, 136];
+/// The fifth of many curves.
+pub const ORANGE: [u8; 3] = [230, 159, 0];
+/// The sixth.
+pub const GREY: [u8; 3] = [90, 90, 90];
 
 /// A curve.
 #[derive(Clone, Debug, Default)]

@@ -5,28 +5,27 @@ use std::path::Path;
 
 use image::imageops::FilterType;
 
-use super::chart::{BLUE, Chart, GREEN, Mark, PURPLE, Series, VERMILION};
+use super::chart::{BLUE, Chart, GREEN, GREY, Mark, ORANGE, PURPLE, Series, VERMILION};
 use super::heat_map::encode_png;
 use super::pictures;
 use super::surface::{self, Style};
 use super::table::{table, write_lines};
 use crate::error::{Error, Result};
 use crate::experiment::cost::Cost;
+pub use crate::experiment::outcome::THUMBNAIL;
 use crate::experiment::outcome::{Content, Figure, Made, Outcome, Table};
 use crate::experiment::recipe::{Recipe, papers};
 use crate::files::whole_file;
 use crate::landscape::{Quantity, Scale};
 
 /// Colours of a chart's curves, in their order.
-const COLOURS: [[u8; 3]; 6] = [BLUE, VERMILION, GREEN, PURPLE, [230, 159, 0], [90, 90, 90]];
-/// File of the first figure in small.
-pub const THUMBNAIL: &str = "thumbnail.png";
-/// Its width in pixels.
+const COLOURS: [[u8; 3]; 6] = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, GREY];
+/// Width of a thumbnail in pixels.
 const THUMBNAIL_WIDTH: u32 = 320;
 /// Size of a picture's file, at most.
 const MOST_BYTES: u64 = 1 << 26;
 /// Iso-lines of a surface.
-const LINES: usize = 12;
+pub const LINES: usize = 12;
 
 /// Writes an outcome to `folder/NAME/`: figures as PNG and SVG with their numbers as CSV and JSON, `outcome.json`, and the
 /// page `README.md`.
@@ -65,13 +64,10 @@ fn thumbnail(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn draw(path: &Path, figure: &Figure) -> Result<()> {
+    let drawn = || chart(figure).unwrap_or_default();
     match &figure.content {
-        Content::Lines { axis, records } => write_lines(path, records, None, || {
-            pictures::lines(&figure.title, axis, records, Scale::Automatic)
-        }),
-        Content::Interpolation { names, record } => write_lines(path, std::slice::from_ref(&**record), None, || {
-            pictures::interpolation(names, record, Scale::Automatic)
-        }),
+        Content::Lines { records, .. } => write_lines(path, records, None, drawn),
+        Content::Interpolation { record, .. } => write_lines(path, std::slice::from_ref(&**record), None, drawn),
         Content::Surface(record) => {
             let style = Style {
                 title: figure.title.clone(),
@@ -84,40 +80,47 @@ fn draw(path: &Path, figure: &Figure) -> Result<()> {
         Content::Chart { .. } if path.extension().is_some_and(|ending| ending == "csv") => {
             whole_file::write(path, &series_csv(&figure.content)?)
         }
+        Content::Chart { .. } => drawn().write(path, None),
+    }
+}
+
+/// The chart that a figure of curves is drawn as; none for a surface.
+pub fn chart(figure: &Figure) -> Option<Chart> {
+    match &figure.content {
+        Content::Lines { axis, records } => Some(pictures::lines(&figure.title, axis, records, Scale::Automatic)),
+        Content::Interpolation { names, record } => Some(pictures::interpolation(names, record, Scale::Automatic)),
+        Content::Surface(_) => None,
         Content::Chart {
             x_label,
             y_label,
             series,
             marks,
             footnote,
-        } => {
-            let chart = Chart {
-                title: figure.title.clone(),
-                x_label: x_label.clone(),
-                y_label: y_label.clone(),
-                series: series
-                    .iter()
-                    .enumerate()
-                    .map(|(index, one)| Series {
-                        label: one.label.clone(),
-                        colour: COLOURS[index % COLOURS.len()],
-                        points: one.points.clone(),
-                        mark_minimum: false,
-                        dashed: one.dashed,
-                    })
-                    .collect(),
-                marks: marks
-                    .iter()
-                    .map(|(position, label)| Mark {
-                        position: *position,
-                        label: label.clone(),
-                    })
-                    .collect(),
-                footnote: footnote.clone(),
-                scale: Scale::Automatic,
-            };
-            chart.write(path, None)
-        }
+        } => Some(Chart {
+            title: figure.title.clone(),
+            x_label: x_label.clone(),
+            y_label: y_label.clone(),
+            series: series
+                .iter()
+                .enumerate()
+                .map(|(index, one)| Series {
+                    label: one.label.clone(),
+                    colour: COLOURS[index % COLOURS.len()],
+                    points: one.points.clone(),
+                    mark_minimum: false,
+                    dashed: one.dashed,
+                })
+                .collect(),
+            marks: marks
+                .iter()
+                .map(|(position, label)| Mark {
+                    position: *position,
+                    label: label.clone(),
+                })
+                .collect(),
+            footnote: footnote.clone(),
+            scale: Scale::Automatic,
+        }),
     }
 }
 
@@ -186,7 +189,8 @@ fn page(recipe: &Recipe, outcome: &Outcome, cost: Cost) -> String {
     text
 }
 
-fn settings(recipe: &Recipe) -> Table {
+/// What a recipe trains and with which seeds, a row a run.
+pub fn settings(recipe: &Recipe) -> Table {
     let seeds: Vec<String> = recipe.seeds.iter().map(u64::to_string).collect();
     let mut rows = vec![vec!["seeds".to_owned(), seeds.join(", ")]];
     for (name, stage) in &recipe.runs {

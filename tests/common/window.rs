@@ -67,6 +67,7 @@ impl Window {
             open: open.map(|path| path.display().to_string()),
             train: false,
             runs: Some(runs.to_owned()),
+            experiments: Some(runs.join("experiments")),
         };
         let harness = Harness::builder()
             .with_size(Vec2::new(1280.0, 800.0))

@@ -10,6 +10,7 @@ use crate::app::surface::look::{colourings, shared_scale};
 use crate::data::Progress;
 use crate::engine::{Request, SaveRequest, View};
 use crate::error::Result;
+use crate::experiment::recipe::Recipe;
 use crate::figure::surface::{self, Style};
 use crate::figure::{pictures, table};
 use crate::landscape::{Heights, LineRecord};
@@ -26,6 +27,14 @@ pub enum Effect {
     Write(PathBuf, Writer),
     /// Reading and writing are to stop.
     Stop,
+    /// Outcomes of experiments to read, by name, from a folder.
+    Outcomes(Vec<String>, PathBuf),
+    /// Experiments whose cost is wanted, with what a folder has already.
+    Estimate(Vec<Recipe>, PathBuf),
+    /// An experiment to make in a folder.
+    Experiment(Box<Recipe>, PathBuf),
+    /// The experiment is to stop.
+    StopExperiment,
 }
 
 /// Writes what the dialog says.

@@ -6,8 +6,8 @@ use egui::{Align2, Color32, FontId, Mesh, Rect, Role, Sense, Stroke, Ui, WidgetI
 use super::look::{LINES, SurfaceLook};
 use crate::app::source::name;
 use crate::app::theme;
-use crate::figure::Colouring;
 use crate::figure::chart::number;
+use crate::figure::{ColourMap, Colouring};
 
 /// Width of the bar with its marks.
 pub const WIDTH: f32 = 62.0;
@@ -45,20 +45,7 @@ pub fn show(ui: &mut Ui, look: &mut SurfaceLook, colouring: &Colouring, own: (f6
     let place = |height: f64| bar.bottom() - ((height - low) / (high - low)) as f32 * bar.height();
     interact(ui, look, colouring, own, &response, bar);
     let painter = ui.painter_at(rect);
-    let mut mesh = Mesh::default();
-    for piece in 0..=PIECES {
-        let share = piece as f32 / PIECES as f32;
-        let [r, g, b] = colouring.map.at(f64::from(share));
-        let y = bar.bottom() - share * bar.height();
-        mesh.colored_vertex(egui::pos2(bar.left(), y), Color32::from_rgb(r, g, b));
-        mesh.colored_vertex(egui::pos2(bar.right(), y), Color32::from_rgb(r, g, b));
-        if piece > 0 {
-            let last = 2 * piece as u32;
-            mesh.add_triangle(last - 2, last - 1, last);
-            mesh.add_triangle(last - 1, last, last + 1);
-        }
-    }
-    painter.add(mesh);
+    painter.add(gradient(colouring.map, bar));
     for level in colouring.levels() {
         let y = place(colouring.height.of(level));
         let under = colouring
@@ -106,8 +93,26 @@ pub fn show(ui: &mut Ui, look: &mut SurfaceLook, colouring: &Colouring, own: (f6
     );
 }
 
+/// A map's colours from its lower end at the bottom to its upper one at the top.
+pub fn gradient(map: ColourMap, bar: Rect) -> Mesh {
+    let mut mesh = Mesh::default();
+    for piece in 0..=PIECES {
+        let share = piece as f32 / PIECES as f32;
+        let [r, g, b] = map.at(f64::from(share));
+        let y = bar.bottom() - share * bar.height();
+        mesh.colored_vertex(egui::pos2(bar.left(), y), Color32::from_rgb(r, g, b));
+        mesh.colored_vertex(egui::pos2(bar.right(), y), Color32::from_rgb(r, g, b));
+        if piece > 0 {
+            let last = 2 * piece as u32;
+            mesh.add_triangle(last - 2, last - 1, last);
+            mesh.add_triangle(last - 1, last, last + 1);
+        }
+    }
+    mesh
+}
+
 /// Three digits are enough to read a colour.
-fn shortened(value: f64) -> String {
+pub fn shortened(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => number(value.round()),
         size if size >= 1.0 => number((value * 100.0).round() / 100.0),

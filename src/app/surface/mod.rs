@@ -1,12 +1,12 @@
 //! The stage's surfaces: a plane of the loss, or its slice through the whole of training, as map and relief, with the
 //! curves through a point below.
 
-mod bar;
+pub mod bar;
 pub mod look;
 mod map;
 mod marginals;
 mod moves;
-mod overlay;
+pub mod overlay;
 mod relief;
 mod space;
 

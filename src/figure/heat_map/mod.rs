@@ -21,10 +21,14 @@ use std::path::Path;
 use plotters::prelude::*;
 
 use self::canvas::{Canvas, failed};
+use self::iso_line::iso_lines;
+use self::layout::{Frame, widened};
+use self::panel::Panel;
 use super::colour_map::ColourMap;
+use super::colouring::Colouring;
 use crate::error::{Error, Result};
 use crate::files::whole_file;
-use crate::landscape::{Quantity, Scale, SurfaceRecord};
+use crate::landscape::{Heights, Quantity, Scale, SurfaceRecord};
 
 /// Pixels that a side of a picture may have.
 pub const SIDES: RangeInclusive<u32> = 100..=16_384;
@@ -126,6 +130,38 @@ impl HeatMap<'_> {
     }
 }
 
+/// A surface without axes and words, for a picture that has its own: its colours and iso-lines as RGB, row by row from
+/// above, 3·width·height bytes. The axes' ends are the middles of the outermost pixels; where nothing is known,
+/// `beneath` is seen.
+///
+/// # Errors
+/// [`Error::Request`] for sizes out of bounds ([`SIDES`], [`MOST_PIXELS`]).
+pub fn bare(heights: &Heights, colouring: &Colouring, size: (u32, u32), beneath: [u8; 3]) -> Result<Vec<u8>> {
+    check_size(size)?;
+    let (width, height) = (size.0 as usize, size.1 as usize);
+    let frame = Frame {
+        left: 0,
+        top: 0,
+        width,
+        height,
+        spans: [heights.first, heights.second].map(widened),
+    };
+    let panel = Panel {
+        quantity: heights.quantity,
+        heights: heights.clone(),
+        colouring: colouring.clone(),
+        frame,
+        strokes: iso_lines(heights, colouring, &frame, 1.0),
+        labels: Vec::new(),
+    };
+    let mut pixels = beneath.repeat(width * height);
+    panel.paint(&mut pixels, width, 1.0);
+    for stroke in &panel.strokes {
+        stroke.paint(&mut pixels, width, &frame);
+    }
+    Ok(pixels)
+}
+
 /// Whether a picture of this size may be drawn.
 ///
 /// # Errors
@@ -179,6 +215,30 @@ mod tests {
             ..map.clone()
         };
         says(none.pixels(SIZE), "1 to 4 quantities");
+    }
+
+    #[test]
+    fn a_bare_surface_reaches_from_corner_to_corner_and_leaves_out_what_is_not_known() {
+        let mut field = record(9, |a, b| 3.0 + 2.0 * a + b).grid.field(Quantity::TrainLoss);
+        field.known[4 * 9 + 4] = crate::landscape::Known::Missing;
+        let heights = field.heights(Scale::Linear);
+        let colouring = Colouring::of(&heights, None, None, 0, 0.0);
+        let beneath = [255, 0, 255];
+        // Pixels that fall on nodes.
+        let (width, height) = (161, 121);
+        let pixels = bare(&heights, &colouring, (width, height), beneath).unwrap();
+        assert_eq!(pixels.len(), 3 * 161 * 121);
+        let pixel = |x: u32, y: u32| {
+            let start = 3 * (y * width + x) as usize;
+            [pixels[start], pixels[start + 1], pixels[start + 2]]
+        };
+        for (x, y, value) in [(0, 0, 2.0), (160, 0, 6.0), (0, 120, 0.0), (160, 120, 4.0)] {
+            assert_eq!(Some(pixel(x, y)), colouring.colour(value), "at {x}, {y}");
+        }
+        assert_eq!(pixel(80, 60), beneath);
+        let lined = Colouring { lines: 1, ..colouring };
+        assert_ne!(bare(&heights, &lined, (width, height), beneath).unwrap(), pixels);
+        assert!(bare(&heights, &lined, (20, 20), beneath).is_err());
     }
 
     #[test]
