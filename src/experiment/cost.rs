@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::demo::Report;
+use super::descent::Method;
 use super::laboratory::Laboratory;
 use super::recipe::{Recipe, RunStage};
 use crate::data::Part;
@@ -52,6 +53,20 @@ pub struct Effort<'a> {
     pub samples: usize,
     /// Batch-norm policy; `recompute` passes over the training images once more.
     pub policy: BatchNormPolicy,
+}
+
+/// Descents that an experiment makes by itself for a seed, as far as they are known before: how many steps they need is
+/// not, and they count with all that they may make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Descents<'a> {
+    /// Model name with options.
+    pub model: &'a str,
+    /// Data specification.
+    pub data: &'a str,
+    /// Each way down, with its steps at most.
+    pub ways: Vec<(Method, usize)>,
+    /// Gradients over all train images that curvature takes.
+    pub gradients: f64,
 }
 
 /// Multiply-adds a second on this machine.
@@ -129,6 +144,15 @@ impl Recipe {
             };
             let work = effort.points * images as f64 * cost::multiply_adds(objective.graph()) as f64;
             estimate.measuring += work / rates.evaluating;
+        }
+        if let Some(descents) = self.measure.descents() {
+            let objective = laboratory.objective(descents.model, descents.data)?;
+            let images = objective.data().train.len();
+            let passes = descents.ways.iter().map(|(method, steps)| method.passes(*steps, images));
+            let gradient = images as f64 * cost::gradient(objective.graph()).multiply_adds as f64 / rates.training;
+            let seeds = self.seeds.len() as f64;
+            estimate.training += seeds * passes.sum::<f64>() * gradient;
+            estimate.measuring += seeds * descents.gradients * gradient;
         }
         Ok(estimate)
     }

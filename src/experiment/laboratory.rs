@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::cost::Cost;
 use super::demo::{self, Report};
-use super::kept::{KeptLine, KeptLines};
+use super::kept::{KeptLine, KeptLines, KeptPoint, KeptPoints};
 use super::outcome::{Outcome, Place, PlaceView};
 use super::recipe::{Recipe, RunStage};
 use crate::data::{Dataset, Part};
@@ -160,23 +163,25 @@ pub struct Laboratory<'a> {
     compute: Compute,
     runs: PathBuf,
     lines: KeptLines,
+    points: KeptPoints,
     objectives: HashMap<(String, String), Arc<Objective>>,
     /// What was used so far.
     cost: Cost,
     /// Folders of the runs that count in it: one that several others start from counts once.
     counted: HashSet<PathBuf>,
-    /// Seconds spent on runs and lines, now, and not earlier.
+    /// Seconds spent on runs, lines and points, now, and not earlier.
     spent: f64,
     report: &'a mut Report<'a>,
 }
 
 impl<'a> Laboratory<'a> {
-    /// A laboratory that keeps runs and measured lines in a folder.
+    /// A laboratory that keeps runs, measured lines and weights in a folder.
     pub fn new(compute: Compute, folder: &Path, report: &'a mut Report<'a>) -> Self {
         Self {
             compute,
             runs: folder.join(RUNS),
             lines: KeptLines::new(&folder.join("lines")),
+            points: KeptPoints::new(&folder.join("points")),
             objectives: HashMap::new(),
             cost: Cost::default(),
             counted: HashSet::new(),
@@ -195,7 +200,7 @@ impl<'a> Laboratory<'a> {
         self.counted.clear();
         self.cost.look_at_memory();
         let outcome = recipe.measure.make(recipe, self)?;
-        // What is neither a run nor a line was done just now.
+        // What is neither a run, nor a line, nor a point was done just now.
         self.cost.measuring += started.elapsed().as_secs_f64() - self.spent;
         Ok((outcome, self.cost))
     }
@@ -324,6 +329,41 @@ impl<'a> Laboratory<'a> {
             name: folder,
             objective,
         })
+    }
+
+    /// Weights with a record, as `make` makes them from others, or as they were kept when it made them before. `made`
+    /// is all that they depend on beside those; `trains` is whether it counts as training.
+    ///
+    /// # Errors
+    /// What the making meets, and when they cannot be kept.
+    pub(super) fn point<R: Serialize + DeserializeOwned>(
+        &mut self,
+        made: &impl Serialize,
+        from: &[f32],
+        trains: bool,
+        make: impl FnOnce(&mut Self) -> Result<(Vec<f32>, R)>,
+    ) -> Result<(Vec<f32>, R)> {
+        let started = Instant::now();
+        let path = self.points.path(made, from)?;
+        let kept = match self.points.get(&path) {
+            Some(kept) => kept,
+            None => {
+                let (parameters, record) = make(self)?;
+                let kept = KeptPoint {
+                    parameters,
+                    record,
+                    seconds: started.elapsed().as_secs_f64(),
+                };
+                self.points.keep(&path, &kept)?;
+                kept
+            }
+        };
+        match trains {
+            true => self.cost.training += kept.seconds,
+            false => self.cost.measuring += kept.seconds,
+        }
+        self.spent += started.elapsed().as_secs_f64();
+        Ok((kept.parameters, kept.record))
     }
 
     /// Measures a line on all images.

@@ -67,11 +67,24 @@ pub struct Series {
     /// Its name.
     pub label: String,
     /// Points in the order in which they are joined, by ascending first coordinate unless they are a way; NaN and
-    /// infinities where there is nothing to draw.
+    /// infinities where there is nothing to draw. One without either coordinate only parts the others.
     #[serde(with = "points")]
     pub points: Vec<(f64, f64)>,
     /// Whether it is drawn dashed.
     pub dashed: bool,
+}
+
+impl Series {
+    /// The same with points that nothing joins.
+    pub fn with_dots(mut self, dots: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        for dot in dots {
+            if !self.points.is_empty() {
+                self.points.push((f64::NAN, f64::NAN));
+            }
+            self.points.push(dot);
+        }
+        self
+    }
 }
 
 /// What a figure shows.
@@ -249,7 +262,7 @@ impl Made {
 }
 
 /// Points in JSON, which has no NaN or infinity: those are written by their names.
-mod points {
+pub(super) mod points {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -339,6 +352,18 @@ mod tests {
         assert!(Made::thumbnail(folder.path(), "small").is_none());
         std::fs::write(&file, "no picture").unwrap();
         assert!(Made::thumbnail(folder.path(), "small").is_none());
+    }
+
+    #[test]
+    fn dots_are_parted_by_points_that_are_nowhere() {
+        let line = Series {
+            points: vec![(0.0, 1.0), (2.0, 1.0)],
+            ..Series::default()
+        };
+        let series = line.with_dots([(1.0, 3.0), (0.5, 2.0)]);
+        let stretches: Vec<&[(f64, f64)]> = series.points.split(|(x, _)| x.is_nan()).collect();
+        assert_eq!(stretches, [&[(0.0, 1.0), (2.0, 1.0)][..], &[(1.0, 3.0)], &[(0.5, 2.0)]]);
+        assert_eq!(Series::default().with_dots([(1.0, 3.0)]).points, [(1.0, 3.0)]);
     }
 
     #[test]

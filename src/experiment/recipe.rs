@@ -36,6 +36,11 @@ pub const BUILT_IN: &[(&str, &str)] = &[
         "biased-solution",
         include_str!("../../assets/experiments/biased-solution.toml"),
     ),
+    ("escape", include_str!("../../assets/experiments/escape.toml")),
+    (
+        "escape-l-bfgs",
+        include_str!("../../assets/experiments/escape-l-bfgs.toml"),
+    ),
     (
         "interpolation",
         include_str!("../../assets/experiments/interpolation.toml"),
@@ -64,12 +69,24 @@ pub const BUILT_IN: &[(&str, &str)] = &[
         "random-rays-batch",
         include_str!("../../assets/experiments/random-rays-batch.toml"),
     ),
+    (
+        "sharpness-by-rate",
+        include_str!("../../assets/experiments/sharpness-by-rate.toml"),
+    ),
     ("shift", include_str!("../../assets/experiments/shift.toml")),
     (
         "shift-symmetric",
         include_str!("../../assets/experiments/shift-symmetric.toml"),
     ),
     ("spiky", include_str!("../../assets/experiments/spiky.toml")),
+    (
+        "stability-diagram",
+        include_str!("../../assets/experiments/stability-diagram.toml"),
+    ),
+    (
+        "stability-toy",
+        include_str!("../../assets/experiments/stability-toy.toml"),
+    ),
     (
         "trajectories",
         include_str!("../../assets/experiments/trajectories.toml"),

@@ -124,7 +124,7 @@ pub fn chart(figure: &Figure) -> Option<Chart> {
     }
 }
 
-/// CSV of a chart's curves: a row a point, with the name of its curve.
+/// CSV of a chart's curves: a row a point, with the name of its curve. What only parts points is left out.
 fn series_csv(content: &Content) -> Result<Vec<u8>> {
     let Content::Chart {
         x_label,
@@ -139,6 +139,7 @@ fn series_csv(content: &Content) -> Result<Vec<u8>> {
     let rows = series.iter().flat_map(|one| {
         one.points
             .iter()
+            .filter(|(x, _)| x.is_finite())
             .map(|(x, y)| vec![one.label.clone(), x.to_string(), y.to_string()])
     });
     table(header, rows)
@@ -189,7 +190,7 @@ fn page(recipe: &Recipe, outcome: &Outcome, cost: Cost) -> String {
     text
 }
 
-/// What a recipe trains and with which seeds, a row a run.
+/// What a recipe trains and with which seeds, a row a run; and what it trains as it measures.
 pub fn settings(recipe: &Recipe) -> Table {
     let seeds: Vec<String> = recipe.seeds.iter().map(u64::to_string).collect();
     let mut rows = vec![vec!["seeds".to_owned(), seeds.join(", ")]];
@@ -217,6 +218,7 @@ pub fn settings(recipe: &Recipe) -> Table {
         }
         rows.push(vec![format!("run `{name}`"), words]);
     }
+    rows.extend(recipe.measure.settings().into_iter().map(Vec::from));
     Table {
         caption: "Settings".to_owned(),
         header: ["what", "value"].map(str::to_owned).to_vec(),

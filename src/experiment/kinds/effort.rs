@@ -3,12 +3,17 @@
 use super::Kind;
 use super::random_rays::BETWEEN_POINTS;
 use crate::experiment::averages;
-use crate::experiment::cost::Effort;
+use crate::experiment::cost::{Descents, Effort};
 use crate::experiment::recipe::Recipe;
 use crate::objective::BatchNormPolicy;
 
 /// Evaluations that a gradient takes.
 const GRADIENT: f64 = 3.0;
+/// Gradients that a sharpness takes, of three for a product and some twenty products; fewer on the way.
+const SHARPNESS: f64 = 60.0;
+const ROUGH_SHARPNESS: f64 = 20.0;
+/// Gradients that a non-uniformity takes: for some ten steps two products with the Hessian of every image.
+const NON_UNIFORMITY: f64 = 60.0;
 
 impl Kind {
     /// The points that it evaluates, by run. What needs no network is done in a moment and counts as nothing.
@@ -59,6 +64,10 @@ impl Kind {
             Self::Interpolation(kind) => vec![lines(&kind.run, 1, kind.points, recompute)],
             Self::InterpolationAndRandom(kind) => vec![lines(&kind.run, kind.draws, kind.points, kind.batch_norm)],
             Self::Logistic(_) | Self::NoiseRace(_) | Self::Oscillation(_) | Self::Spiky(_) => Vec::new(),
+            // These have no runs, but descents of their own.
+            Self::Escape(_) | Self::SharpnessByRate(_) | Self::StabilityDiagram(_) | Self::StabilityToy(_) => {
+                Vec::new()
+            }
             Self::MinimaSpectrum(kind) => {
                 let after = |name: &String| {
                     let from_epoch = recipe.runs.get(name).and_then(|stage| stage.from_epoch);
@@ -101,6 +110,35 @@ impl Kind {
                 let points = epochs as f64 * kind.points as f64;
                 vec![on(&kind.run, points, kind.batch_norm, kind.samples)]
             }
+        }
+    }
+
+    /// The descents that it makes by itself for a seed, where it makes some.
+    pub fn descents(&self) -> Option<Descents<'_>> {
+        match self {
+            Self::Escape(kind) => {
+                let rough = kind.steps.div_ceil(kind.sharpness_every.max(1)) * kind.switches.len();
+                Some(Descents {
+                    model: &kind.model,
+                    data: &kind.data,
+                    ways: kind.ways(),
+                    gradients: (kind.switches.len() + 1) as f64 * (SHARPNESS + NON_UNIFORMITY)
+                        + rough as f64 * ROUGH_SHARPNESS,
+                })
+            }
+            Self::SharpnessByRate(kind) => Some(Descents {
+                model: &kind.model,
+                data: &kind.data,
+                ways: kind.ways(),
+                gradients: kind.learning_rates.len() as f64 * SHARPNESS,
+            }),
+            Self::StabilityDiagram(kind) => Some(Descents {
+                model: &kind.model,
+                data: &kind.data,
+                ways: kind.ways(),
+                gradients: (kind.batch_sizes.len() + 1) as f64 * (SHARPNESS + NON_UNIFORMITY),
+            }),
+            _ => None,
         }
     }
 }

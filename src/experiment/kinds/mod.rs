@@ -9,7 +9,9 @@ mod batch_size;
 mod biased_solution;
 mod convexity;
 mod curves;
+mod dynamical_stability;
 mod effort;
+mod escape;
 mod interpolation;
 mod interpolation_and_random;
 mod logistic;
@@ -19,8 +21,11 @@ mod noise_race;
 mod one_point_convexity;
 mod oscillation;
 mod random_rays;
+mod sharpness_by_rate;
 mod shift;
 mod spiky;
+mod stability_diagram;
+mod stability_toy;
 mod trajectories;
 mod trajectory_surface;
 
@@ -32,6 +37,7 @@ pub use self::batch_norm::BatchNorm;
 pub use self::batch_norm_directions::BatchNormDirections;
 pub use self::batch_size::BatchSize;
 pub use self::biased_solution::BiasedSolution;
+pub use self::escape::Escape;
 pub use self::interpolation::Interpolation;
 pub use self::interpolation_and_random::InterpolationAndRandom;
 pub use self::logistic::Logistic;
@@ -41,8 +47,11 @@ pub use self::noise_race::NoiseRace;
 pub use self::one_point_convexity::OnePointConvexity;
 pub use self::oscillation::{Oscillation, Preset};
 pub use self::random_rays::{End, RandomRays};
+pub use self::sharpness_by_rate::SharpnessByRate;
 pub use self::shift::Shift;
 pub use self::spiky::{Spiky, Stage};
+pub use self::stability_diagram::StabilityDiagram;
+pub use self::stability_toy::StabilityToy;
 pub use self::trajectories::Trajectories;
 pub use self::trajectory_surface::TrajectorySurface;
 use super::laboratory::{Laboratory, Seeds};
@@ -69,6 +78,8 @@ pub enum Kind {
     BatchSize(BatchSize),
     /// Solutions beside the minimum, on the flat side.
     BiasedSolution(BiasedSolution),
+    /// From a minimum of one method on with others.
+    Escape(Escape),
     /// The line between two solutions of a run.
     Interpolation(Interpolation),
     /// Directions that are half the way between two solutions of a run and half random.
@@ -87,10 +98,16 @@ pub enum Kind {
     Oscillation(Oscillation),
     /// Random rays from two solutions.
     RandomRays(RandomRays),
+    /// The sharpness of the solutions of gradient descent by learning rate.
+    SharpnessByRate(SharpnessByRate),
     /// The shift between train and test loss along random directions.
     Shift(Shift),
     /// SGD on a spiky function of one number.
     Spiky(Spiky),
+    /// Sharpness and non-uniformity of the solutions of SGD by batch size.
+    StabilityDiagram(StabilityDiagram),
+    /// SGD beside two minima in one dimension.
+    StabilityToy(StabilityToy),
     /// Whether negative gradients on many ways from one start point to the ends of all.
     Trajectories(Trajectories),
     /// The loss along one direction through every epoch.
@@ -110,6 +127,9 @@ impl Kind {
             Self::Interpolation(kind) => vec![&kind.run],
             Self::InterpolationAndRandom(kind) => vec![&kind.run],
             Self::Logistic(_) | Self::NoiseRace(_) | Self::Oscillation(_) | Self::Spiky(_) => Vec::new(),
+            Self::Escape(_) | Self::SharpnessByRate(_) | Self::StabilityDiagram(_) | Self::StabilityToy(_) => {
+                Vec::new()
+            }
             Self::MinimaSpectrum(kind) => {
                 let names = std::iter::once(&kind.run).chain(&kind.minima);
                 names.map(String::as_str).collect()
@@ -135,6 +155,7 @@ impl Kind {
             Self::BatchNormDirections(kind) => kind.check(),
             Self::BatchSize(kind) => kind.check(),
             Self::BiasedSolution(kind) => kind.check(),
+            Self::Escape(kind) => kind.check(),
             Self::Interpolation(kind) => kind.check(),
             Self::InterpolationAndRandom(kind) => kind.check(),
             Self::Neighbourhood(kind) => kind.check(),
@@ -144,8 +165,11 @@ impl Kind {
             Self::Trajectories(kind) => kind.check(recipe),
             Self::Oscillation(kind) => kind.check(),
             Self::RandomRays(kind) => kind.check(),
+            Self::SharpnessByRate(kind) => kind.check(),
             Self::Shift(kind) => kind.check(),
             Self::Spiky(kind) => kind.check(),
+            Self::StabilityDiagram(kind) => kind.check(),
+            Self::StabilityToy(kind) => kind.check(),
             Self::TrajectorySurface(kind) => kind.check(),
         }
     }
@@ -155,6 +179,16 @@ impl Kind {
         match self {
             Self::Trajectories(kind) if kind.run == run => kind.seeds(seed),
             _ => vec![Seeds::from(seed)],
+        }
+    }
+
+    /// What is written of how it is made, of those that train by themselves: what, and its value.
+    pub fn settings(&self) -> Vec<[String; 2]> {
+        match self {
+            Self::Escape(kind) => kind.settings(),
+            Self::SharpnessByRate(kind) => kind.settings(),
+            Self::StabilityDiagram(kind) => kind.settings(),
+            _ => Vec::new(),
         }
     }
 
@@ -196,6 +230,7 @@ impl Kind {
             Self::BatchNormDirections(kind) => kind.make(recipe, laboratory),
             Self::BatchSize(kind) => kind.make(recipe, laboratory),
             Self::BiasedSolution(kind) => kind.make(recipe, laboratory),
+            Self::Escape(kind) => kind.make(recipe, laboratory),
             Self::Interpolation(kind) => kind.make(recipe, laboratory),
             Self::InterpolationAndRandom(kind) => kind.make(recipe, laboratory),
             Self::Logistic(kind) => kind.make(recipe, laboratory),
@@ -204,8 +239,11 @@ impl Kind {
             Self::NoiseRace(kind) => kind.make(recipe, laboratory),
             Self::Oscillation(kind) => kind.make(recipe, laboratory),
             Self::RandomRays(kind) => kind.make(recipe, laboratory),
+            Self::SharpnessByRate(kind) => kind.make(recipe, laboratory),
             Self::Shift(kind) => kind.make(recipe, laboratory),
             Self::Spiky(kind) => kind.make(recipe, laboratory),
+            Self::StabilityDiagram(kind) => kind.make(recipe, laboratory),
+            Self::StabilityToy(kind) => kind.make(recipe, laboratory),
             Self::OnePointConvexity(kind) => kind.make(recipe, laboratory),
             Self::Trajectories(kind) => kind.make(recipe, laboratory),
             Self::TrajectorySurface(kind) => kind.make(recipe, laboratory),
