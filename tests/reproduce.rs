@@ -441,7 +441,7 @@ const RACE: &str = r#"
 name = "race"
 title = "A small race"
 paper = "The Anisotropic Noise in SGD"
-figures = ["Zhu et al. Fig. 2"]
+figures = ["Fig. 2"]
 claim = "Noise along the first eigenvector leads out."
 seeds = [1, 2, 3, 4, 5, 6]
 
@@ -455,7 +455,7 @@ const SPIKES: &str = r#"
 name = "spikes"
 title = "A few spikes"
 paper = "An Alternative View"
-figures = ["Kleinberg et al. Fig. 3"]
+figures = ["Fig. 3"]
 claim = "Noise leads home."
 seeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
 
@@ -483,13 +483,13 @@ fn experiments_without_a_network_are_made_again_alike_and_grouped_by_paper() {
     };
     let out = make("out");
     for (file, words) in [
-        ("race/README.md", "*The Anisotropic Noise in SGD*: Zhu et al. Fig. 2"),
+        ("race/README.md", "*The Anisotropic Noise in SGD*: Fig. 2"),
         ("race/README.md", "GD 0 of 6 (0 to 39 %)"),
         ("race/README.md", "Of the 1 orders in the claim"),
         ("race/trajectories.csv", "curve,w₁,w₂\nGD,1,1\n"),
         ("race/indicator.csv", "GLD 1st eigvec(H),59,"),
         ("race/success.csv", "GD: 0 of 6 (0 to 39 %),0.4,0\n"),
-        ("spikes/README.md", "*An Alternative View*: Kleinberg et al. Fig. 3"),
+        ("spikes/README.md", "*An Alternative View*: Fig. 3"),
         ("spikes/README.md", "leave bad minima: noise 0.3 over no noise, "),
         ("spikes/README.md", "| ±1.20, ±1.85, ±2.49 |"),
         ("spikes/stages.csv", "stage 2: noise 0.03"),
