@@ -434,6 +434,34 @@ fn an_experiment_leaves_a_page_figures_and_numbers_and_its_runs_are_trained_once
     let again = Made::read(&out, "small").unwrap();
     assert!(again.cost.training >= made.cost.training, "{:?}", again.cost);
     assert_eq!(again.outcome, made.outcome);
+
+    // Several are made one after another, and the index has all that is in the folder.
+    std::fs::write(
+        folder.path().join("second.toml"),
+        SMALL.replace("\"small\"", "\"second\""),
+    )
+    .unwrap();
+    let several = [
+        "reproduce",
+        "small.toml",
+        "second.toml",
+        "--out",
+        "out",
+        "--device",
+        "cpu",
+    ];
+    let (done, said, errors) = run(&several, folder.path());
+    assert!(
+        done && said.contains("small: ") && said.contains("second: "),
+        "{said}{errors}"
+    );
+    assert_eq!(said.matches("pages, figures").count(), 1, "{said}");
+    let index = std::fs::read_to_string(out.join("README.md")).unwrap();
+    assert!(
+        index.contains("small/README.md") && index.contains("second/README.md"),
+        "{index}"
+    );
+    assert_eq!(lines(), measured);
 }
 
 /// Runs over two weights, small enough for a test: no noise, and the noise that leaves the minimum fastest.
