@@ -154,9 +154,12 @@ fn action(ui: &mut Ui, state: &State, recipe: &Recipe, made: Option<&Made>, comm
 /// What is claimed, what was measured and what was published, side by side.
 fn claims(ui: &mut Ui, recipe: &Recipe, made: Option<&Made>) {
     let palette = theme::palette(ui.ctx());
+    // Columns would spread words over their width.
     let text = |ui: &mut Ui, words: &str| {
-        let words = RichText::new(words::legible(words)).size(TEXT);
-        ui.add(Label::new(words).wrap().selectable(true).halign(Align::LEFT));
+        ui.with_layout(Layout::top_down(Align::LEFT), |ui| {
+            let words = RichText::new(words::legible(words)).size(TEXT);
+            ui.add(Label::new(words).wrap().selectable(true));
+        });
     };
     let has_published = !recipe.published.is_empty();
     ui.scope(|ui| {
