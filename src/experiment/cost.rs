@@ -112,14 +112,14 @@ impl Recipe {
             for name in self.stages() {
                 let Some(stage) = self.runs.get(name) else { continue };
                 let objective = laboratory.objective(&stage.model, &stage.data)?;
-                for seeds in self.measure.seeds(name, *seed) {
+                for seeds in self.measure.experiment().seeds(name, *seed) {
                     if !laboratory.has(self, name, seeds)? {
                         estimate.training += training_work(stage, &objective, seeds.own) / rates.training;
                     }
                 }
             }
         }
-        for effort in self.measure.efforts(self) {
+        for effort in self.measure.experiment().efforts(self) {
             let Some(stage) = self.runs.get(effort.run) else {
                 continue;
             };
@@ -137,7 +137,7 @@ impl Recipe {
     /// Names of the runs that it measures and of those that they start from, each once.
     fn stages(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
-        let mut waiting = self.measure.runs();
+        let mut waiting = self.measure.experiment().runs();
         while let Some(name) = waiting.pop() {
             if !names.contains(&name) {
                 names.push(name);

@@ -194,7 +194,9 @@ impl<'a> Laboratory<'a> {
         (self.cost, self.spent) = (Cost::default(), 0.0);
         self.counted.clear();
         self.cost.look_at_memory();
-        let outcome = recipe.measure.make(recipe, self)?;
+        let experiment = recipe.measure.experiment();
+        experiment.check(recipe)?;
+        let outcome = experiment.make(recipe, self)?;
         // What is neither a run nor a line was done just now.
         self.cost.measuring += started.elapsed().as_secs_f64() - self.spent;
         Ok((outcome, self.cost))

@@ -159,7 +159,7 @@ impl Recipe {
                 .check_from_epoch(name)
                 .map_err(|reason| wrong(&["runs", name.as_str(), "from-epoch"], &reason))?;
         }
-        for name in recipe.measure.runs() {
+        for name in recipe.measure.experiment().runs() {
             if !recipe.runs.contains_key(name) {
                 let known: Vec<&str> = recipe.runs.keys().map(String::as_str).collect();
                 let reason = format!("there is no run `{name}` to measure; there are: {}", known.join(", "));
@@ -167,7 +167,7 @@ impl Recipe {
             }
         }
         let kind = lines.first_under("measure").unwrap_or_default();
-        recipe.measure.check(&recipe).map_err(|error| {
+        recipe.measure.experiment().check(&recipe).map_err(|error| {
             let option = match &error {
                 Error::Option { option, .. } => option.as_str(),
                 _ => "",
@@ -204,7 +204,7 @@ impl Recipe {
 
     /// The seed of the runs that are measured, where all of them are there already: the first one's.
     fn own_seed(&self) -> Option<u64> {
-        let names = self.measure.runs();
+        let names = self.measure.experiment().runs();
         let seeds: Option<Vec<u64>> = names.iter().map(|name| self.runs.get(*name)?.seed).collect();
         seeds?.first().copied()
     }

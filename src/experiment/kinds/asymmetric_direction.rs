@@ -2,10 +2,12 @@
 
 use serde::Deserialize;
 
-use super::Kind;
 use super::curves::{RAY_AXIS, check_draws, check_positive};
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::data::Part;
 use crate::error::Result;
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Trained, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, PlaceView, Table, Verdict};
 use crate::experiment::recipe::Recipe;
@@ -100,16 +102,27 @@ impl Compared {
     }
 }
 
-impl AsymmetricDirection {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for AsymmetricDirection {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
+    }
+
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [-self.reach, self.reach])?;
         check_draws(self.draws)
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        let efforts = Efforts::of(recipe);
+        vec![
+            efforts.lines(&self.run, self.draws, self.points, BatchNormPolicy::Running),
+            // Exact slopes along one direction of each seed.
+            efforts.gradients(&self.run, self.points as f64, BatchNormPolicy::Running, usize::MAX),
+        ]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: format!(
@@ -216,7 +229,9 @@ impl AsymmetricDirection {
         };
         Ok(outcome)
     }
+}
 
+impl AsymmetricDirection {
     /// Searches the certificate of a direction again, with exact slopes.
     fn compared(
         &self,

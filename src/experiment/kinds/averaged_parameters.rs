@@ -2,9 +2,11 @@
 
 use serde::Deserialize;
 
-use super::Kind;
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::error::{Error, Result};
 use crate::experiment::averages::{self, EpochAccuracies, SGD};
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::Laboratory;
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict, spread, spread_text};
 use crate::experiment::recipe::Recipe;
@@ -35,9 +37,12 @@ const ALL: usize = 3;
 /// Names of the four, in the order of those numbers.
 const NAMES: [&str; 4] = ["SGD", "batch norm averaged", "as many others averaged", "all averaged"];
 
-impl AveragedParameters {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for AveragedParameters {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
+    }
+
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         if !(1..=MOST_DRAWS).contains(&self.draws) {
             return Err(Error::option(
                 "draws",
@@ -48,8 +53,11 @@ impl AveragedParameters {
         Ok(())
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        vec![Efforts::of(recipe).averages(&self.run, 2 + self.draws)]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let (mut runs, mut marks, mut footnote, mut share) = (Vec::new(), Vec::new(), String::new(), 0.0);
         for &seed in &recipe.seeds {
             let trained = laboratory.trained(recipe, &self.run, seed)?;

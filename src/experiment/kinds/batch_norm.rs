@@ -2,8 +2,11 @@
 
 use serde::Deserialize;
 
+use super::Experiment;
+use super::effort::Efforts;
 use crate::error::{Error, Result};
 use crate::experiment::averages::{self, EpochAccuracies, SGD};
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::Laboratory;
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict, spread_text};
 use crate::experiment::recipe::Recipe;
@@ -21,9 +24,17 @@ pub struct BatchNorm {
 /// Index of the average among the accuracies of an epoch.
 const AVERAGE: usize = 1;
 
-impl BatchNorm {
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+impl Experiment for BatchNorm {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.with, &self.without]
+    }
+
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        let efforts = Efforts::of(recipe);
+        vec![efforts.averages(&self.with, 1), efforts.averages(&self.without, 1)]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let (mut with, mut without) = (Vec::new(), Vec::new());
         let (mut starts, mut footnote) = (Vec::new(), String::new());
         for &seed in &recipe.seeds {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Kind;
+use super::effort::Efforts;
 use super::interpolation::{BUMP, bump, bump_text};
+use super::{Experiment, Kind};
 use crate::error::{Error, Result};
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Measured, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict, spread_text};
 use crate::experiment::recipe::Recipe;
@@ -48,14 +50,20 @@ struct Count {
     all: usize,
 }
 
-impl BatchSize {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for BatchSize {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.large, &self.small]
+    }
+
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         Kind::check_points(self.points, self.range)
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        vec![Efforts::of(recipe).lines(&self.small, 1, self.points, BatchNormPolicy::Recompute)]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let names = ["large batches", "small batches"].map(str::to_owned);
         let mut outcome = Outcome::empty();
         let mut table = Table {

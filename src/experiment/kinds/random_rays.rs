@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Kind;
 use super::curves::{LOSS_AXIS, all_images, check_draws, check_positive, check_samples, columns, mean_series};
+use super::effort::Efforts;
 use super::interpolation::{BUMP, bump};
+use super::{Experiment, Kind};
 use crate::data::Part;
 use crate::error::{Error, Result};
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Measured, Trained, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict, spread_text};
 use crate::experiment::recipe::Recipe;
@@ -83,9 +85,12 @@ struct Rays {
     footnote: String,
 }
 
-impl RandomRays {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for RandomRays {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.wider.run, &self.narrower.run]
+    }
+
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [0.0, self.reach])?;
         check_draws(self.draws)?;
@@ -93,8 +98,17 @@ impl RandomRays {
         check_samples(self.samples)
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        let efforts = Efforts::of(recipe);
+        let points = self.draws as f64 * self.points as f64;
+        vec![
+            efforts.points(&self.wider.run, points, self.batch_norm, self.samples),
+            efforts.points(&self.narrower.run, points, self.batch_norm, self.samples),
+            efforts.lines(&self.wider.run, 1, BETWEEN_POINTS, BatchNormPolicy::Recompute),
+        ]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let names = [&self.wider, &self.narrower].map(|end| self.name(end));
         let mut outcome = Outcome::empty();
         let mut table = Table {
@@ -180,7 +194,9 @@ impl RandomRays {
         };
         Ok(outcome)
     }
+}
 
+impl RandomRays {
     /// What a solution is called: by its run, too, where there are two.
     fn name(&self, end: &End) -> String {
         match self.wider.run == self.narrower.run {
