@@ -1,6 +1,6 @@
 //! `valleyscope reproduce`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 
@@ -25,7 +25,7 @@ pub struct Arguments {
     /// Folder for pages, figures, tables and the runs that they share
     #[arg(long, value_name = "DIR", default_value = FOLDER)]
     out: PathBuf,
-    /// Leave the index to the process that asked for several
+    /// Say no more than the verdict
     #[arg(long, hide = true)]
     one_of_several: bool,
     /// Print names, claims and verdicts as one JSON document
@@ -67,8 +67,6 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     if arguments.one_of_several {
         return Ok(());
     }
-    let asked: Vec<Recipe> = asked.into_iter().map(|(_, recipe)| recipe).collect();
-    write_index(&arguments.out, &asked)?;
     if !failed.is_empty() {
         return Err(Error::Request(format!(
             "not made: {}; see above. The others are in {}",
@@ -79,8 +77,8 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     if arguments.json {
         let documents = asked
             .iter()
-            .map(|recipe| {
-                let Made { outcome, cost, .. } = Made::read(&arguments.out, &recipe.name)?;
+            .map(|(_, recipe)| {
+                let Made { outcome, cost, .. } = Made::read(&arguments.out, recipe)?;
                 Ok(serde_json::json!({
                     "name": recipe.name, "claim": recipe.claim, "verdict": outcome.verdict, "cost": cost,
                 }))
@@ -98,7 +96,7 @@ fn make(recipe: &Recipe, arguments: &Arguments, device: DeviceChoice) -> Result<
     let compute = Compute::open(device)?;
     let mut report = |what: &str, done: f64| progress.report(&format!("{}: {what}", recipe.name), done);
     let (outcome, cost) = Laboratory::new(compute, &arguments.out, &mut report).make(recipe)?;
-    let made = Made::new(outcome, cost);
+    let made = Made::new(outcome, cost, recipe);
     experiment::write(&arguments.out, recipe, &made)?;
     drop(progress);
     if !arguments.json {
@@ -122,22 +120,6 @@ fn make_apart(name: &str, arguments: &Arguments, device: DeviceChoice) -> Result
         command.stdout(Stdio::null()).arg("--json");
     }
     Ok(command.status().map_err(failed)?.success())
-}
-
-/// The index of all that is made in a folder, of the program's experiments and of those that were asked for.
-fn write_index(folder: &Path, asked: &[Recipe]) -> Result<()> {
-    let mut recipes = Recipe::built_in()?;
-    let own = asked.iter().filter(|recipe| !recipes.contains(recipe)).cloned();
-    let own: Vec<Recipe> = own.collect();
-    recipes.extend(own);
-    let made: Vec<(Recipe, Made)> = recipes
-        .into_iter()
-        .filter_map(|recipe| {
-            let made = Made::read(folder, &recipe.name).ok()?;
-            Some((recipe, made))
-        })
-        .collect();
-    experiment::write_index(folder, &made)
 }
 
 fn list(json: bool) -> Result<()> {

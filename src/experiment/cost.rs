@@ -29,11 +29,6 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Seconds from nothing.
-    pub fn seconds(&self) -> f64 {
-        self.training + self.measuring
-    }
-
     /// Takes the memory in use now into account.
     pub fn look_at_memory(&mut self) {
         let now = memory_stats::memory_stats().map(|stats| stats.physical_mem as u64);

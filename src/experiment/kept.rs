@@ -1,82 +1,90 @@
-//! Measured lines kept on disk: an experiment that was cut off goes on where it was, and a line that two experiments
-//! measure is measured once.
+//! Measurements kept on disk, each under a checksum of all that it depends on: an experiment that was cut off goes on
+//! where it was, and what two experiments measure is measured once.
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::files::checksum;
 use crate::files::whole_file;
-use crate::landscape::{Line, LineRecord, Provenance};
 
-/// Size of a file of a line, at most.
-const MOST_BYTES: u64 = 1 << 26;
+/// Size of a file, at most.
+const MOST_BYTES: u64 = 1 << 28;
 
-/// A line, and what it took.
+/// A measurement, how it was made, and what it took.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct KeptLine {
-    /// The line.
-    pub record: LineRecord,
+pub struct Kept<T> {
+    /// All that it depends on but the numbers that its checksum is of.
+    pub made: String,
+    /// What was measured.
+    pub value: T,
     /// Seconds that measuring it took.
     pub seconds: f64,
 }
 
-/// A folder of measured lines, each under a checksum of all that it depends on.
+/// A folder of measurements.
 #[derive(Debug)]
-pub struct KeptLines {
+pub struct Measurements {
     folder: PathBuf,
 }
 
-impl KeptLines {
-    /// Lines in a folder, which is made with the first.
+impl Measurements {
+    /// Those of a folder, which is made with the first.
     pub fn new(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
         }
     }
 
-    /// Where a line's measurement is kept: a checksum of its points, statistics and positions, and of how it is made.
-    ///
-    /// # Errors
-    /// When the provenance cannot be encoded.
-    pub fn path(&self, line: &Line, positions: &[f64], provenance: &Provenance) -> Result<PathBuf> {
-        let made = serde_json::to_vec(provenance)
-            .map_err(|error| Error::Request(format!("how a line is made could not be encoded: {error}")))?;
-        let moved = line.point(1.0);
-        // Two checksums over the same bytes from other ends: 64 bits, stable from version to version.
-        let [mut first, mut second] = [flate2::Crc::new(), flate2::Crc::new()];
-        let parts: [&[u8]; 5] = [
-            &made,
-            bytemuck::cast_slice(positions),
-            bytemuck::cast_slice(&line.origin.parameters),
-            bytemuck::cast_slice(&line.origin.statistics),
-            bytemuck::cast_slice(&moved),
-        ];
-        for part in parts {
-            first.update(part);
-        }
-        for part in parts.iter().rev() {
-            second.update(part);
-        }
-        Ok(self
-            .folder
-            .join(format!("{:08x}{:08x}.json", first.sum(), second.sum())))
+    /// Where a measurement is kept that depends on how it is `made`, in words, and on numbers.
+    pub fn path(&self, made: &str, numbers: &[&[u8]]) -> PathBuf {
+        let mut parts = vec![made.as_bytes()];
+        parts.extend(numbers);
+        self.folder.join(format!("{:016x}.json", checksum::of(&parts)))
     }
 
-    /// A line that was measured before; nothing where it was not, or its file is not readable any more.
-    pub fn get(&self, path: &Path) -> Option<KeptLine> {
+    /// What was measured before in the same way; nothing where it was not, or its file is not readable any more.
+    pub fn get<T: DeserializeOwned>(&self, path: &Path, made: &str) -> Option<Kept<T>> {
         let bytes = whole_file::read(path, MOST_BYTES).ok()?;
-        serde_json::from_slice(&bytes).ok()
+        let kept: Kept<T> = serde_json::from_slice(&bytes).ok()?;
+        (kept.made == made).then_some(kept)
     }
 
-    /// Keeps a line.
+    /// Keeps a measurement.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn keep(&self, path: &Path, kept: &KeptLine) -> Result<()> {
+    pub fn keep<T: Serialize>(&self, path: &Path, kept: &Kept<T>) -> Result<()> {
         whole_file::make_folder(&self.folder)?;
         let text = serde_json::to_vec(kept)
-            .map_err(|error| Error::Request(format!("a line could not be encoded: {error}")))?;
+            .map_err(|error| Error::Request(format!("a measurement could not be encoded: {error}")))?;
         whole_file::write(path, &text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measurement_is_found_by_all_that_it_depends_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let measurements = Measurements::new(&folder.path().join("lines"));
+        let path = measurements.path("made so", &[&[1, 2], &[3]]);
+        assert!(measurements.get::<Vec<f64>>(&path, "made so").is_none());
+        let kept = Kept {
+            made: "made so".to_owned(),
+            value: vec![0.1, 2.0],
+            seconds: 0.5,
+        };
+        measurements.keep(&path, &kept).unwrap();
+        let found: Kept<Vec<f64>> = measurements.get(&path, "made so").unwrap();
+        assert_eq!((found.value, found.seconds), (vec![0.1, 2.0], 0.5));
+        assert!(measurements.get::<Vec<f64>>(&path, "made otherwise").is_none());
+        // Neither is what depends on the same numbers cut elsewhere.
+        assert_ne!(path, measurements.path("made so", &[&[1], &[2, 3]]));
+        assert_ne!(path, measurements.path("made otherwise", &[&[1, 2], &[3]]));
     }
 }

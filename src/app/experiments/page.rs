@@ -92,7 +92,7 @@ fn action(ui: &mut Ui, state: &State, recipe: &Recipe, made: Option<&Made>, comm
             let button = Button::new("Stop experiment").min_size(egui::vec2(150.0, 32.0));
             if ui
                 .add(button)
-                .on_hover_text("what is trained and measured is kept; it goes on there next time")
+                .on_hover_text("runs and lines that are done are kept, and taken up next time")
                 .clicked()
             {
                 commands.push(Command::StopExperiments);
