@@ -82,8 +82,11 @@ impl Experiment for Trajectories {
         }
     }
 
-    /// None has a start's own, whose order of images would come twice.
-    fn seeds(&self, _run: &str, seed: u64) -> Vec<Seeds> {
+    /// None has a start's own, whose order of images would come twice. The start itself is trained once.
+    fn seeds(&self, run: &str, seed: u64) -> Vec<Seeds> {
+        if run != self.run {
+            return vec![Seeds::from(seed)];
+        }
         let own = |number: u64| seed.wrapping_mul(MOST_TRAJECTORIES + 1).wrapping_add(number);
         (1..=self.trajectories.min(MOST_TRAJECTORIES))
             .map(|number| Seeds {
