@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::checks::check_samples;
 use super::convexity::{Bounds, Count, Gradients, PRODUCT_AXIS, batch, bounds_series, chart, footnote};
-use super::curves::{all_images, check_samples, columns};
+use super::curves::columns;
+use super::defaults::all_images;
 use super::effort::Efforts;
 use super::{Experiment, Kind};
 use crate::error::{Error, Result};
