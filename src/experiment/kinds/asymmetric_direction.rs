@@ -282,10 +282,13 @@ pub(super) fn interval(certificate: Option<&Certificate>) -> String {
     })
 }
 
-/// Three significant digits.
+/// Three significant digits; what is not finite by its name.
 pub(super) fn number(value: f64) -> String {
-    if !value.is_finite() {
-        return "∞".to_owned();
+    if value.is_nan() {
+        return "unknown".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "∞" } else { "−∞" }.to_owned();
     }
     crate::experiment::outcome::significant(value, 3)
 }
@@ -325,5 +328,11 @@ mod tests {
             ["1", "2", "−u", "(2.00, 0.00, 0.500, 8.00)", "(2.00, 0.500, 8.00, 0.00)"]
         );
         assert_eq!(row(1, 2, None), ["1", "2", "", "none", "none"]);
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_has_its_own_name() {
+        let written = [1.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN].map(number);
+        assert_eq!(written, ["1.50", "∞", "−∞", "unknown"]);
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::convexity::{Bounds, Count, Gradients, batch, chart, footnote};
-use super::curves::{LOSS_AXIS, check_samples, columns};
+use super::checks::check_samples;
+use super::curves::{LOSS_AXIS, columns};
 use super::effort::Efforts;
 use super::{Experiment, Kind};
 use crate::error::{Error, Result};

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use super::Experiment;
 use super::ball::in_ball;
 use super::convexity::{Bounds, Count, Gradients, PRODUCT_AXIS, batch, bounds_series, chart, footnote};
-use super::curves::{check_draws, check_positive, check_samples, columns};
+use super::checks::{check_count, check_positive, check_samples};
+use super::curves::columns;
 use super::effort::Efforts;
 use crate::error::{Error, Result};
 use crate::experiment::averages::EPOCH_AXIS;
@@ -92,7 +93,7 @@ impl Experiment for OnePointConvexity {
 
     fn check(&self, recipe: &Recipe) -> Result<()> {
         check_positive("radius", self.radius)?;
-        check_draws(self.draws)?;
+        check_count("draws", self.draws)?;
         check_samples(self.samples)?;
         let epochs = recipe.runs.get(&self.run).map_or(0, |stage| stage.options(0).epochs);
         match self.first < epochs {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::checks::check_samples;
 use super::convexity::{Bounds, Count, Gradients, PRODUCT_AXIS, batch, bounds_series, chart, footnote};
-use super::curves::{all_images, check_samples, columns};
+use super::curves::columns;
+use super::defaults::all_images;
 use super::effort::Efforts;
 use super::{Experiment, Kind};
 use crate::error::{Error, Result};
@@ -82,8 +84,11 @@ impl Experiment for Trajectories {
         }
     }
 
-    /// None has a start's own, whose order of images would come twice.
-    fn seeds(&self, _run: &str, seed: u64) -> Vec<Seeds> {
+    /// None has a start's own, whose order of images would come twice. The start itself is trained once.
+    fn seeds(&self, run: &str, seed: u64) -> Vec<Seeds> {
+        if run != self.run {
+            return vec![Seeds::from(seed)];
+        }
         let own = |number: u64| seed.wrapping_mul(MOST_TRAJECTORIES + 1).wrapping_add(number);
         (1..=self.trajectories.min(MOST_TRAJECTORIES))
             .map(|number| Seeds {
