@@ -35,11 +35,12 @@ fn by_rate() -> String {
 
 /// Makes an experiment and gives what it found.
 fn make(text: &str, folder: &Path) -> Made {
-    let name = Recipe::parse(text, Path::new("recipe.toml")).unwrap().name;
+    let recipe = Recipe::parse(text, Path::new("recipe.toml")).unwrap();
+    let name = &recipe.name;
     std::fs::write(folder.join("recipe.toml"), text).unwrap();
     let (done, said, errors) = run(&["reproduce", "recipe.toml", "--out", "out", "--device", "cpu"], folder);
     assert!(done, "{said}{errors}");
-    let made = Made::read(&folder.join("out"), &name).unwrap();
+    let made = Made::read(&folder.join("out"), &recipe).unwrap();
     for figure in &made.outcome.figures {
         for ending in ["png", "svg", "csv"] {
             let file = folder.join(format!("out/{name}/{}.{ending}", figure.name));
@@ -57,9 +58,9 @@ fn refused(text: &str, folder: &Path) -> String {
     errors
 }
 
-/// When every kept point was written, by its name.
-fn points(folder: &Path) -> BTreeMap<String, SystemTime> {
-    let entries = std::fs::read_dir(folder.join("out/points")).unwrap();
+/// When everything that is kept was written, by its name: weights as safetensors, and their curvature as JSON.
+fn kept(folder: &Path) -> BTreeMap<String, SystemTime> {
+    let entries = std::fs::read_dir(folder.join("out/lines")).unwrap();
     let files = entries.map(|entry| {
         let entry = entry.unwrap();
         let time = entry.metadata().unwrap().modified().unwrap();
@@ -106,19 +107,20 @@ fn sharpness_by_rate_is_measured_where_a_descent_arrives_and_its_stages_are_made
     assert_eq!(series[2].points.last().unwrap().1, f64::INFINITY);
 
     // Six descents, and four solutions.
-    let kept = points(folder.path());
-    assert_eq!(kept.len(), 10);
+    let first = kept(folder.path());
+    let weights = first.keys().filter(|name| name.ends_with(".safetensors")).count();
+    assert_eq!((weights, first.len()), (6, 10));
     let again = make(&by_rate(), folder.path());
-    assert_eq!((points(folder.path()), &again.outcome), (kept.clone(), &made.outcome));
+    assert_eq!((kept(folder.path()), &again.outcome), (first.clone(), &made.outcome));
     // What it takes is what it takes from nothing.
     assert!(made.cost.training > 0.0 && (again.cost.training / made.cost.training - 1.0).abs() < 1e-9);
     // What was cut off is made again, and nothing else.
-    let lost = kept.keys().nth(4).unwrap();
-    std::fs::remove_file(folder.path().join("out/points").join(lost)).unwrap();
+    let lost = first.keys().find(|name| name.ends_with(".safetensors")).unwrap();
+    std::fs::remove_file(folder.path().join("out/lines").join(lost)).unwrap();
     let whole = make(&by_rate(), folder.path()).outcome;
     assert_eq!((&whole.tables, &whole.verdict), (&made.outcome.tables, &made.outcome.verdict));
-    let after = points(folder.path());
-    for (name, time) in &kept {
+    let after = kept(folder.path());
+    for (name, time) in &first {
         assert_eq!(after[name] == *time, name != lost, "{name}");
     }
 }
@@ -175,7 +177,7 @@ fn from_a_minimum_some_methods_stay_and_others_diverge() {
                 switches = [{ gradient-descent = { learning-rate = 0.02 } }, \
                 { gradient-descent = { learning-rate = 1.0 } }, \
                 { sgd = { learning-rate = 0.01, batch-size = 10 } }]\nsteps = 60\nsharpness-every = 20\n";
-    let made = make(&recipe("escape", "escape", rest), folder.path());
+    let made = make(&recipe("leave", "escape", rest), folder.path());
     let [starts, table] = &made.outcome.tables[..] else {
         panic!("two tables");
     };
@@ -201,18 +203,19 @@ fn from_a_minimum_some_methods_stay_and_others_diverge() {
     assert_eq!(steps, [0.0, 20.0, 40.0, 60.0]);
 
     // From L-BFGS, which finds its minimum in far fewer steps, with what it found before kept.
-    let before = points(folder.path());
+    let before = kept(folder.path());
     let rest = rest.replace(
         "gradient-descent = { learning-rate = 0.02 } }\nloss",
         "l-bfgs = { memory = 5 } }\nloss",
     );
-    let made = make(&recipe("escape-l-bfgs", "escape", &rest), folder.path());
+    let made = make(&recipe("leave-l-bfgs", "escape", &rest), folder.path());
     let steps: Vec<f64> = made.outcome.tables[0].rows.iter().map(|row| number(&row[1])).collect();
     assert!(steps.iter().all(|steps| *steps < 300.0), "{steps:?}");
-    let after = points(folder.path());
+    let after = kept(folder.path());
     assert!(after.len() > before.len() && before.iter().all(|(name, time)| after[name] == *time));
     // A start that does not arrive is told, and no error.
-    let made = make(&recipe("escape", "escape", &rest.replace("start-steps = 4000", "start-steps = 1")), folder.path());
+    let short = rest.replace("start-steps = 4000", "start-steps = 1");
+    let made = make(&recipe("leave", "escape", &short), folder.path());
     let verdict = &made.outcome.verdict;
     assert_eq!(verdict.answer, Answer::NotShown);
     assert!(
@@ -229,7 +232,7 @@ fn the_toy_needs_no_network() {
                 [measure.stability-toy]\nlearning-rates = [0.5, 0.7]\ndrawn = 0.7\nruns = 10\nsteps = 400\n";
     let made = make(text, folder.path());
     assert_eq!(made.outcome.verdict.answer, Answer::Shown, "{}", made.outcome.verdict.measured);
-    assert!(!folder.path().join("out/points").exists());
+    assert!(!folder.path().join("out/lines").exists());
 }
 
 #[test]
@@ -247,7 +250,7 @@ fn what_cannot_be_used_is_told_with_its_line() {
         assert!(message.starts_with("small.toml: line ") && message.contains(expected), "{message}");
     }
     let rest = "start = { adam = { learning-rate = 0.02 } }\n";
-    let message = told(&recipe("escape", "escape", rest));
+    let message = told(&recipe("leave", "escape", rest));
     assert!(message.contains("adam") && message.contains("gradient-descent"), "{message}");
     let folder = tempfile::tempdir().unwrap();
     let told = refused(&by_rate().replace(MODEL, "resnet8:width=2"), folder.path());

@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 use crate::network::cost;
 use crate::objective::{BatchNormPolicy, Compute, Evaluation, Objective, Solution};
 
+/// Passes that a rate is taken from.
+const TRIES: usize = 3;
+
 /// What it took to make an experiment. Runs and lines that were there already count with what they took when they were
 /// made: the whole is what the experiment takes from nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,11 +30,6 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Seconds from nothing.
-    pub fn seconds(&self) -> f64 {
-        self.training + self.measuring
-    }
-
     /// Takes the memory in use now into account.
     pub fn look_at_memory(&mut self) {
         let now = memory_stats::memory_stats().map(|stats| stats.physical_mem as u64);
@@ -88,7 +86,7 @@ pub struct Estimate {
 }
 
 impl Rates {
-    /// Times one pass over the training images and one gradient of them with an objective.
+    /// Times passes over the images and gradients of the train loss with an objective.
     ///
     /// # Errors
     /// When the device fails.
@@ -99,17 +97,15 @@ impl Rates {
             statistics: vec![1.0; graph.statistics_count()],
         };
         let images = |policy| Evaluation::images(objective, policy, usize::MAX) as f64;
-        let rate = |work: f64, since: Instant| work / since.elapsed().as_secs_f64().max(1e-6);
         let policy = BatchNormPolicy::Running;
-        // The first pass also prepares what later ones find prepared.
-        objective.evaluate(&solution.parameters, &solution.statistics, policy)?;
-        let since = Instant::now();
-        objective.evaluate(&solution.parameters, &solution.statistics, policy)?;
-        let evaluating = rate(images(policy) * cost::multiply_adds(graph) as f64, since);
-        let since = Instant::now();
-        objective.gradient(&solution, policy, Part::Train)?;
-        let work = objective.data().train.len() as f64 * cost::gradient(graph).multiply_adds as f64;
-        let training = rate(work, since);
+        let evaluating = best(|| {
+            objective.evaluate(&solution.parameters, &solution.statistics, policy)?;
+            Ok(images(policy) * cost::multiply_adds(graph) as f64)
+        })?;
+        let training = best(|| {
+            objective.gradient(&solution, policy, Part::Train)?;
+            Ok(objective.data().train.len() as f64 * cost::gradient(graph).multiply_adds as f64)
+        })?;
         objective.release_gradients();
         Ok(Self { evaluating, training })
     }
@@ -126,14 +122,14 @@ impl Recipe {
             for name in self.stages() {
                 let Some(stage) = self.runs.get(name) else { continue };
                 let objective = laboratory.objective(&stage.model, &stage.data)?;
-                for seeds in self.measure.seeds(name, *seed) {
+                for seeds in self.measure.experiment().seeds(name, *seed) {
                     if !laboratory.has(self, name, seeds)? {
                         estimate.training += training_work(stage, &objective, seeds.own) / rates.training;
                     }
                 }
             }
         }
-        for effort in self.measure.efforts(self) {
+        for effort in self.measure.experiment().efforts(self) {
             let Some(stage) = self.runs.get(effort.run) else {
                 continue;
             };
@@ -145,7 +141,7 @@ impl Recipe {
             let work = effort.points * images as f64 * cost::multiply_adds(objective.graph()) as f64;
             estimate.measuring += work / rates.evaluating;
         }
-        if let Some(descents) = self.measure.descents() {
+        if let Some(descents) = self.measure.experiment().descents() {
             let objective = laboratory.objective(descents.model, descents.data)?;
             let images = objective.data().train.len();
             let passes = descents.ways.iter().map(|(method, steps)| method.passes(*steps, images));
@@ -160,7 +156,7 @@ impl Recipe {
     /// Names of the runs that it measures and of those that they start from, each once.
     fn stages(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
-        let mut waiting = self.measure.runs();
+        let mut waiting = self.measure.experiment().runs();
         while let Some(name) = waiting.pop() {
             if !names.contains(&name) {
                 names.push(name);
@@ -169,6 +165,16 @@ impl Recipe {
         }
         names
     }
+}
+
+/// The best rate of a few tries: the first prepares what later ones find prepared, and others may be held up.
+fn best(work: impl Fn() -> Result<f64>) -> Result<f64> {
+    let mut rate = 0.0_f64;
+    for _ in 0..TRIES {
+        let since = Instant::now();
+        rate = rate.max(work()? / since.elapsed().as_secs_f64().max(1e-6));
+    }
+    Ok(rate)
 }
 
 /// Multiply-adds of a run: every epoch's steps, and the test images after each.

@@ -33,7 +33,7 @@ const ROUGH: Effort = Effort {
 };
 
 /// A way to go down.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Method {
     /// w ← w − η·∇L(w).
@@ -107,7 +107,7 @@ impl Method {
 }
 
 /// What is done from given weights.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Descent {
     /// How.
     pub method: Method,
@@ -172,7 +172,8 @@ pub struct Descended {
 
 /// The weights that a seed starts from.
 ///
-/// # Errors For a network with batch norm: its loss is no function of its weights alone, and plain descents follow no
+/// # Errors
+/// For a network with batch norm: its loss is no function of its weights alone, and plain descents follow no
 /// statistics.
 pub fn start(objective: &Objective, seed: u64) -> Result<Solution> {
     let graph = objective.graph();
@@ -189,32 +190,6 @@ pub fn start(objective: &Objective, seed: u64) -> Result<Solution> {
     })
 }
 
-/// What weights depend on beside those they are made from.
-#[derive(Serialize)]
-struct Made<'a, T> {
-    version: &'a str,
-    device: &'a str,
-    model: &'a str,
-    data: &'a str,
-    batch: usize,
-    what: &'a str,
-    how: T,
-}
-
-impl<'a, T> Made<'a, T> {
-    fn new(objective: &'a Objective, what: &'a str, how: T) -> Self {
-        Self {
-            version: env!("CARGO_PKG_VERSION"),
-            device: objective.device_name(),
-            model: &objective.graph().name,
-            data: &objective.data().name,
-            batch: objective.batch_size(),
-            what,
-            how,
-        }
-    }
-}
-
 impl Laboratory<'_> {
     /// Makes a descent from weights, or finds it made before. `what` tells whoever waits what it is.
     ///
@@ -228,8 +203,8 @@ impl Laboratory<'_> {
         descent: &Descent,
         what: &str,
     ) -> Result<Descended> {
-        let made = Made::new(objective, "descent", descent);
-        let (parameters, record) = self.point(&made, &from.parameters, true, |laboratory| {
+        let made = format!("descent, {descent:?}");
+        let (parameters, record) = self.point(objective, &made, &from.parameters, |laboratory| {
             let mut tell = |share: f64| laboratory.report(what, share);
             let done = Way::new(objective, from, descent, &mut tell).go();
             objective.release_gradients();
@@ -247,14 +222,12 @@ impl Laboratory<'_> {
     /// # Errors
     /// As [`hessian::sharpness`].
     pub fn sharpness(&mut self, objective: &Objective, solution: &Solution, what: &str) -> Result<Sharpness> {
-        let made = Made::new(objective, "sharpness", EXACT);
-        let what = format!("{what}: sharpness");
-        let found = self.point(&made, &solution.parameters, false, |laboratory| {
+        let (made, what) = (format!("sharpness, {EXACT:?}"), format!("{what}: sharpness"));
+        let numbers: [&[u8]; 1] = [bytemuck::cast_slice(&solution.parameters)];
+        self.remember(objective, &made, &numbers, |laboratory| {
             let mut told = |share: f64| laboratory.report(&what, share).is_ok();
-            let found = hessian::sharpness(objective, solution, usize::MAX, EXACT, &mut told)?;
-            Ok((Vec::new(), found))
-        });
-        found.map(|(_, sharpness)| sharpness)
+            hessian::sharpness(objective, solution, usize::MAX, EXACT, &mut told)
+        })
     }
 
     /// The non-uniformity s = λ_max(Σ)^½ at a solution, over all training images.
@@ -262,14 +235,12 @@ impl Laboratory<'_> {
     /// # Errors
     /// As [`hessian::non_uniformity`].
     pub fn non_uniformity(&mut self, objective: &Objective, solution: &Solution, what: &str) -> Result<NonUniformity> {
-        let made = Made::new(objective, "non-uniformity", ROUGH);
-        let what = format!("{what}: non-uniformity");
-        let found = self.point(&made, &solution.parameters, false, |laboratory| {
+        let (made, what) = (format!("non-uniformity, {ROUGH:?}"), format!("{what}: non-uniformity"));
+        let numbers: [&[u8]; 1] = [bytemuck::cast_slice(&solution.parameters)];
+        self.remember(objective, &made, &numbers, |laboratory| {
             let mut told = |share: f64| laboratory.report(&what, share).is_ok();
-            let found = hessian::non_uniformity(objective, solution, usize::MAX, ROUGH, &mut told)?;
-            Ok((Vec::new(), found))
-        });
-        found.map(|(_, non_uniformity)| non_uniformity)
+            hessian::non_uniformity(objective, solution, usize::MAX, ROUGH, &mut told)
+        })
     }
 }
 

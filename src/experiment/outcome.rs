@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
 use super::laboratory::Which;
+use super::recipe::Recipe;
 use crate::error::{Error, Result};
 use crate::files::whole_file;
 use crate::landscape::{DirectionKind, LineRecord, SurfaceRecord};
@@ -209,39 +210,50 @@ pub struct Made {
     pub outcome: Outcome,
     /// What it took.
     pub cost: Cost,
+    /// Checksum of the recipe ([`Recipe::checksum`]).
+    pub recipe: String,
     /// Version of the program.
     pub version: String,
 }
 
 impl Made {
     /// An outcome made now.
-    pub fn new(outcome: Outcome, cost: Cost) -> Self {
+    pub fn new(outcome: Outcome, cost: Cost, recipe: &Recipe) -> Self {
         Self {
             outcome,
             cost,
+            recipe: recipe.checksum(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 
-    /// The outcome of an experiment that was made in a folder before.
+    /// The outcome of a recipe that was made in a folder before.
     ///
     /// # Errors
-    /// [`Error::File`] when there is none, or it cannot be understood.
-    pub fn read(folder: &Path, name: &str) -> Result<Self> {
-        let path = Self::path(folder, name);
+    /// [`Error::File`] when there is none, it cannot be understood, or another recipe or version made it.
+    pub fn read(folder: &Path, recipe: &Recipe) -> Result<Self> {
+        let path = Self::path(folder, &recipe.name);
         let bytes = whole_file::read(&path, MOST_BYTES)?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Error::file_reason(&path, format!("this outcome is not understood: {error}")))
+        let made: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::file_reason(&path, format!("this outcome is not understood: {error}")))?;
+        match made.recipe == recipe.checksum() && made.version == env!("CARGO_PKG_VERSION") {
+            true => Ok(made),
+            false => Err(Error::file_reason(
+                &path,
+                "another recipe of this name, or another version of the program, made this outcome; make it again",
+            )),
+        }
     }
 
-    /// Writes it.
+    /// Writes it to its recipe's folder, which is made if need be.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn write(&self, folder: &Path, name: &str) -> Result<()> {
+    pub fn write(&self, folder: &Path, recipe: &Recipe) -> Result<()> {
+        whole_file::make_folder(&folder.join(&recipe.name))?;
         let text = serde_json::to_string_pretty(self)
             .map_err(|error| Error::Request(format!("the outcome could not be encoded: {error}")))?;
-        whole_file::write(&Self::path(folder, name), text.as_bytes())
+        whole_file::write(&Self::path(folder, &recipe.name), text.as_bytes())
     }
 
     /// The first figure in small of an experiment that was made in a folder before; nothing where there is none, or it

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 pub type Function<'a> = dyn FnMut(&[f32]) -> Result<(f64, Vec<f32>)> + 'a;
 
 /// Where a descent is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Until {
     /// The loss at which it has arrived.
     pub loss: f64,

@@ -12,7 +12,7 @@ use crate::app::source::duration;
 use crate::app::state::State;
 use crate::app::theme::{self, Palette};
 use crate::experiment::outcome::Answer;
-use crate::experiment::recipe::Recipe;
+use crate::experiment::recipe::{Recipe, papers};
 
 /// Width of the list.
 pub const WIDTH: f32 = 372.0;
@@ -31,8 +31,13 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
             ui.spacing_mut().item_spacing.y = 2.0;
             // Room for the bar that scrolls.
             ui.set_max_width(ui.available_width() - 8.0);
-            for index in 0..experiments.recipes.len() {
-                card(ui, experiments, index);
+            let recipes = experiments.recipes.clone();
+            for paper in papers(recipes.iter().map(AsRef::as_ref)) {
+                ui.add_space(6.0);
+                theme::caption(ui, &paper.to_uppercase());
+                for index in (0..recipes.len()).filter(|&index| recipes[index].paper == paper) {
+                    card(ui, experiments, index);
+                }
             }
         });
 }
@@ -70,7 +75,8 @@ fn all(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             commands.push(Command::RunExperiments(left.clone()));
         }
         let busy = experiments.running.is_some();
-        let hint = "stops what runs, and those that wait; what is trained and measured is kept, and taken up next time";
+        let hint =
+            "stops what runs, and those that wait; runs and lines that are done are kept, and taken up next time";
         if ui
             .add_enabled(busy, Button::new("Stop").min_size(egui::vec2(64.0, 28.0)))
             .on_hover_text(hint)

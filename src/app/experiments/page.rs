@@ -1,7 +1,7 @@
 //! Right: one experiment. What is claimed, what was measured here and what was published; its figures, tables and
 //! settings; and the button that makes it.
 
-use egui::{Button, Color32, Grid, Label, ProgressBar, RichText, ScrollArea, Ui, Vec2};
+use egui::{Align, Button, Color32, Grid, Label, Layout, ProgressBar, RichText, ScrollArea, Ui, Vec2};
 
 use super::{figure, list, words};
 use crate::app::command::Command;
@@ -77,7 +77,7 @@ pub fn enlarged(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
 fn head(ui: &mut Ui, recipe: &Recipe) {
     let palette = theme::palette(ui.ctx());
     ui.add(Label::new(RichText::new(&recipe.title).size(22.0).strong()).wrap());
-    let figures = format!("of the paper: {}", recipe.figures.join(" · "));
+    let figures = format!("{}: {}", recipe.paper, recipe.figures.join(" · "));
     ui.add(Label::new(RichText::new(figures).color(palette.faint)).wrap());
     ui.add_space(8.0);
 }
@@ -92,7 +92,7 @@ fn action(ui: &mut Ui, state: &State, recipe: &Recipe, made: Option<&Made>, comm
             let button = Button::new("Stop experiment").min_size(egui::vec2(150.0, 32.0));
             if ui
                 .add(button)
-                .on_hover_text("what is trained and measured is kept; it goes on there next time")
+                .on_hover_text("runs and lines that are done are kept, and taken up next time")
                 .clicked()
             {
                 commands.push(Command::StopExperiments);
@@ -121,7 +121,9 @@ fn action(ui: &mut Ui, state: &State, recipe: &Recipe, made: Option<&Made>, comm
     }
     ui.horizontal_wrapped(|ui| {
         let word = if made.is_some() { "Run again" } else { "Run" };
-        let takes = known.flatten().map_or(String::new(), |estimate| {
+        // Of what is made already, runs and lines are kept.
+        let unmade = known.flatten().filter(|_| made.is_none());
+        let takes = unmade.map_or(String::new(), |estimate| {
             format!(" · {}", words::total(recipe, estimate))
         });
         let text = RichText::new(word.to_owned() + &takes).strong().size(TEXT);
@@ -152,13 +154,17 @@ fn action(ui: &mut Ui, state: &State, recipe: &Recipe, made: Option<&Made>, comm
 /// What is claimed, what was measured and what was published, side by side.
 fn claims(ui: &mut Ui, recipe: &Recipe, made: Option<&Made>) {
     let palette = theme::palette(ui.ctx());
+    // Columns would spread words over their width.
     let text = |ui: &mut Ui, words: &str| {
-        ui.add(Label::new(RichText::new(words).size(TEXT)).wrap().selectable(true));
+        ui.with_layout(Layout::top_down(Align::LEFT), |ui| {
+            let words = RichText::new(words::legible(words)).size(TEXT);
+            ui.add(Label::new(words).wrap().selectable(true));
+        });
     };
-    let published = !recipe.published.is_empty();
+    let has_published = !recipe.published.is_empty();
     ui.scope(|ui| {
         ui.spacing_mut().item_spacing.x = 28.0;
-        ui.columns(if published { 3 } else { 2 }, |columns| {
+        ui.columns(if has_published { 3 } else { 2 }, |columns| {
             theme::caption(&mut columns[0], "CLAIMED");
             text(&mut columns[0], &recipe.claim);
             theme::caption(&mut columns[1], "MEASURED HERE");
@@ -173,16 +179,24 @@ fn claims(ui: &mut Ui, recipe: &Recipe, made: Option<&Made>) {
                     columns[1].label(nothing);
                 }
             }
-            if published {
+            if has_published {
                 theme::caption(&mut columns[2], "WHAT THE PAPER PUBLISHED");
-                for one in &recipe.published {
-                    let what = RichText::new(&one.what).small().color(palette.faint);
-                    columns[2].add(Label::new(what).wrap());
-                    text(&mut columns[2], &one.value);
-                }
+                columns[2].with_layout(Layout::top_down(Align::LEFT), |ui| published(ui, recipe));
             }
         });
     });
+}
+
+/// What the paper published, a line each where that fits.
+fn published(ui: &mut Ui, recipe: &Recipe) {
+    let palette = theme::palette(ui.ctx());
+    ui.spacing_mut().item_spacing = egui::vec2(8.0, 3.0);
+    for one in &recipe.published {
+        ui.horizontal_wrapped(|ui| {
+            ui.label(RichText::new(words::legible(&one.what)).small().color(palette.faint));
+            ui.add(Label::new(words::legible(&one.value)).selectable(true));
+        });
+    }
 }
 
 /// The figure that answers over the whole width, the others two in a row.
@@ -208,7 +222,7 @@ fn figures(ui: &mut Ui, state: &mut State, recipe: &Recipe, made: &Made, command
 
 fn table(ui: &mut Ui, (experiment, index): (&str, usize), table: &Table) {
     let palette = theme::palette(ui.ctx());
-    ui.add(Label::new(RichText::new(&table.caption).strong()).wrap());
+    ui.add(Label::new(RichText::new(words::legible(&table.caption)).strong()).wrap());
     ui.add_space(2.0);
     let key = ("table", experiment, index);
     ScrollArea::horizontal().id_salt(key).show(ui, |ui| {
@@ -219,13 +233,16 @@ fn table(ui: &mut Ui, (experiment, index): (&str, usize), table: &Table) {
             .min_row_height(19.0)
             .show(ui, |ui| {
                 for head in &table.header {
-                    let head = RichText::new(head).small().strong().color(palette.faint);
+                    let head = RichText::new(words::legible(head))
+                        .small()
+                        .strong()
+                        .color(palette.faint);
                     ui.add(Label::new(head).extend());
                 }
                 ui.end_row();
                 for row in &table.rows {
                     for cell in row {
-                        ui.add(Label::new(cell.as_str()).extend().selectable(true));
+                        ui.add(Label::new(words::legible(cell)).extend().selectable(true));
                     }
                     ui.end_row();
                 }

@@ -4,6 +4,11 @@ use crate::app::source::duration;
 use crate::experiment::cost::{Cost, Estimate};
 use crate::experiment::recipe::Recipe;
 
+/// Text without the mark that puts a bar over a letter, which the window's fonts have not: r̄ is written r¯.
+pub fn legible(text: &str) -> String {
+    text.replace('\u{304}', "¯")
+}
+
 /// Seconds that are estimated.
 fn about(seconds: f64) -> String {
     match seconds < 1.0 {

@@ -152,5 +152,5 @@ fn batch_norm_is_refused_and_cancelling_keeps_nothing() {
     assert!(matches!(stopped, Err(Error::Cancelled)));
     let stopped = laboratory.sharpness(&objective, &from, "start");
     assert!(matches!(stopped, Err(Error::Cancelled)));
-    assert!(!folder.path().join("points").exists());
+    assert!(!folder.path().join("lines").exists());
 }

@@ -1,6 +1,6 @@
 //! What the experiments on dynamical stability share: checks, charts by step, and what is said of how they were made.
 
-use super::curves::check_positive;
+use super::checks::check_positive;
 use crate::error::{Error, Result};
 use crate::experiment::descent::{Method, Record};
 use crate::experiment::outcome::{Series, spread_text};
@@ -16,6 +16,13 @@ pub(super) const NON_UNIFORMITY_AXIS: &str = "non-uniformity s = λ_max(Σ)^½";
 /// Share by which a bound may be exceeded where a recipe names none. A descent that is stopped at a train loss above 0
 /// still swings about the edge of stability, and its curvature with it.
 const TOLERANCE: f64 = 0.05;
+
+/// Gradients that a sharpness takes: some twenty products, of three each.
+pub(super) const SHARPNESS: f64 = 60.0;
+/// The same on the way, where it is sought less far.
+pub(super) const ROUGH_SHARPNESS: f64 = 20.0;
+/// Gradients that a non-uniformity takes: in each of some ten steps two products with the Hessian of every image.
+pub(super) const NON_UNIFORMITY: f64 = 60.0;
 
 /// Steps that a curve by step has points for, about.
 const RECORDED: usize = 500;

@@ -2,13 +2,17 @@
 
 use serde::Deserialize;
 
+use super::Experiment;
+use super::checks::check_positive;
 use super::convexity::chart;
-use super::curves::{check_positive, columns};
+use super::curves::columns;
 use super::dynamical_stability::{
-    SHARPNESS_AXIS, check_end, check_tolerance, curve, every, footnote, loss_axis, settings, text, usual_tolerance,
+    NON_UNIFORMITY, ROUGH_SHARPNESS, SHARPNESS, SHARPNESS_AXIS, check_end, check_tolerance, curve, every, footnote,
+    loss_axis, settings, text, usual_tolerance,
 };
 use crate::curvature::{NonUniformity, Sgd, Sharpness};
 use crate::error::{Error, Result};
+use crate::experiment::cost::Descents;
 use crate::experiment::descent::{self, Descended, Descent, Method, Record};
 use crate::experiment::laboratory::Laboratory;
 use crate::experiment::outcome::{Answer, Figure, Outcome, Series, Table, Verdict, significant};
@@ -134,9 +138,8 @@ impl Count {
     }
 }
 
-impl Escape {
-    /// Checks its numbers, as far as that needs no data.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for Escape {
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         self.start.check()?;
         if self.switches.is_empty() {
             return Err(Error::option("switches", "[]", "name one at least"));
@@ -157,21 +160,24 @@ impl Escape {
         check_tolerance(self.tolerance)
     }
 
-    /// All descents of one seed, with their steps at most.
-    pub(super) fn ways(&self) -> Vec<(Method, usize)> {
-        let switches = self.switches.iter().map(|&method| (method, self.steps));
-        std::iter::once((self.start, self.start_steps)).chain(switches).collect()
+    fn descents(&self) -> Option<Descents<'_>> {
+        let switches = self.switches.len() as f64;
+        let looks = self.steps.div_ceil(self.sharpness_every.max(1)) as f64;
+        Some(Descents {
+            model: &self.model,
+            data: &self.data,
+            ways: self.ways(),
+            gradients: (switches + 1.0) * (SHARPNESS + NON_UNIFORMITY) + switches * looks * ROUGH_SHARPNESS,
+        })
     }
 
-    /// What is written of how it was made.
-    pub(super) fn settings(&self) -> Vec<[String; 2]> {
+    fn settings(&self) -> Vec<[String; 2]> {
         let mut rows = settings(&self.model, &self.data, &self.ways());
         rows.push(["the first finds its minimum at a train loss of".to_owned(), self.loss.to_string()]);
         rows
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let objective = laboratory.objective(&self.model, &self.data)?;
         let (mut minima, mut none) = (Vec::new(), Vec::new());
         for &seed in &recipe.seeds {
@@ -201,6 +207,14 @@ impl Escape {
             tables: vec![self.starts(&minima), self.table(&minima)],
             verdict: self.verdict(&minima, &none.concat()),
         })
+    }
+}
+
+impl Escape {
+    /// All descents of one seed, with their steps at most.
+    fn ways(&self) -> Vec<(Method, usize)> {
+        let switches = self.switches.iter().map(|&method| (method, self.steps));
+        std::iter::once((self.start, self.start_steps)).chain(switches).collect()
     }
 
     /// A minimum that was found, and all that goes on from there.
@@ -500,10 +514,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_tried_is_told_by_its_name() {
-        assert!(kind().check().is_ok());
+        let recipe = Recipe::named("escape").unwrap();
+        assert!(kind().check(&recipe).is_ok());
         assert_eq!(kind().ways(), [(kind().start, 100), (kind().switches[0], 10), (kind().switches[1], 10)]);
         let lbfgs = Method::LimitedBfgs { memory: 5 };
-        assert!(Escape { start: lbfgs, ..kind() }.check().is_ok());
+        assert!(Escape { start: lbfgs, ..kind() }.check(&recipe).is_ok());
         for (name, kind) in [
             ("switches", Escape { switches: Vec::new(), ..kind() }),
             ("switches", Escape { switches: vec![lbfgs], ..kind() }),
@@ -513,7 +528,7 @@ mod tests {
             ("burst", Escape { burst: 0.0, ..kind() }),
             ("loss", Escape { loss: f64::NAN, ..kind() }),
         ] {
-            let message = kind.check().unwrap_err().to_string();
+            let message = kind.check(&recipe).unwrap_err().to_string();
             assert!(message.starts_with(name), "{message}");
         }
     }

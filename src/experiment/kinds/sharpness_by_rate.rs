@@ -2,14 +2,16 @@
 
 use serde::Deserialize;
 
+use super::Experiment;
 use super::convexity::chart;
 use super::curves::columns;
 use super::dynamical_stability::{
-    SHARPNESS_AXIS, STEP_AXIS, check_end, check_rising, check_tolerance, curve, every, footnote, loss_axis, settings,
-    text, usual_tolerance,
+    SHARPNESS, SHARPNESS_AXIS, STEP_AXIS, check_end, check_rising, check_tolerance, curve, every, footnote, loss_axis,
+    settings, text, usual_tolerance,
 };
 use crate::curvature::Sharpness;
 use crate::error::Result;
+use crate::experiment::cost::Descents;
 use crate::experiment::descent::{self, Descent, Method, Record};
 use crate::experiment::laboratory::Laboratory;
 use crate::experiment::outcome::{Answer, Figure, Outcome, Series, Table, Verdict, significant};
@@ -85,9 +87,8 @@ impl Family {
     }
 }
 
-impl SharpnessByRate {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for SharpnessByRate {
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         check_rising("learning-rates", &self.learning_rates)?;
         for (method, _) in self.ways() {
             method.check()?;
@@ -96,22 +97,22 @@ impl SharpnessByRate {
         check_tolerance(self.tolerance)
     }
 
-    /// All descents of one seed, with their steps at most.
-    pub(super) fn ways(&self) -> Vec<(Method, usize)> {
-        let method = |&learning_rate: &f64| Method::GradientDescent { learning_rate };
-        let rates = self.learning_rates.iter().map(method);
-        rates.map(|method| (method, self.steps)).collect()
+    fn descents(&self) -> Option<Descents<'_>> {
+        Some(Descents {
+            model: &self.model,
+            data: &self.data,
+            ways: self.ways(),
+            gradients: self.learning_rates.len() as f64 * SHARPNESS,
+        })
     }
 
-    /// What is written of how it was made.
-    pub(super) fn settings(&self) -> Vec<[String; 2]> {
+    fn settings(&self) -> Vec<[String; 2]> {
         let mut rows = settings(&self.model, &self.data, &self.ways());
         rows.push(["has arrived at a train loss of".to_owned(), self.loss.to_string()]);
         rows
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let objective = laboratory.objective(&self.model, &self.data)?;
         let mut families = Vec::new();
         for &seed in &recipe.seeds {
@@ -150,6 +151,15 @@ impl SharpnessByRate {
             tables: vec![self.table(&families)],
             verdict: self.verdict(&families),
         })
+    }
+}
+
+impl SharpnessByRate {
+    /// All descents of one seed, with their steps at most.
+    fn ways(&self) -> Vec<(Method, usize)> {
+        let method = |&learning_rate: &f64| Method::GradientDescent { learning_rate };
+        let rates = self.learning_rates.iter().map(method);
+        rates.map(|method| (method, self.steps)).collect()
     }
 
     fn figures(&self, objective: &Objective, families: &[Family], foot: &str) -> Vec<Figure> {
@@ -340,7 +350,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_tried_is_told_by_its_name() {
-        assert!(kind().check().is_ok());
+        let recipe = Recipe::named("sharpness-by-rate").unwrap();
+        assert!(kind().check(&recipe).is_ok());
         let rates = |learning_rates: &[f64]| SharpnessByRate {
             learning_rates: learning_rates.to_vec(),
             ..kind()
@@ -353,7 +364,7 @@ mod tests {
             ("steps", SharpnessByRate { steps: 0, ..kind() }),
         ];
         for (name, kind) in wrong {
-            let message = kind.check().unwrap_err().to_string();
+            let message = kind.check(&recipe).unwrap_err().to_string();
             assert!(message.starts_with(name), "{message}");
         }
     }

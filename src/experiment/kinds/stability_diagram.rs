@@ -3,14 +3,16 @@
 
 use serde::Deserialize;
 
+use super::Experiment;
 use super::convexity::chart;
 use super::curves::columns;
 use super::dynamical_stability::{
-    NON_UNIFORMITY_AXIS, SHARPNESS_AXIS, check_end, check_rising, check_tolerance, every, footnote, settings, text,
-    usual_tolerance,
+    NON_UNIFORMITY, NON_UNIFORMITY_AXIS, SHARPNESS, SHARPNESS_AXIS, check_end, check_rising, check_tolerance, every,
+    footnote, settings, text, usual_tolerance,
 };
 use crate::curvature::{NonUniformity, Sgd, Sharpness};
 use crate::error::{Error, Result};
+use crate::experiment::cost::Descents;
 use crate::experiment::descent::{self, Descent, Method};
 use crate::experiment::laboratory::Laboratory;
 use crate::experiment::outcome::{Answer, Figure, Outcome, Series, Table, Verdict, significant};
@@ -130,9 +132,8 @@ impl Count {
     }
 }
 
-impl StabilityDiagram {
-    /// Checks its numbers, as far as that needs no data.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for StabilityDiagram {
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         check_rising("batch-sizes", &self.batch_sizes)?;
         for (method, _) in self.ways() {
             method.check()?;
@@ -141,27 +142,23 @@ impl StabilityDiagram {
         check_tolerance(self.tolerance)
     }
 
-    /// All descents of one seed, with their steps at most.
-    pub(super) fn ways(&self) -> Vec<(Method, usize)> {
-        let learning_rate = self.learning_rate;
-        let sgd = |&batch_size: &usize| Method::Sgd {
-            learning_rate,
-            batch_size,
-        };
-        let batches = self.batch_sizes.iter().map(sgd);
-        let whole = std::iter::once(Method::GradientDescent { learning_rate });
-        batches.chain(whole).map(|method| (method, self.steps)).collect()
+    fn descents(&self) -> Option<Descents<'_>> {
+        let ways = self.ways();
+        Some(Descents {
+            model: &self.model,
+            data: &self.data,
+            gradients: ways.len() as f64 * (SHARPNESS + NON_UNIFORMITY),
+            ways,
+        })
     }
 
-    /// What is written of how it was made.
-    pub(super) fn settings(&self) -> Vec<[String; 2]> {
+    fn settings(&self) -> Vec<[String; 2]> {
         let mut rows = settings(&self.model, &self.data, &self.ways());
         rows.push(["has arrived at a train loss of".to_owned(), self.loss.to_string()]);
         rows
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let objective = laboratory.objective(&self.model, &self.data)?;
         let images = objective.data().train.len();
         if let Some(size) = self.batch_sizes.iter().find(|&&size| size >= images) {
@@ -219,6 +216,20 @@ impl StabilityDiagram {
             tables: vec![self.table(&families, images)],
             verdict: self.verdict(&families, images),
         })
+    }
+}
+
+impl StabilityDiagram {
+    /// All descents of one seed, with their steps at most.
+    fn ways(&self) -> Vec<(Method, usize)> {
+        let learning_rate = self.learning_rate;
+        let sgd = |&batch_size: &usize| Method::Sgd {
+            learning_rate,
+            batch_size,
+        };
+        let batches = self.batch_sizes.iter().map(sgd);
+        let whole = std::iter::once(Method::GradientDescent { learning_rate });
+        batches.chain(whole).map(|method| (method, self.steps)).collect()
     }
 
     fn figures(&self, families: &[Family], images: usize, foot: &str) -> Vec<Figure> {
@@ -478,7 +489,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_tried_is_told_by_its_name() {
-        assert!(kind().check().is_ok());
+        let recipe = Recipe::named("stability-diagram").unwrap();
+        assert!(kind().check(&recipe).is_ok());
         assert_eq!(kind().ways().len(), 3);
         for (name, kind) in [
             ("batch-sizes", StabilityDiagram { batch_sizes: vec![4, 4], ..kind() }),
@@ -486,7 +498,7 @@ mod tests {
             ("learning-rate", StabilityDiagram { learning_rate: f64::NAN, ..kind() }),
             ("tolerance", StabilityDiagram { tolerance: -1.0, ..kind() }),
         ] {
-            let message = kind.check().unwrap_err().to_string();
+            let message = kind.check(&recipe).unwrap_err().to_string();
             assert!(message.starts_with(name), "{message}");
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::Experiment;
 use super::convexity::chart;
 use super::curves::columns;
 use super::dynamical_stability::{STEP_AXIS, check_rising};
@@ -90,9 +91,8 @@ fn simulate(
     })
 }
 
-impl StabilityToy {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for StabilityToy {
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         check_rising("learning-rates", &self.learning_rates)?;
         for &rate in &self.learning_rates {
             check_learning_rate(rate)?;
@@ -122,8 +122,7 @@ impl StabilityToy {
         Ok(())
     }
 
-    /// Makes it for every rate and seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut all = Vec::new();
         for (index, &learning_rate) in self.learning_rates.iter().enumerate() {
             let done = index as f64 / self.learning_rates.len() as f64;
@@ -137,7 +136,9 @@ impl StabilityToy {
             verdict: verdict(&all),
         })
     }
+}
 
+impl StabilityToy {
     fn found(&self, learning_rate: f64, seeds: &[u64]) -> Result<Found> {
         let (mut leave, mut descent_leaves, mut stay) = (Vec::new(), Vec::new(), Vec::new());
         let mut times = Vec::new();
@@ -355,7 +356,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_tried_is_told_by_its_name() {
-        assert!(kind().check().is_ok());
+        let recipe = Recipe::named("stability-toy").unwrap();
+        assert!(kind().check(&recipe).is_ok());
         for (name, kind) in [
             ("learning-rates", StabilityToy { learning_rates: vec![0.7, 1.0], ..kind() }),
             ("learning-rate", StabilityToy { learning_rates: vec![-0.7, 0.5], ..kind() }),
@@ -364,7 +366,7 @@ mod tests {
             ("steps", StabilityToy { steps: 0, ..kind() }),
             ("steps", StabilityToy { steps: usize::MAX, ..kind() }),
         ] {
-            let message = kind.check().unwrap_err().to_string();
+            let message = kind.check(&recipe).unwrap_err().to_string();
             assert!(message.starts_with(name), "{message}");
         }
     }

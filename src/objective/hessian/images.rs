@@ -21,8 +21,9 @@ impl Objective {
     /// Every image has a network of its own, of as many as fit side by side in one pass. A product costs some three
     /// gradients of one image with weights that no other image shares: reading those is most of it.
     ///
-    /// # Errors When the vectors are of another number or length or not finite, there is no such image, or the point
-    /// has diverged; [`Error::Device`] when the device fails, [`Error::Cancelled`].
+    /// # Errors
+    /// When the vectors are of another number or length or not finite, there is no such image, or the point has
+    /// diverged; [`Error::Device`] when the device fails, [`Error::Cancelled`].
     pub fn image_hessian_vectors(
         &self,
         solution: &Solution,
