@@ -251,8 +251,8 @@ fn theorem_1_is_tried_along_every_direction() {
         outcome_of("[measure.biased-solution]\nrun = \"first\"\ndraws = 3\nreach = 1.0\npoints = 41\nwidth = 0.2\n");
     let rows = outcome["tables"][0]["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 6);
-    // Away from a minimum, which so short a training does not reach, a side falls and the other rises along nearly every
-    // direction.
+    // Away from a minimum, which so short a training does not reach, a side falls and the other rises along nearly
+    // every direction.
     let asymmetric = rows.iter().filter(|row| row[3] != "none").count();
     assert!(asymmetric > 0, "{rows:?}");
     let measured = outcome["verdict"]["measured"].as_str().unwrap();

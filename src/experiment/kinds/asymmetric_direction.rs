@@ -205,10 +205,10 @@ impl Experiment for AsymmetricDirection {
         outcome.verdict = Verdict {
             answer: Answer::of(shown, recipe.seeds.len()),
             measured: format!(
-                "By differences c > {ASYMMETRIC} over an interval at least {} long for {:.0} % of {} directions, and for \
-                 one at least at {by_differences} of {} solutions; the largest c is {}. From exact slopes along the \
-                 most asymmetric direction of each the largest is {}, c > {ASYMMETRIC} holds at {shown} of the \
-                 solutions, and what differences say for {} of {}.",
+                "By differences c > {ASYMMETRIC} over an interval at least {} long for {:.0} % of {} directions, and \
+                 for one at least at {by_differences} of {} solutions; the largest c is {}. From exact slopes along \
+                 the most asymmetric direction of each the largest is {}, c > {ASYMMETRIC} is so at {shown} of the \
+                 solutions, and what differences say holds for {} of {} of these directions.",
                 self.width,
                 100.0 * summary.share,
                 summary.draws,

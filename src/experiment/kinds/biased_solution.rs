@@ -204,8 +204,8 @@ impl BiasedSolution {
             let lengths: Vec<f64> = found.iter().map(|one| one.best.delta.abs()).collect();
             measured += &format!(
                 " The shift that lays the test loss best over the train loss, |δ| = {}, lies between r and r̄, as \
-                 Assumption 1 asks, for {} of them. Theorem 1 covers {} of them, and the test loss, one draw of what it \
-                 is about, is lower at the biased solution than at the minimum for {shown} of these{}. Of all {all}, \
+                 Assumption 1 asks, for {} of them. Theorem 1 covers {} of them, and the test loss, one draw of what \
+                 it is about, is lower at the biased solution than at the minimum for {shown} of these{}. Of all {all}, \
                  covered or not, the test loss is lower there for {}. Were the gap of the best shift, whatever its \
                  length, that of δ̄, the theorem would cover {}. That the train loss gains (c − 1)·l·p/2 at least over \
                  shifts by ±δ̄ follows from its certificate and only checks the program: it is so for {} of {all}.",

@@ -43,8 +43,8 @@ pub struct Shift {
     #[serde(default = "usual_draws")]
     pub draws: u64,
     /// ξ is the largest difference from −reach to reach; 3 in the paper. For each of these, and drawn for the first.
-    /// Lines are measured twice as far as the farthest, so that a test loss that is shifted by as much is still compared
-    /// with all of the train loss.
+    /// Lines are measured twice as far as the farthest, so that a test loss that is shifted by as much is still
+    /// compared with all of the train loss.
     pub reaches: Vec<f64>,
     /// Number of points from −reach to reach of the farthest; beyond it they are as dense.
     #[serde(default = "usual_points")]

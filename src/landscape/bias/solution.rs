@@ -41,8 +41,8 @@ pub struct Biased {
 
 impl Biased {
     /// Of a train and a test loss along a line through a minimum at 0, each (position, loss) by ascending position.
-    /// Nothing where the train loss is not asymmetric within `reach`, a distance, over an interval at least `width` long,
-    /// or the two losses cannot be compared. Losses beyond the reach keep a shifted test loss comparable.
+    /// Nothing where the train loss is not asymmetric within `reach`, a distance, over an interval at least `width`
+    /// long, or the two losses cannot be compared. Losses beyond the reach keep a shifted test loss comparable.
     ///
     /// # Errors
     /// When positions do not ascend, or nothing on the line is finite.
@@ -124,8 +124,8 @@ impl Biased {
         self.predicted_at_best.is_valid()
     }
 
-    /// Whether the train loss's gain over shifts by ±δ̄ is (c − 1)·l·p/2 at least. The certificate, which is of the same
-    /// train loss, proves that it is: where it is not, the program is wrong.
+    /// Whether the train loss's gain over shifts by ±δ̄ is (c − 1)·l·p/2 at least. The certificate, which is of the
+    /// same train loss, proves that it is: where it is not, the program is wrong.
     pub fn is_proof_kept(&self) -> bool {
         self.measured.gain >= self.without_gap() - ROUNDING * self.measured.at_minimum.abs()
     }
