@@ -82,9 +82,9 @@ impl PerSample for Hessian<'_> {
         let (before, images, most) = (self.done, samples.len() as f64, self.most);
         let progress = &mut self.progress;
         let mut told = |share: f64| progress(((before + share * images) / most).min(1.0));
-        let products =
-            self.objective
-                .image_hessian_vectors(self.solution, Part::Train, samples, vectors, &mut told)?;
+        let products = self
+            .objective
+            .image_hessian_vectors(self.solution, Part::Train, samples, vectors, &mut told)?;
         self.done = before + images;
         Ok(products)
     }
@@ -123,8 +123,8 @@ pub fn sharpness(
     let mut hessian = Hessian::new(objective, solution, samples, effort.steps + 1, progress)?;
     let found = extreme_eigenpairs(&mut hessian, options, &mut |_| true)?;
     let largest = found.largest.first().map(|pair| (pair.value, pair.residual));
-    let (value, residual) =
-        largest.ok_or_else(|| Error::Request("the Hessian has no eigenvalue; choose a model with weights".to_owned()))?;
+    let (value, residual) = largest
+        .ok_or_else(|| Error::Request("the Hessian has no eigenvalue; choose a model with weights".to_owned()))?;
     Ok(Sharpness {
         value,
         residual,
@@ -266,10 +266,17 @@ mod tests {
                     *mean += f64::from(entry) / images as f64;
                 }
             }
-            let apart = mean.iter().zip(&whole).map(|(a, &b)| (a - f64::from(b)).powi(2)).sum::<f64>();
+            let apart = mean
+                .iter()
+                .zip(&whole)
+                .map(|(a, &b)| (a - f64::from(b)).powi(2))
+                .sum::<f64>();
             let size = mean.iter().map(|a| a * a).sum::<f64>();
             // Products of single precision that cancel in part.
-            assert!(size > 0.0 && apart.sqrt() < 1e-4 * size.sqrt(), "{model}: {apart} of {size}");
+            assert!(
+                size > 0.0 && apart.sqrt() < 1e-4 * size.sqrt(),
+                "{model}: {apart} of {size}"
+            );
         }
     }
 
@@ -282,7 +289,10 @@ mod tests {
             true
         };
         non_uniformity(&objective, &solution, 20, EFFORT, &mut tell).unwrap();
-        assert!(shares.is_sorted() && shares.iter().all(|share| (0.0..=1.0).contains(share)), "{shares:?}");
+        assert!(
+            shares.is_sorted() && shares.iter().all(|share| (0.0..=1.0).contains(share)),
+            "{shares:?}"
+        );
         let stopped = sharpness(&objective, &solution, 20, EFFORT, &mut |_| false);
         assert!(matches!(stopped, Err(Error::Cancelled)));
         let stopped = non_uniformity(&objective, &solution, 20, EFFORT, &mut |_| false);

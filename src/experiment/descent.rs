@@ -152,7 +152,9 @@ impl Record {
 
     /// The largest train loss on the way.
     pub fn highest(&self) -> f64 {
-        self.losses.iter().fold(f64::NEG_INFINITY, |most, (_, loss)| most.max(*loss))
+        self.losses
+            .iter()
+            .fold(f64::NEG_INFINITY, |most, (_, loss)| most.max(*loss))
     }
 
     /// The distance of the end from the start.

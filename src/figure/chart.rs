@@ -440,7 +440,12 @@ mod tests {
         let lost = svg(vec![(0.0, 1.0), gap, (1.0, 2.0), (2.0, f64::NAN), (4.0, 3.0)]);
         assert_eq!(circles(&lost), 3);
         let strokes = |svg: &str| svg.matches("#0072B2").count();
-        assert!(strokes(&lost) > strokes(&dots), "{} and {}", strokes(&lost), strokes(&dots));
+        assert!(
+            strokes(&lost) > strokes(&dots),
+            "{} and {}",
+            strokes(&lost),
+            strokes(&dots)
+        );
     }
 
     #[test]
