@@ -147,12 +147,7 @@ fn is_flat(w: &[f64; 2]) -> bool {
 }
 
 /// The covariance of the noise, made as large as all others.
-fn covariance(
-    noise: Noise,
-    magnitude: f64,
-    sigma: &GradientCovariance,
-    hessian: &[Eigenpair],
-) -> Result<Covariance> {
+fn covariance(noise: Noise, magnitude: f64, sigma: &GradientCovariance, hessian: &[Eigenpair]) -> Result<Covariance> {
     let terms = Terms {
         leading: LEADING,
         deviation: (magnitude / sigma.dimensions() as f64).sqrt(),

@@ -1,8 +1,6 @@
 //! The race on its surface: from above and as a relief, with every dynamics as a moving point and its way behind it.
 
-use egui::{
-    Align2, Color32, FontId, Label, Painter, Pos2, Rect, RichText, Role, Sense, Stroke, Ui, Vec2, WidgetInfo,
-};
+use egui::{Align2, Color32, FontId, Label, Painter, Pos2, Rect, RichText, Role, Sense, Stroke, Ui, Vec2, WidgetInfo};
 
 use super::controls::colours;
 use super::made::Made;
