@@ -3,6 +3,8 @@
 mod axis;
 mod checkpoint;
 mod command;
+#[cfg_attr(not(test), expect(dead_code, reason = "the curvature page shows them"))]
+mod dynamics;
 mod experiments;
 mod export;
 mod look;
