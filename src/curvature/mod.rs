@@ -5,8 +5,9 @@
 //! and [`density`] its whole spectrum, smoothed. [`covariance`] takes the spectrum of a noise from its samples.
 //! [`stability`] is the theory of *How SGD Selects the Global Minima in Over-parameterized Learning* (Wu, Ma and E,
 //! 2018), [`non_uniformity`] its second number for a matrix a sample, and [`escape`] its example in one dimension.
+//! [`loss`] makes such matrices of a network's loss, and [`record`] keeps what was found.
 //!
-//! Vectors are `f32`; inner products and recurrences are summed in `f64`. Nothing here knows networks.
+//! Vectors are `f32`; inner products and recurrences are summed in `f64`. Nothing but [`loss`] knows networks.
 
 pub mod covariance;
 mod dense;
@@ -15,8 +16,10 @@ pub mod escape;
 pub mod estimate;
 mod krylov;
 pub mod lanczos;
+pub mod loss;
 pub mod non_uniformity;
 pub mod operator;
+pub mod record;
 pub mod stability;
 #[cfg(test)]
 mod testing;
@@ -27,7 +30,9 @@ pub use density::{Density, Quadrature};
 pub use escape::Escape;
 pub use estimate::Estimate;
 pub use lanczos::{Effort, Eigenpair, Lanczos, LanczosOptions, Ritz, Spectrum, extreme_eigenpairs};
+pub use loss::{GaussNewtonOperator, HessianOperator, ImageHessians, Matrix, gradient_samples};
 pub use non_uniformity::{NonUniformity, PerSample};
 pub use operator::SymmetricOperator;
+pub use record::CurvatureRecord;
 pub use stability::{QuadraticProblem, Sgd, Stability};
 pub use trace::TraceEstimator;
