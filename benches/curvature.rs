@@ -1,5 +1,7 @@
 //! What second derivatives cost beside a gradient, all on Burn's tensors: the slope along a direction, a Hessian-vector
-//! product and a Gauss–Newton product over two batches of 128 images of the built-in data.
+//! product and a Gauss–Newton product over two batches of 128 images of the built-in data. And what they are for: the 20
+//! largest eigenvalues of the LeNet-like network of *Anisotropic noise*, and the non-uniformity of the small VGG of
+//! *Dynamical stability*, once each.
 //!
 //!     cargo bench --bench curvature
 //!
@@ -8,10 +10,13 @@
 use std::sync::Arc;
 
 use divan::Bencher;
+use valleyscope::curvature::non_uniformity::{PerSample, non_uniformity};
+use valleyscope::curvature::{Effort, HessianOperator, ImageHessians, LanczosOptions, extreme_eigenpairs};
 use valleyscope::data::{Dataset, Part};
 use valleyscope::experiment::hashed;
+use valleyscope::network::graph::Shape;
 use valleyscope::network::zoo;
-use valleyscope::objective::{BatchNormPolicy, Compute, Objective, Solution};
+use valleyscope::objective::{BatchNormPolicy, Compute, Derivatives, Objective, Solution};
 
 const DATA: &str = "builtin:train=256:test=128";
 const NETWORKS: [(&str, BatchNormPolicy); 3] = [
@@ -55,4 +60,74 @@ fn hessian_vector(bencher: Bencher, (model, policy): (&str, BatchNormPolicy)) {
 fn gauss_newton_vector(bencher: Bencher, (model, policy): (&str, BatchNormPolicy)) {
     let (objective, solution, vector) = case(model);
     bencher.bench_local(|| objective.gauss_newton_vector(&solution, &vector, policy, Part::Train, usize::MAX));
+}
+
+/// Networks of the papers with their images.
+const OF_PAPERS: [(&str, Shape); 2] = [("lenet", [1, 28, 28]), ("vgg-small", [3, 32, 32])];
+/// Search for eigenvalues as `valleyscope curvature` does.
+const EFFORT: Effort = Effort {
+    steps: 300,
+    tolerance: 1e-3,
+    seed: 1,
+};
+
+/// A network of a paper over so many hashed images of its size.
+fn of_paper(model: &str, shape: Shape, images: usize) -> (Objective, Solution) {
+    let graph = Arc::new(zoo::build(model, shape, 10).expect("a model of the zoo"));
+    let data = Arc::new(hashed::dataset(shape, 10, images, 0));
+    let solution = hashed::solution(&graph, 1);
+    (
+        Objective::new(graph, data, Compute::flex(), 128).expect("they fit"),
+        solution,
+    )
+}
+
+/// Derivatives of the mean loss over all images.
+fn derivatives<'a>(objective: &'a Objective, solution: &'a Solution) -> Derivatives<'a> {
+    let policy = BatchNormPolicy::Running;
+    Derivatives::new(objective, solution, policy, Part::Train, usize::MAX, &mut |_| true).expect("a point")
+}
+
+/// 11,330 parameters, the numbers of images beside.
+#[divan::bench(args = [256, 1024], sample_count = 1, sample_size = 1)]
+fn largest_20_eigenvalues(bencher: Bencher, images: usize) {
+    let (objective, solution) = of_paper("lenet", [1, 28, 28], images);
+    let derivatives = derivatives(&objective, &solution);
+    let options = LanczosOptions {
+        largest: 20,
+        smallest: 0,
+        copies: false,
+        effort: EFFORT,
+    };
+    bencher.bench_local(|| {
+        let mut going = |_: f64| true;
+        let mut operator = HessianOperator::new(&derivatives, &mut going);
+        extreme_eigenpairs(&mut operator, options, &mut |_| true)
+    });
+}
+
+/// One product with the Hessian of each of 64 images.
+#[divan::bench(args = OF_PAPERS, sample_count = 3, sample_size = 1)]
+fn products_of_64_images(bencher: Bencher, (model, shape): (&str, Shape)) {
+    let (objective, solution) = of_paper(model, shape, 64);
+    let derivatives = derivatives(&objective, &solution);
+    let vectors = hashed::solution(objective.graph(), 2).parameters.repeat(64);
+    let images: Vec<usize> = (0..64).collect();
+    bencher.bench_local(|| {
+        let mut going = |_: f64| true;
+        let mut hessians = ImageHessians::new(&derivatives, &mut going).expect("constant statistics");
+        hessians.apply_each(&images, &vectors)
+    });
+}
+
+/// 71,410 parameters, all images at once.
+#[divan::bench(args = [16, 64], sample_count = 1, sample_size = 1)]
+fn non_uniformity_of_vgg_small(bencher: Bencher, images: usize) {
+    let (objective, solution) = of_paper("vgg-small", [3, 32, 32], images);
+    let derivatives = derivatives(&objective, &solution);
+    bencher.bench_local(|| {
+        let mut going = |_: f64| true;
+        let mut hessians = ImageHessians::new(&derivatives, &mut going).expect("constant statistics");
+        non_uniformity(&mut hessians, EFFORT, &mut |_| true)
+    });
 }

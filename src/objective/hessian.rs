@@ -229,13 +229,28 @@ impl<'a> Derivatives<'a> {
         Ok((loss / images, slope / images))
     }
 
-    fn graph(&self) -> &Graph {
-        self.objective.graph()
+    /// The network on its data.
+    pub fn objective(&self) -> &'a Objective {
+        self.objective
     }
 
-    /// Number of images that the mean is taken over.
-    fn images(&self) -> usize {
+    /// The point's parameters `[d]`.
+    pub fn parameters(&self) -> &'a [f32] {
+        self.parameters
+    }
+
+    /// The split that the mean is taken over.
+    pub fn part(&self) -> Part {
+        self.part
+    }
+
+    /// Number of images that the mean is taken over, the first of the split.
+    pub fn images(&self) -> usize {
         self.batches.last().map_or(0, |last| last.end)
+    }
+
+    fn graph(&self) -> &'a Graph {
+        self.objective.graph()
     }
 
     /// Tells the share that is done after the batch `range`.
