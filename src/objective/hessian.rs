@@ -171,13 +171,35 @@ impl<'a> Derivatives<'a> {
     pub fn hessian_vector(&self, vector: &[f32], progress: Progress) -> Result<Vec<f32>> {
         let directions = Leaves::new(self.graph(), &self.directions(vector)?.autodiff());
         let point = self.point().on_tape();
-        self.mean_over_batches(progress, |range| {
-            let (images, labels) = self.objective.batch(self.part, range);
-            let images = Images::Shared(images.autodiff());
-            let pass = tangent::forward(self.graph(), &point.leaves, &directions, images, point.normaliser());
-            let slopes = self.graph().loss.slopes(pass.logits, pass.tangents, labels.autodiff());
-            point.gradient(&slopes.mean())
-        })
+        self.mean_over_batches(progress, |range| self.batch_product(&point, &directions, range))
+    }
+
+    /// The batches that the mean is taken over, as ranges of images.
+    pub fn batches(&self) -> &[Range<usize>] {
+        &self.batches
+    }
+
+    /// The Hessian of the mean loss over the images `range` alone, as one batch, times `vector`, `[d]`. The mean over
+    /// [`Derivatives::batches`], weighted by their images, is [`Derivatives::hessian_vector`].
+    ///
+    /// # Errors
+    /// When there are no such images, the batch could not be normalised by itself, or the vector is of another length
+    /// or not finite; [`Error::Device`] when the device fails.
+    pub fn batch_hessian_vector(&self, range: Range<usize>, vector: &[f32]) -> Result<Vec<f32>> {
+        let count = self.objective.data().split(self.part).len();
+        if range.is_empty() || range.end > count {
+            return Err(Error::Request(format!(
+                "there are no {} images {} to {}; ask for some of the {count} there are",
+                self.part.name(),
+                range.start,
+                range.end
+            )));
+        }
+        if self.statistics.is_none() {
+            self.graph().check_batch(range.len())?;
+        }
+        let directions = Leaves::new(self.graph(), &self.directions(vector)?.autodiff());
+        self.batch_product(&self.point().on_tape(), &directions, range)
     }
 
     /// The Gauss–Newton matrix times `vector`, `[d]`, telling the share done after every batch.
@@ -234,6 +256,15 @@ impl<'a> Derivatives<'a> {
     /// Number of images that the mean is taken over.
     fn images(&self) -> usize {
         self.batches.last().map_or(0, |last| last.end)
+    }
+
+    /// The Hessian of one batch's mean loss times a vector, `[d]`, both on the tape.
+    fn batch_product(&self, point: &Point, directions: &Leaves, range: Range<usize>) -> Result<Vec<f32>> {
+        let (images, labels) = self.objective.batch(self.part, range);
+        let images = Images::Shared(images.autodiff());
+        let pass = tangent::forward(self.graph(), &point.leaves, directions, images, point.normaliser());
+        let slopes = self.graph().loss.slopes(pass.logits, pass.tangents, labels.autodiff());
+        point.gradient(&slopes.mean())
     }
 
     /// Tells the share that is done after the batch `range`.
