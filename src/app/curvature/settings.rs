@@ -244,6 +244,8 @@ impl State {
         let held = context.input(|input| input.pointer.any_down());
         let asked = &mut self.curvature;
         let Some(wanted) = wanted else {
+            // Opened again, it begins by itself.
+            asked.stopped = None;
             return asked.asked.take().map(|_| None);
         };
         let known = |before: &Option<CurvatureRequest>| before.as_ref() == Some(&wanted);
@@ -363,10 +365,17 @@ mod tests {
         let fourth = state.curvature_request(&context).unwrap().unwrap();
         assert_eq!(fourth, first);
 
-        // Left, it is told once.
+        // Left, it is told once, and opened again, it begins, even where it was stopped.
         state.page = Page::Explore;
         assert_eq!(state.curvature_request(&context), Some(None));
         assert_eq!(state.curvature_request(&context), None);
+        state.page = Page::Curvature;
+        assert!(state.curvature_request(&context).is_some());
+        state.stop_curvature();
+        for (page, asks) in [(Page::Curvature, false), (Page::Explore, false), (Page::Curvature, true)] {
+            state.page = page;
+            assert_eq!(state.curvature_request(&context).is_some(), asks, "{page:?}");
+        }
     }
 
     #[test]
