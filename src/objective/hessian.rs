@@ -195,6 +195,39 @@ impl<'a> Derivatives<'a> {
         point.gradient(&slopes.mean())
     }
 
+    /// The batches that the mean is taken over, as ranges of images.
+    pub fn batches(&self) -> &[Range<usize>] {
+        &self.batches
+    }
+
+    /// The Hessian of the mean loss over the images `range` alone, as one batch, times `vector`, `[d]`. The mean over
+    /// [`Derivatives::batches`], weighted by their images, is [`Derivatives::hessian_vector`].
+    ///
+    /// # Errors
+    /// When there are no such images, the batch could not be normalised by itself, or the vector is of another length
+    /// or not finite; [`Error::Device`] when the device fails.
+    pub fn batch_hessian_vector(&self, range: Range<usize>, vector: &[f32]) -> Result<Vec<f32>> {
+        let count = self.objective.data().split(self.part).len();
+        if range.is_empty() || range.end > count {
+            return Err(Error::Request(format!(
+                "there are no {} images {} to {}; ask for some of the {count} there are",
+                self.part.name(),
+                range.start,
+                range.end
+            )));
+        }
+        if self.statistics.is_none() {
+            self.graph().check_batch(range.len())?;
+        }
+        self.check_vector(vector)?;
+        if let Some((lanes, expansion)) = self.expansion() {
+            let batch = lanes.images(self.objective.data(), self.part, range);
+            return Ok(expansion.hessian_vector(&expansion.direction(vector), &batch));
+        }
+        let directions = Leaves::new(self.graph(), &self.directions(vector).autodiff());
+        self.tensor_product(&self.point().on_tape(), &directions, range)
+    }
+
     /// The Gauss–Newton matrix times `vector`, `[d]`, telling the share done after every batch.
     ///
     /// # Errors
