@@ -57,6 +57,11 @@ impl Random {
         low + (high - low) * self.uniform()
     }
 
+    /// Uniform on (−1, 1): the middles of 2²⁴ equal parts, so that both ends are left out and 0 is the exact mean.
+    pub fn within_one(&mut self) -> f64 {
+        2.0 * f64::from(self.uniform()) - 1.0 + f64::from(f32::EPSILON) / 2.0
+    }
+
     /// Uniform on 0..`bound` (multiply-shift; the bias is below 2⁻³² · `bound`).
     pub fn below(&mut self, bound: usize) -> usize {
         ((u64::from(self.0.next_u32()) * bound as u64) >> 32) as usize

@@ -72,6 +72,8 @@ fn what_is_wrong_in_a_recipe_is_told_with_its_line() {
         // Unknown fields.
         ("points = 11", "pionts = 11", "pionts"),
         ("batch-size = 20", "batch-sise = 20", "batch-sise"),
+        ("name = \"small\"", "name = \"../small\"", "a name is of letters"),
+        ("name = \"small\"", "name = \"runs\"", "neither `runs`"),
         // Wrong types and units.
         ("epochs = 3", "epochs = \"three weeks\"", "expected a whole number"),
         ("epochs = 3", "epochs = -1", "expected a whole number"),
@@ -387,7 +389,8 @@ fn an_experiment_leaves_a_page_figures_and_numbers_and_its_runs_are_trained_once
     }
     let picture = image::open(out.join("small/thumbnail.png")).unwrap();
     assert_eq!(picture.width(), 320);
-    let made = Made::read(&out, "small").unwrap();
+    let recipe = Recipe::parse(SMALL, Path::new("small.toml")).unwrap();
+    let made = Made::read(&out, &recipe).unwrap();
     assert_eq!(made.outcome.figures.len(), 2);
     let place = made.outcome.figures[1].place.as_ref().unwrap();
     assert!(out.join("runs").join(&place.run).join("run.json").exists());
@@ -431,9 +434,45 @@ fn an_experiment_leaves_a_page_figures_and_numbers_and_its_runs_are_trained_once
     }
     assert_eq!(lines(), measured);
     // What it takes is what it takes from nothing.
-    let again = Made::read(&out, "small").unwrap();
+    let again = Made::read(&out, &recipe).unwrap();
     assert!(again.cost.training >= made.cost.training, "{:?}", again.cost);
     assert_eq!(again.outcome, made.outcome);
+    // Of another recipe of this name it is not the outcome.
+    let other = Recipe::parse(&SMALL.replace("points = 11", "points = 21"), Path::new("small.toml")).unwrap();
+    assert!(
+        Made::read(&out, &other)
+            .unwrap_err()
+            .to_string()
+            .contains("make it again")
+    );
+
+    // Several are made one after another, and the index has all that is in the folder.
+    std::fs::write(
+        folder.path().join("second.toml"),
+        SMALL.replace("\"small\"", "\"second\""),
+    )
+    .unwrap();
+    let several = [
+        "reproduce",
+        "small.toml",
+        "second.toml",
+        "--out",
+        "out",
+        "--device",
+        "cpu",
+    ];
+    let (done, said, errors) = run(&several, folder.path());
+    assert!(
+        done && said.contains("small: ") && said.contains("second: "),
+        "{said}{errors}"
+    );
+    assert_eq!(said.matches("pages, figures").count(), 1, "{said}");
+    let index = std::fs::read_to_string(out.join("README.md")).unwrap();
+    assert!(
+        index.contains("small/README.md") && index.contains("second/README.md"),
+        "{index}"
+    );
+    assert_eq!(lines(), measured);
 }
 
 /// Runs over two weights, small enough for a test: no noise, and the noise that leaves the minimum fastest.
@@ -502,7 +541,10 @@ fn experiments_without_a_network_are_made_again_alike_and_grouped_by_paper() {
     }
     let again = make("again");
     for name in ["race", "spikes"] {
-        let [first, second] = [&out, &again].map(|out| Made::read(out, name).unwrap().outcome);
+        // The recipe is kept beside what it made.
+        let path = out.join(name).join("recipe.toml");
+        let recipe = Recipe::parse(&std::fs::read_to_string(&path).unwrap(), &path).unwrap();
+        let [first, second] = [&out, &again].map(|out| Made::read(out, &recipe).unwrap().outcome);
         assert_eq!(first, second);
         for figure in &first.figures {
             for ending in ["png", "svg", "csv"] {
@@ -534,6 +576,12 @@ fn experiments_are_listed_and_unknown_ones_refused() {
     }
     let (done, _, errors) = run(&["reproduce", "nothing"], folder.path());
     assert!(!done && errors.contains("there are asymmetric-direction"), "{errors}");
+    std::fs::write(folder.path().join("mine.toml"), SMALL.replace("\"small\"", "\"shift\"")).unwrap();
+    let (done, _, errors) = run(&["reproduce", "mine.toml"], folder.path());
+    assert!(
+        !done && errors.contains("line 2: `shift` is an experiment of the program"),
+        "{errors}"
+    );
     let (done, _, errors) = run(&["reproduce", "nothing.toml"], folder.path());
     assert!(!done && errors.contains("no such file"), "{errors}");
     let (done, _, errors) = run(&["reproduce"], folder.path());

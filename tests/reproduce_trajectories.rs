@@ -103,11 +103,12 @@ fn spectrum() -> String {
 
 /// Makes an experiment and gives what it found.
 fn make(text: &str, folder: &Path) -> Made {
-    let name = Recipe::parse(text, Path::new("recipe.toml")).unwrap().name;
+    let recipe = Recipe::parse(text, Path::new("recipe.toml")).unwrap();
+    let name = &recipe.name;
     std::fs::write(folder.join("recipe.toml"), text).unwrap();
     let (done, said, errors) = run(&["reproduce", "recipe.toml", "--out", "out", "--device", "cpu"], folder);
     assert!(done, "{said}{errors}");
-    let made = Made::read(&folder.join("out"), &name).unwrap();
+    let made = Made::read(&folder.join("out"), &recipe).unwrap();
     for figure in &made.outcome.figures {
         for ending in ["png", "svg", "csv"] {
             let file = folder.join(format!("out/{name}/{}.{ending}", figure.name));

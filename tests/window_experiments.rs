@@ -233,8 +233,8 @@ fn keep(folder: &Path, name: &str, answer: Answer, figures: Vec<Figure>) {
         measuring: 40.0,
         memory: Some(200 << 20),
     };
-    std::fs::create_dir_all(folder.join(name)).unwrap();
-    Made::new(outcome, cost).write(folder, name).unwrap();
+    let recipe = Recipe::named(name).unwrap();
+    Made::new(outcome, cost, &recipe).write(folder, &recipe).unwrap();
 }
 
 #[test]

@@ -293,7 +293,7 @@ impl App {
                 Effect::Send(request) => self.engine.send(request),
                 Effect::Write(path, write) => self.engine.export(path, write),
                 Effect::Stop => self.engine.stop_files(),
-                Effect::Outcomes(names, folder) => self.engine.outcomes(names, folder),
+                Effect::Outcomes(recipes, folder) => self.engine.outcomes(recipes, folder),
                 Effect::Estimate(recipes, folder) => self.engine.estimate(recipes, folder),
                 Effect::Experiment(recipe, folder) => self.engine.experiment(*recipe, folder, experiment::write),
                 Effect::StopExperiment => self.engine.stop_experiment(),

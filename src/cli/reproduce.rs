@@ -1,9 +1,13 @@
 //! `valleyscope reproduce`.
 
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+
+use clap::ValueEnum;
 
 use super::progress::Progress;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::experiment::laboratory::{FOLDER, Laboratory};
 use crate::experiment::outcome::Made;
 use crate::experiment::recipe::{Recipe, papers};
@@ -21,6 +25,9 @@ pub struct Arguments {
     /// Folder for pages, figures, tables and the runs that they share
     #[arg(long, value_name = "DIR", default_value = FOLDER)]
     out: PathBuf,
+    /// Say no more than the verdict
+    #[arg(long, hide = true)]
+    one_of_several: bool,
     /// Print names, claims and verdicts as one JSON document
     #[arg(long)]
     json: bool,
@@ -30,46 +37,89 @@ pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     if arguments.list {
         return list(arguments.json);
     }
-    let mut recipes = Vec::new();
+    let mut asked = Vec::new();
     for name in &arguments.names {
         match name.as_str() {
-            "all" => recipes.extend(Recipe::built_in()?),
-            name => recipes.push(Recipe::named(name)?),
+            "all" => asked.extend(
+                Recipe::built_in()?
+                    .into_iter()
+                    .map(|recipe| (recipe.name.clone(), recipe)),
+            ),
+            name => asked.push((name.to_owned(), Recipe::named(name)?)),
         }
     }
-    let mut progress = Progress::new();
-    let compute = Compute::open(device)?;
-    let mut made = Vec::new();
-    for recipe in recipes {
-        let mut report = |what: &str, done: f64| progress.report(&format!("{}: {what}", recipe.name), done);
-        let (outcome, cost) = Laboratory::new(compute.clone(), &arguments.out, &mut report).make(&recipe)?;
-        let one = Made::new(outcome, cost);
-        experiment::write(&arguments.out, &recipe, &one)?;
-        if !arguments.json {
-            say!(
-                "{}: {}. {}",
-                recipe.name,
-                one.outcome.verdict.answer.name(),
-                one.outcome.verdict.measured
-            );
+    let mut failed = Vec::new();
+    match asked.as_slice() {
+        [(_, recipe)] => make(recipe, arguments, device)?,
+        several => {
+            let interrupted = super::interrupt_flag();
+            for (name, recipe) in several {
+                // Each in a process of its own: its memory is its own, and one that fails leaves the others alone.
+                if !make_apart(name, arguments, device)? {
+                    failed.push(recipe.name.clone());
+                }
+                if interrupted.load(Ordering::Relaxed) {
+                    return Err(Error::Cancelled);
+                }
+            }
         }
-        made.push((recipe, one));
     }
-    drop(progress);
-    experiment::write_index(&arguments.out, &made)?;
+    if arguments.one_of_several {
+        return Ok(());
+    }
+    if !failed.is_empty() {
+        return Err(Error::Request(format!(
+            "not made: {}; see above. The others are in {}",
+            failed.join(", "),
+            arguments.out.display()
+        )));
+    }
     if arguments.json {
-        let documents: Vec<serde_json::Value> = made
+        let documents = asked
             .iter()
-            .map(|(recipe, Made { outcome, cost, .. })| {
-                serde_json::json!({
+            .map(|(_, recipe)| {
+                let Made { outcome, cost, .. } = Made::read(&arguments.out, recipe)?;
+                Ok(serde_json::json!({
                     "name": recipe.name, "claim": recipe.claim, "verdict": outcome.verdict, "cost": cost,
-                })
+                }))
             })
-            .collect();
+            .collect::<Result<Vec<serde_json::Value>>>()?;
         return super::print_json(&documents);
     }
     say!("pages, figures and tables are in {}", arguments.out.display());
     Ok(())
+}
+
+/// Makes one experiment here.
+fn make(recipe: &Recipe, arguments: &Arguments, device: DeviceChoice) -> Result<()> {
+    let mut progress = Progress::new();
+    let compute = Compute::open(device)?;
+    let mut report = |what: &str, done: f64| progress.report(&format!("{}: {what}", recipe.name), done);
+    let (outcome, cost) = Laboratory::new(compute, &arguments.out, &mut report).make(recipe)?;
+    let made = Made::new(outcome, cost, recipe);
+    experiment::write(&arguments.out, recipe, &made)?;
+    drop(progress);
+    if !arguments.json {
+        let verdict = &made.outcome.verdict;
+        say!("{}: {}. {}", recipe.name, verdict.answer.name(), verdict.measured);
+    }
+    Ok(())
+}
+
+/// Makes one experiment in a process of its own, which shows its progress; false where that failed, and said why.
+fn make_apart(name: &str, arguments: &Arguments, device: DeviceChoice) -> Result<bool> {
+    let failed = |error: std::io::Error| Error::Request(format!("another process could not be started: {error}"));
+    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+    command
+        .args(["reproduce", name, "--one-of-several", "--out"])
+        .arg(&arguments.out);
+    if let Some(device) = device.to_possible_value() {
+        command.args(["--device", device.get_name()]);
+    }
+    if arguments.json {
+        command.stdout(Stdio::null()).arg("--json");
+    }
+    Ok(command.status().map_err(failed)?.success())
 }
 
 fn list(json: bool) -> Result<()> {

@@ -15,6 +15,7 @@ pub use recognise::recognise;
 pub use specification::Specification;
 
 use crate::error::Result;
+use crate::files::checksum;
 use crate::network::graph::Shape;
 use formats::Raw;
 
@@ -159,6 +160,20 @@ impl Dataset {
             Part::Train => &self.train,
             Part::Test => &self.test,
         }
+    }
+
+    /// A checksum of what it holds: images, labels, normalisation and augmentation of both splits.
+    pub fn checksum(&self) -> u64 {
+        let how = format!("{:?} {:?} {} {}", self.shape, self.normalisation, self.shift, self.flip);
+        let of = |split: &Split| {
+            let images: &[u8] = match &split.images {
+                Pixels::Floats(values) => bytemuck::cast_slice(values),
+                Pixels::Bytes(values) => values,
+            };
+            checksum::of(&[images, bytemuck::cast_slice(&split.labels)])
+        };
+        let [train, test] = [of(&self.train), of(&self.test)].map(u64::to_le_bytes);
+        checksum::of(&[how.as_bytes(), &train, &test])
     }
 
     /// Appends normalised images of a split to `values`, `[B, C, H, W]` flat.

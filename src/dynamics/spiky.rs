@@ -191,19 +191,14 @@ impl Trial {
     /// Runs all steps. The same settings end at the same place on every platform.
     pub fn make(settings: Settings) -> Self {
         let mut random = Random::new(settings.seed, Purpose::Initialisation, settings.panel);
-        let start = settings.start * within_one(&mut random);
+        let start = settings.start * random.within_one();
         // The stream of a network's sample order, which is where its noise comes from.
         let mut random = Random::new(settings.seed, Purpose::Shuffle, settings.panel);
         let last = (0..settings.steps).fold(start, |x, _| {
-            x - settings.learning_rate * slope(x) - settings.half_width * within_one(&mut random)
+            x - settings.learning_rate * slope(x) - settings.half_width * random.within_one()
         });
         Self { start, last }
     }
-}
-
-/// Uniform on (−1, 1): the middles of 2²⁴ equal parts, so that both ends are left out and 0 is the exact mean.
-fn within_one(random: &mut Random) -> f64 {
-    2.0 * f64::from(random.uniform()) - 1.0 + f64::from(f32::EPSILON) / 2.0
 }
 
 #[cfg(test)]

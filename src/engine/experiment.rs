@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::request::{ExperimentStatus, MadeExperiment, Update};
 use super::{Slots, Waker};
 use crate::error::{Error, Result};
-use crate::experiment::cost;
+use crate::experiment::cost::{self, Cost};
 use crate::experiment::demo::Report;
 use crate::experiment::laboratory::Laboratory;
 use crate::experiment::outcome::Made;
@@ -27,7 +27,7 @@ pub type Writer = Box<dyn FnOnce(&Path, &Recipe, &Made) -> Result<()> + Send>;
 /// What is asked of the thread.
 pub enum Job {
     /// Read the outcomes of experiments of these names from a folder.
-    Read(Vec<String>, PathBuf),
+    Read(Vec<Recipe>, PathBuf),
     /// Say what these experiments will take, with what the folder has already.
     Estimate(Vec<Recipe>, PathBuf),
     /// Make an experiment in the folder, and write it.
@@ -103,7 +103,7 @@ impl Desk {
                 return;
             }
             match job {
-                Job::Read(names, folder) => self.read(names, &folder),
+                Job::Read(recipes, folder) => self.read(recipes, &folder),
                 Job::Estimate(recipes, folder) => self.estimate(&recipes, &folder),
                 Job::Make(recipe, folder, write) => self.make(&recipe, &folder, write),
             }
@@ -124,16 +124,16 @@ impl Desk {
         self.device.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn read(&self, names: Vec<String>, folder: &Path) {
-        for name in names {
+    fn read(&self, recipes: Vec<Recipe>, folder: &Path) {
+        for recipe in recipes {
             if self.is_closing() {
                 return;
             }
             // What cannot be read is not made: making it writes it anew.
-            if let Ok(made) = Made::read(folder, &name) {
+            if let Ok(made) = Made::read(folder, &recipe) {
                 self.tell(Update::Experiment(Box::new(MadeExperiment {
-                    thumbnail: Made::thumbnail(folder, &name),
-                    name,
+                    thumbnail: Made::thumbnail(folder, &recipe.name),
+                    name: recipe.name,
                     made,
                     now: false,
                 })));
@@ -200,7 +200,9 @@ impl Desk {
             return Err(Error::Cancelled);
         }
         let (outcome, cost) = Laboratory::new(self.compute(), folder, report).make(recipe)?;
-        let made = Made::new(outcome, cost);
+        // The process has other work in memory, too.
+        let cost = Cost { memory: None, ..cost };
+        let made = Made::new(outcome, cost, recipe);
         write(folder, recipe, &made)?;
         Ok(made)
     }
@@ -257,7 +259,7 @@ run = "first"
         engine.experiment(
             Recipe::named("oscillation").unwrap(),
             path.clone(),
-            |folder, recipe, made| made.write(folder, &recipe.name),
+            |folder, recipe, _| crate::files::whole_file::write(&folder.join(&recipe.name).join("a"), b""),
         );
         // There is no folder of the experiment yet, and this writer makes none.
         let [Update::ExperimentFailed(name, message)] = next(&engine) else {
@@ -295,13 +297,14 @@ run = "first"
     fn outcomes_are_read_and_costs_told_in_their_order() {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::start(Compute::cpu(), Arc::new(|| {})).unwrap();
-        let made = Made::new(crate::experiment::outcome::Outcome::empty(), cost::Cost::default());
-        std::fs::create_dir(folder.path().join("logistic")).unwrap();
-        made.write(folder.path(), "logistic").unwrap();
+        let recipe_of = |name| Recipe::named(name).unwrap();
+        let logistic = recipe_of("logistic");
+        let made = Made::new(crate::experiment::outcome::Outcome::empty(), Cost::default(), &logistic);
+        made.write(folder.path(), &logistic).unwrap();
         std::fs::create_dir(folder.path().join("shift")).unwrap();
         std::fs::write(folder.path().join("shift/outcome.json"), "cut short").unwrap();
-        let names = ["interpolation", "logistic", "shift"].map(str::to_owned).to_vec();
-        engine.outcomes(names, folder.path().to_owned());
+        let recipes = ["interpolation", "logistic", "shift"].map(recipe_of).to_vec();
+        engine.outcomes(recipes, folder.path().to_owned());
         engine.estimate(vec![recipe(LONG)], folder.path().to_owned());
         // What is not there, or cannot be read, is passed over.
         let [Update::Experiment(read), Update::Estimates(estimates)] = next(&engine) else {

@@ -175,8 +175,8 @@ impl Engine {
     }
 
     /// Reads the outcomes of experiments that were made in a folder before, and reports each by [`Update::Experiment`].
-    pub fn outcomes(&self, names: Vec<String>, folder: PathBuf) {
-        self.experimenter.push(Job::Read(names, folder));
+    pub fn outcomes(&self, recipes: Vec<Recipe>, folder: PathBuf) {
+        self.experimenter.push(Job::Read(recipes, folder));
     }
 
     /// The latest values.

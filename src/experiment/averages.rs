@@ -1,6 +1,8 @@
 //! Averages of a run's snapshots, of all parameters or of some only, and the test accuracy that they reach epoch by epoch
 //! (arXiv Fig. 13 and 14).
 
+use serde::{Deserialize, Serialize};
+
 use super::laboratory::{Laboratory, Trained};
 use super::outcome::{Series, spread};
 use crate::data::Part;
@@ -84,7 +86,7 @@ pub fn as_many_others(graph: &Graph, seed: u64, draw: u32) -> Vec<bool> {
 }
 
 /// Test accuracies after an epoch, 0..1, batch-norm statistics recomputed for each.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochAccuracies {
     /// The epoch, counted from 1.
     pub epoch: usize,
@@ -116,6 +118,21 @@ pub fn follow(
             "the run `{name}` is not averaged; give it swa-start"
         )));
     }
+    let masks_bytes: Vec<u8> = masks.iter().flatten().map(|&averaged| u8::from(averaged)).collect();
+    let objective = trained.objective.clone();
+    let numbers: [&[u8]; 2] = [trained.name.as_bytes(), &masks_bytes];
+    laboratory.remember(&objective, "averages by epoch", &numbers, |laboratory| {
+        follow_epochs(laboratory, trained, name, masks)
+    })
+}
+
+fn follow_epochs(
+    laboratory: &mut Laboratory,
+    trained: &Trained,
+    name: &str,
+    masks: &[Vec<bool>],
+) -> Result<Vec<EpochAccuracies>> {
+    let options = &trained.folder.record().options;
     let (start, last) = (options.swa_start, options.epochs);
     let first = start.saturating_sub(LEAD).max(1);
     let what = format!("{name} (seed {}): averages by epoch", options.seed);

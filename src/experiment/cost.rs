@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::demo::Report;
+use super::descent::Method;
 use super::laboratory::Laboratory;
 use super::recipe::{Recipe, RunStage};
 use crate::data::Part;
@@ -29,11 +30,6 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Seconds from nothing.
-    pub fn seconds(&self) -> f64 {
-        self.training + self.measuring
-    }
-
     /// Takes the memory in use now into account.
     pub fn look_at_memory(&mut self) {
         let now = memory_stats::memory_stats().map(|stats| stats.physical_mem as u64);
@@ -55,6 +51,20 @@ pub struct Effort<'a> {
     pub samples: usize,
     /// Batch-norm policy; `recompute` passes over the training images once more.
     pub policy: BatchNormPolicy,
+}
+
+/// Descents that an experiment makes by itself for a seed, as far as they are known before: how many steps they need is
+/// not, and they count with all that they may make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Descents<'a> {
+    /// Model name with options.
+    pub model: &'a str,
+    /// Data specification.
+    pub data: &'a str,
+    /// Each way down, with its steps at most.
+    pub ways: Vec<(Method, usize)>,
+    /// Gradients over all train images that curvature takes.
+    pub gradients: f64,
 }
 
 /// Multiply-adds a second on this machine.
@@ -112,14 +122,14 @@ impl Recipe {
             for name in self.stages() {
                 let Some(stage) = self.runs.get(name) else { continue };
                 let objective = laboratory.objective(&stage.model, &stage.data)?;
-                for seeds in self.measure.seeds(name, *seed) {
+                for seeds in self.measure.experiment().seeds(name, *seed) {
                     if !laboratory.has(self, name, seeds)? {
                         estimate.training += training_work(stage, &objective, seeds.own) / rates.training;
                     }
                 }
             }
         }
-        for effort in self.measure.efforts(self) {
+        for effort in self.measure.experiment().efforts(self) {
             let Some(stage) = self.runs.get(effort.run) else {
                 continue;
             };
@@ -131,13 +141,22 @@ impl Recipe {
             let work = effort.points * images as f64 * cost::multiply_adds(objective.graph()) as f64;
             estimate.measuring += work / rates.evaluating;
         }
+        if let Some(descents) = self.measure.experiment().descents() {
+            let objective = laboratory.objective(descents.model, descents.data)?;
+            let images = objective.data().train.len();
+            let passes = descents.ways.iter().map(|(method, steps)| method.passes(*steps, images));
+            let gradient = images as f64 * cost::gradient(objective.graph()).multiply_adds as f64 / rates.training;
+            let seeds = self.seeds.len() as f64;
+            estimate.training += seeds * passes.sum::<f64>() * gradient;
+            estimate.measuring += seeds * descents.gradients * gradient;
+        }
         Ok(estimate)
     }
 
     /// Names of the runs that it measures and of those that they start from, each once.
     fn stages(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
-        let mut waiting = self.measure.runs();
+        let mut waiting = self.measure.experiment().runs();
         while let Some(name) = waiting.pop() {
             if !names.contains(&name) {
                 names.push(name);

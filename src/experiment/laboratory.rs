@@ -6,19 +6,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::cost::Cost;
 use super::demo::{self, Report};
-use super::kept::{KeptLine, KeptLines};
+use super::kept::{Kept, KeptPoint, KeptPoints, Measurements};
 use super::outcome::{Outcome, Place, PlaceView};
 use super::recipe::{Recipe, RunStage};
 use crate::data::{Dataset, Part};
 use crate::error::{Error, Result};
+use crate::files::checksum;
 use crate::files::whole_file;
 use crate::landscape::sweep::{Sweep, SweepRequest};
 use crate::landscape::{DirectionKind, Line, LineRecord, Provenance, direction};
 use crate::network::zoo;
 use crate::objective::{BatchNormPolicy, Compute, Objective, Solution};
-use crate::training::{EpochMetrics, RunFolder, RunStatus, Trainer};
+use crate::training::{RunFolder, RunStatus, Trainer};
 
 /// A solution of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -122,14 +126,6 @@ impl Trained {
         let unit = direction::random(self.objective.graph(), kind, draw)?;
         Ok(Line::ray(self.solution(which)?, Arc::new(unit)))
     }
-
-    /// Rows of its epochs.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn metrics(&self) -> Result<Vec<EpochMetrics>> {
-        self.folder.metrics()
-    }
 }
 
 /// A line to measure.
@@ -152,6 +148,10 @@ pub struct Measured {
 pub const FOLDER: &str = "valleyscope-experiments";
 /// Name of the folder of runs within a laboratory's.
 pub const RUNS: &str = "runs";
+/// Name of the folder of measured lines and what else is kept, likewise.
+pub const LINES: &str = "lines";
+/// Name of the file that makes a folder a run's.
+const RECORD: &str = "run.json";
 /// Name of the file beside a run that says how many seconds it took.
 const SECONDS: &str = "seconds.json";
 
@@ -159,13 +159,16 @@ const SECONDS: &str = "seconds.json";
 pub struct Laboratory<'a> {
     compute: Compute,
     runs: PathBuf,
-    lines: KeptLines,
+    measurements: Measurements,
+    points: KeptPoints,
     objectives: HashMap<(String, String), Arc<Objective>>,
+    /// Data by their place in memory, with a checksum of what they hold.
+    checksums: HashMap<usize, (Arc<Dataset>, u64)>,
     /// What was used so far.
     cost: Cost,
     /// Folders of the runs that count in it: one that several others start from counts once.
     counted: HashSet<PathBuf>,
-    /// Seconds spent on runs and lines, now, and not earlier.
+    /// Seconds spent on runs, lines and points, now, and not earlier.
     spent: f64,
     report: &'a mut Report<'a>,
 }
@@ -176,8 +179,10 @@ impl<'a> Laboratory<'a> {
         Self {
             compute,
             runs: folder.join(RUNS),
-            lines: KeptLines::new(&folder.join("lines")),
+            measurements: Measurements::new(&folder.join(LINES)),
+            points: KeptPoints::new(&folder.join(LINES)),
             objectives: HashMap::new(),
+            checksums: HashMap::new(),
             cost: Cost::default(),
             counted: HashSet::new(),
             spent: 0.0,
@@ -194,8 +199,10 @@ impl<'a> Laboratory<'a> {
         (self.cost, self.spent) = (Cost::default(), 0.0);
         self.counted.clear();
         self.cost.look_at_memory();
-        let outcome = recipe.measure.make(recipe, self)?;
-        // What is neither a run nor a line was done just now.
+        let experiment = recipe.measure.experiment();
+        experiment.check(recipe)?;
+        let outcome = experiment.make(recipe, self)?;
+        // What is neither a run, nor a line, nor a point was done just now.
         self.cost.measuring += started.elapsed().as_secs_f64() - self.spent;
         Ok((outcome, self.cost))
     }
@@ -224,7 +231,9 @@ impl<'a> Laboratory<'a> {
             return Ok(true);
         }
         let objective = self.objective(&stage.model, &stage.data)?;
-        let folder = RunFolder::open(&self.runs.join(folder_name(recipe, stage, seeds, &objective)));
+        let name = self.folder_name(recipe, stage, seeds, &objective);
+        let path = self.runs.join(name);
+        let folder = RunFolder::open(&path);
         Ok(folder.is_ok_and(|folder| folder.record().status == RunStatus::Finished))
     }
 
@@ -279,11 +288,13 @@ impl<'a> Laboratory<'a> {
                 start.objective.graph().name
             )));
         }
-        let folder = folder_name(recipe, stage, seeds, &objective);
+        let folder = self.folder_name(recipe, stage, seeds, &objective);
         let path = self.runs.join(&folder);
         let options = stage.options(seeds.own);
         let mut trainer = match RunFolder::open(&path) {
             Ok(folder) => Trainer::resume(objective.clone(), folder)?,
+            // A record that cannot be read now may be read another time: nothing trained is thrown away.
+            Err(error) if path.join(RECORD).exists() => return Err(error),
             Err(_) => {
                 whole_file::make_folder(&self.runs)?;
                 // What was cut off before its first record is begun anew.
@@ -293,12 +304,6 @@ impl<'a> Laboratory<'a> {
                 match &start {
                     Some(start) => {
                         let initial = start.snapshot(stage.from_epoch.unwrap_or(start.epochs()))?;
-                        if initial.parameters.len() != objective.graph().parameter_count() {
-                            return Err(Error::Request(format!(
-                                "the run `{name}` starts from weights of another model, {}; give both the same",
-                                start.folder.record().model
-                            )));
-                        }
                         Trainer::start_at(objective.clone(), &options, &path, initial)?
                     }
                     None => Trainer::start(objective.clone(), &options, &path)?,
@@ -379,29 +384,154 @@ impl<'a> Laboratory<'a> {
             )));
         }
         let origin = &line.origin;
-        let report = &mut self.report;
-        let slopes = positions
-            .iter()
-            .enumerate()
-            .map(|(index, &position)| {
-                if !report("exact slopes", index as f64 / positions.len() as f64) {
-                    return Err(Error::Cancelled);
-                }
-                let point = Solution {
-                    parameters: line.point(position),
-                    statistics: origin.statistics.clone(),
+        let made = format!("slopes, bn {policy}");
+        let moved = line.point(1.0);
+        let numbers: [&[u8]; 4] = [
+            bytemuck::cast_slice(positions),
+            bytemuck::cast_slice(&origin.parameters),
+            bytemuck::cast_slice(&origin.statistics),
+            bytemuck::cast_slice(&moved),
+        ];
+        self.remember(objective, &made, &numbers, |laboratory| {
+            let report = &mut laboratory.report;
+            let slopes = positions
+                .iter()
+                .enumerate()
+                .map(|(index, &position)| {
+                    if !report("exact slopes", index as f64 / positions.len() as f64) {
+                        return Err(Error::Cancelled);
+                    }
+                    let point = Solution {
+                        parameters: line.point(position),
+                        statistics: origin.statistics.clone(),
+                    };
+                    let (_, gradient) = objective.gradient(&point, policy, Part::Train)?;
+                    let entries = line.axis.entries(&origin.parameters);
+                    Ok(gradient
+                        .iter()
+                        .zip(entries)
+                        .map(|(&g, u)| f64::from(g) * u)
+                        .sum::<f64>())
+                })
+                .collect();
+            objective.release_gradients();
+            slopes
+        })
+    }
+
+    /// A measurement on an objective, found where it was made before in the same way and from the same numbers, else made
+    /// now and kept.
+    ///
+    /// # Errors
+    /// What measuring meets, and [`Error::File`].
+    pub fn remember<T: Serialize + DeserializeOwned>(
+        &mut self,
+        objective: &Objective,
+        made: &str,
+        numbers: &[&[u8]],
+        measure: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let started = Instant::now();
+        let made = self.made_on(objective, made);
+        let path = self.measurements.path(&made, numbers);
+        if let Some(kept) = self.measurements.get(&path, &made) {
+            self.cost.measuring += kept.seconds;
+            self.spent += started.elapsed().as_secs_f64();
+            return Ok(kept.value);
+        }
+        let value = measure(self)?;
+        let kept = Kept {
+            made,
+            value,
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        self.measurements.keep(&path, &kept)?;
+        self.cost.measuring += kept.seconds;
+        self.spent += kept.seconds;
+        Ok(kept.value)
+    }
+
+    /// Weights that are found from others on an objective, with what is known of them: those found before in the same
+    /// way and from the same weights, else found now and kept. That is training.
+    ///
+    /// # Errors
+    /// What finding them meets, and [`Error::File`].
+    pub(super) fn point<R: Serialize + DeserializeOwned>(
+        &mut self,
+        objective: &Objective,
+        made: &str,
+        from: &[f32],
+        find: impl FnOnce(&mut Self) -> Result<(Vec<f32>, R)>,
+    ) -> Result<(Vec<f32>, R)> {
+        let started = Instant::now();
+        let made = self.made_on(objective, made);
+        let path = self.points.path(&made, from);
+        let kept = match self.points.get(&path, &made) {
+            Some(kept) => kept,
+            None => {
+                let (parameters, record) = find(self)?;
+                let kept = KeptPoint {
+                    made,
+                    parameters,
+                    record,
+                    seconds: started.elapsed().as_secs_f64(),
                 };
-                let (_, gradient) = objective.gradient(&point, policy, Part::Train)?;
-                let entries = line.axis.entries(&origin.parameters);
-                Ok(gradient
-                    .iter()
-                    .zip(entries)
-                    .map(|(&g, u)| f64::from(g) * u)
-                    .sum::<f64>())
-            })
+                self.points.keep(&path, &kept)?;
+                kept
+            }
+        };
+        self.cost.training += kept.seconds;
+        self.spent += started.elapsed().as_secs_f64();
+        Ok((kept.parameters, kept.record))
+    }
+
+    /// How something is made on an objective, with all that it depends on there.
+    fn made_on(&mut self, objective: &Objective, made: &str) -> String {
+        format!(
+            "{made}\n{} on {} ({:016x})\n{}, batch {}, valleyscope {}",
+            objective.graph().name,
+            objective.data().name,
+            self.checksum(objective.data()),
+            objective.device_name(),
+            objective.batch_size(),
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+
+    /// A checksum of the images and labels of a data set, whatever its name says.
+    fn checksum(&mut self, data: &Arc<Dataset>) -> u64 {
+        let place = Arc::as_ptr(data) as usize;
+        let (_, checksum) = self
+            .checksums
+            .entry(place)
+            .or_insert_with(|| (data.clone(), data.checksum()));
+        *checksum
+    }
+
+    /// Name of a run's folder: what it is of, and a checksum of all that it depends on.
+    fn folder_name(&mut self, recipe: &Recipe, stage: &RunStage, seeds: Seeds, objective: &Objective) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        let mut depends = format!("{}\n{version}", objective.device_name());
+        depends += &format!("\n{:016x}", self.checksum(objective.data()));
+        let mut next = Some((stage, seeds.own));
+        // The recipe was checked: no run starts from itself.
+        while let Some((stage, seed)) = next {
+            depends += &format!("\n{}\n{}\n{:?}", stage.model, stage.data, stage.options(seed));
+            if let Some(path) = &stage.checkpoint {
+                depends += &format!("\n{}", path.display());
+            }
+            if let Some(epoch) = stage.from_epoch {
+                depends += &format!("\nafter epoch {epoch} of");
+            }
+            let before = stage.from.as_ref().and_then(|name| recipe.runs.get(name));
+            next = before.map(|before| (before, seeds.before));
+        }
+        let model: String = stage
+            .model
+            .chars()
+            .map(|c| if c.is_alphanumeric() { c } else { '-' })
             .collect();
-        objective.release_gradients();
-        slopes
+        format!("{model}-seed{}-{:016x}", seeds.own, checksum::of(&[depends.as_bytes()]))
     }
 
     /// Measures a line on the first `samples` images of each split.
@@ -409,7 +539,6 @@ impl<'a> Laboratory<'a> {
     /// # Errors
     /// As [`Self::line`].
     pub fn line_on(&mut self, objective: &Objective, what: Measured, samples: usize) -> Result<LineRecord> {
-        let started = Instant::now();
         let provenance = Provenance::new(
             objective,
             &what.origin,
@@ -418,35 +547,38 @@ impl<'a> Laboratory<'a> {
             samples,
             Some(what.seed),
         );
-        let path = self.lines.path(&what.line, &what.positions, &provenance)?;
-        if let Some(kept) = self.lines.get(&path) {
-            self.cost.measuring += kept.seconds;
-            self.spent += started.elapsed().as_secs_f64();
-            return Ok(kept.record);
-        }
-        let request = SweepRequest {
-            slice: what.line,
-            positions: what.positions,
-            policy: what.policy,
-            samples,
-        };
-        let (report, cost) = (&mut self.report, &mut self.cost);
-        let curve = Sweep::new(objective, request).run(objective, |done, total| {
-            cost.look_at_memory();
-            report(&what.label, done as f64 / total.max(1) as f64)
+        // Neither what it is called matters to what is measured nor how the folder of its run is spelt.
+        let made = format!(
+            "line, bn {}, {} train and {} test images",
+            what.policy, provenance.train_images, provenance.test_images
+        );
+        let (line, positions, policy, label) = (what.line, what.positions, what.policy, what.label);
+        let (along, moved) = (positions.clone(), line.point(1.0));
+        let origin = line.origin.clone();
+        let numbers: [&[u8]; 4] = [
+            bytemuck::cast_slice(&along),
+            bytemuck::cast_slice(&origin.parameters),
+            bytemuck::cast_slice(&origin.statistics),
+            bytemuck::cast_slice(&moved),
+        ];
+        let curve = self.remember(objective, &made, &numbers, |laboratory| {
+            let request = SweepRequest {
+                slice: line,
+                positions,
+                policy,
+                samples,
+            };
+            let (report, cost) = (&mut laboratory.report, &mut laboratory.cost);
+            Sweep::new(objective, request).run(objective, |done, total| {
+                cost.look_at_memory();
+                report(&label, done as f64 / total.max(1) as f64)
+            })
         })?;
-        let kept = KeptLine {
-            record: LineRecord {
-                provenance,
-                label: what.label,
-                curve,
-            },
-            seconds: started.elapsed().as_secs_f64(),
-        };
-        self.lines.keep(&path, &kept)?;
-        self.cost.measuring += kept.seconds;
-        self.spent += kept.seconds;
-        Ok(kept.record)
+        Ok(LineRecord {
+            provenance,
+            label,
+            curve,
+        })
     }
 }
 
@@ -454,30 +586,4 @@ impl<'a> Laboratory<'a> {
 fn seconds_of(folder: &Path) -> f64 {
     let bytes = whole_file::read(&folder.join(SECONDS), 64).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or(0.0)
-}
-
-/// Name of a run's folder: what it is of, and a checksum of all that it depends on.
-fn folder_name(recipe: &Recipe, stage: &RunStage, seeds: Seeds, objective: &Objective) -> String {
-    let mut depends = objective.device_name().to_owned();
-    let mut next = Some((stage, seeds.own));
-    // The recipe was checked: no run starts from itself.
-    while let Some((stage, seed)) = next {
-        depends += &format!("\n{}\n{}\n{:?}", stage.model, stage.data, stage.options(seed));
-        if let Some(path) = &stage.checkpoint {
-            depends += &format!("\n{}", path.display());
-        }
-        if let Some(epoch) = stage.from_epoch {
-            depends += &format!("\nafter epoch {epoch} of");
-        }
-        let before = stage.from.as_ref().and_then(|name| recipe.runs.get(name));
-        next = before.map(|before| (before, seeds.before));
-    }
-    let mut checksum = flate2::Crc::new();
-    checksum.update(depends.as_bytes());
-    let model: String = stage
-        .model
-        .chars()
-        .map(|c| if c.is_alphanumeric() { c } else { '-' })
-        .collect();
-    format!("{model}-seed{}-{:08x}", seeds.own, checksum.sum())
 }

@@ -3,6 +3,7 @@
 pub mod averages;
 pub mod cost;
 pub mod demo;
+pub mod descent;
 pub mod growth;
 pub mod hashed;
 pub mod kept;

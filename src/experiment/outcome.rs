@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
 use super::laboratory::Which;
+use super::recipe::Recipe;
 use crate::error::{Error, Result};
 use crate::files::whole_file;
 use crate::landscape::{DirectionKind, LineRecord, SurfaceRecord};
@@ -67,11 +68,24 @@ pub struct Series {
     /// Its name.
     pub label: String,
     /// Points in the order in which they are joined, by ascending first coordinate unless they are a way; NaN and
-    /// infinities where there is nothing to draw.
+    /// infinities where there is nothing to draw. One without either coordinate only parts the others.
     #[serde(with = "points")]
     pub points: Vec<(f64, f64)>,
     /// Whether it is drawn dashed.
     pub dashed: bool,
+}
+
+impl Series {
+    /// The same with points that nothing joins.
+    pub fn with_dots(mut self, dots: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        for dot in dots {
+            if !self.points.is_empty() {
+                self.points.push((f64::NAN, f64::NAN));
+            }
+            self.points.push(dot);
+        }
+        self
+    }
 }
 
 /// What a figure shows.
@@ -196,39 +210,50 @@ pub struct Made {
     pub outcome: Outcome,
     /// What it took.
     pub cost: Cost,
+    /// Checksum of the recipe ([`Recipe::checksum`]).
+    pub recipe: String,
     /// Version of the program.
     pub version: String,
 }
 
 impl Made {
     /// An outcome made now.
-    pub fn new(outcome: Outcome, cost: Cost) -> Self {
+    pub fn new(outcome: Outcome, cost: Cost, recipe: &Recipe) -> Self {
         Self {
             outcome,
             cost,
+            recipe: recipe.checksum(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 
-    /// The outcome of an experiment that was made in a folder before.
+    /// The outcome of a recipe that was made in a folder before.
     ///
     /// # Errors
-    /// [`Error::File`] when there is none, or it cannot be understood.
-    pub fn read(folder: &Path, name: &str) -> Result<Self> {
-        let path = Self::path(folder, name);
+    /// [`Error::File`] when there is none, it cannot be understood, or another recipe or version made it.
+    pub fn read(folder: &Path, recipe: &Recipe) -> Result<Self> {
+        let path = Self::path(folder, &recipe.name);
         let bytes = whole_file::read(&path, MOST_BYTES)?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Error::file_reason(&path, format!("this outcome is not understood: {error}")))
+        let made: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::file_reason(&path, format!("this outcome is not understood: {error}")))?;
+        match made.recipe == recipe.checksum() && made.version == env!("CARGO_PKG_VERSION") {
+            true => Ok(made),
+            false => Err(Error::file_reason(
+                &path,
+                "another recipe of this name, or another version of the program, made this outcome; make it again",
+            )),
+        }
     }
 
-    /// Writes it.
+    /// Writes it to its recipe's folder, which is made if need be.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn write(&self, folder: &Path, name: &str) -> Result<()> {
+    pub fn write(&self, folder: &Path, recipe: &Recipe) -> Result<()> {
+        whole_file::make_folder(&folder.join(&recipe.name))?;
         let text = serde_json::to_string_pretty(self)
             .map_err(|error| Error::Request(format!("the outcome could not be encoded: {error}")))?;
-        whole_file::write(&Self::path(folder, name), text.as_bytes())
+        whole_file::write(&Self::path(folder, &recipe.name), text.as_bytes())
     }
 
     /// The first figure in small of an experiment that was made in a folder before; nothing where there is none, or it
@@ -249,7 +274,7 @@ impl Made {
 }
 
 /// Points in JSON, which has no NaN or infinity: those are written by their names.
-mod points {
+pub(super) mod points {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -339,6 +364,18 @@ mod tests {
         assert!(Made::thumbnail(folder.path(), "small").is_none());
         std::fs::write(&file, "no picture").unwrap();
         assert!(Made::thumbnail(folder.path(), "small").is_none());
+    }
+
+    #[test]
+    fn dots_are_parted_by_points_that_are_nowhere() {
+        let line = Series {
+            points: vec![(0.0, 1.0), (2.0, 1.0)],
+            ..Series::default()
+        };
+        let series = line.with_dots([(1.0, 3.0), (0.5, 2.0)]);
+        let stretches: Vec<&[(f64, f64)]> = series.points.split(|(x, _)| x.is_nan()).collect();
+        assert_eq!(stretches, [&[(0.0, 1.0), (2.0, 1.0)][..], &[(1.0, 3.0)], &[(0.5, 2.0)]]);
+        assert_eq!(Series::default().with_dots([(1.0, 3.0)]).points, [(1.0, 3.0)]);
     }
 
     #[test]

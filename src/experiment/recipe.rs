@@ -10,7 +10,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::kinds::Kind;
+use super::laboratory::{LINES, RUNS};
 use crate::error::{Error, Result};
+use crate::files::checksum;
 use crate::files::whole_file;
 use lines::Lines;
 
@@ -35,6 +37,11 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     (
         "biased-solution",
         include_str!("../../assets/experiments/biased-solution.toml"),
+    ),
+    ("escape", include_str!("../../assets/experiments/escape.toml")),
+    (
+        "escape-l-bfgs",
+        include_str!("../../assets/experiments/escape-l-bfgs.toml"),
     ),
     (
         "interpolation",
@@ -64,12 +71,24 @@ pub const BUILT_IN: &[(&str, &str)] = &[
         "random-rays-batch",
         include_str!("../../assets/experiments/random-rays-batch.toml"),
     ),
+    (
+        "sharpness-by-rate",
+        include_str!("../../assets/experiments/sharpness-by-rate.toml"),
+    ),
     ("shift", include_str!("../../assets/experiments/shift.toml")),
     (
         "shift-symmetric",
         include_str!("../../assets/experiments/shift-symmetric.toml"),
     ),
     ("spiky", include_str!("../../assets/experiments/spiky.toml")),
+    (
+        "stability-diagram",
+        include_str!("../../assets/experiments/stability-diagram.toml"),
+    ),
+    (
+        "stability-toy",
+        include_str!("../../assets/experiments/stability-toy.toml"),
+    ),
     (
         "trajectories",
         include_str!("../../assets/experiments/trajectories.toml"),
@@ -119,7 +138,13 @@ pub struct Recipe {
     /// What the paper published.
     #[serde(default)]
     pub published: Vec<Published>,
+    /// The recipe's own text.
+    #[serde(skip)]
+    pub text: String,
 }
+
+/// Folders of a laboratory that no experiment can be called, and the word for all.
+const NOT_NAMES: [&str; 3] = [RUNS, LINES, "all"];
 
 fn first_paper() -> String {
     "Asymmetric Valleys".to_owned()
@@ -141,7 +166,9 @@ impl Recipe {
             let line = error.span().map(|span| lines.at(span.start));
             refused(source, line, &in_words(error.message()))
         })?;
+        text.clone_into(&mut recipe.text);
         let wrong = |path: &[&str], reason: &str| refused(source, lines.of_key(path), reason);
+        check_name(&recipe.name).map_err(|reason| wrong(&["name"], reason))?;
         let Some(&seed) = recipe.seeds.first() else {
             return Err(wrong(&["seeds"], "an experiment needs one seed at least"));
         };
@@ -159,7 +186,7 @@ impl Recipe {
                 .check_from_epoch(name)
                 .map_err(|reason| wrong(&["runs", name.as_str(), "from-epoch"], &reason))?;
         }
-        for name in recipe.measure.runs() {
+        for name in recipe.measure.experiment().runs() {
             if !recipe.runs.contains_key(name) {
                 let known: Vec<&str> = recipe.runs.keys().map(String::as_str).collect();
                 let reason = format!("there is no run `{name}` to measure; there are: {}", known.join(", "));
@@ -167,7 +194,7 @@ impl Recipe {
             }
         }
         let kind = lines.first_under("measure").unwrap_or_default();
-        recipe.measure.check(&recipe).map_err(|error| {
+        recipe.measure.experiment().check(&recipe).map_err(|error| {
             let option = match &error {
                 Error::Option { option, .. } => option.as_str(),
                 _ => "",
@@ -204,7 +231,7 @@ impl Recipe {
 
     /// The seed of the runs that are measured, where all of them are there already: the first one's.
     fn own_seed(&self) -> Option<u64> {
-        let names = self.measure.runs();
+        let names = self.measure.experiment().runs();
         let seeds: Option<Vec<u64>> = names.iter().map(|name| self.runs.get(*name)?.seed).collect();
         seeds?.first().copied()
     }
@@ -239,7 +266,16 @@ impl Recipe {
         if path.extension().is_some_and(|ending| ending == "toml") {
             let bytes = whole_file::read(path, MOST_BYTES)?;
             let text = String::from_utf8(bytes).map_err(|_| Error::file_reason(path, "it is not text in UTF-8"))?;
-            return Self::parse(&text, path);
+            let recipe = Self::parse(&text, path)?;
+            if BUILT_IN.iter().any(|(known, _)| *known == recipe.name) {
+                let lines = Lines::of(&text);
+                let reason = format!(
+                    "`{}` is an experiment of the program; give yours another name",
+                    recipe.name
+                );
+                return Err(refused(path, lines.of_key(&["name"]), &reason));
+            }
+            return Ok(recipe);
         }
         let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
         Err(Error::option(
@@ -249,12 +285,30 @@ impl Recipe {
         ))
     }
 
+    /// A checksum of all that it asks for: what was made by another recipe of this name is told from what this one makes.
+    pub fn checksum(&self) -> String {
+        let asked = Self {
+            text: String::new(),
+            ..self.clone()
+        };
+        format!("{:016x}", checksum::of(&[format!("{asked:?}").as_bytes()]))
+    }
+
     /// All recipes of the program.
     ///
     /// # Errors
     /// As [`Self::parse`].
     pub fn built_in() -> Result<Vec<Self>> {
         BUILT_IN.iter().map(|(name, _)| Self::named(name)).collect()
+    }
+}
+
+/// An experiment's name is that of its folder, among others.
+fn check_name(name: &str) -> std::result::Result<(), &'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match !name.is_empty() && name.chars().all(plain) && !NOT_NAMES.contains(&name) {
+        true => Ok(()),
+        false => Err("a name is of letters, digits, - and _, and is neither `runs`, `lines` nor `all`"),
     }
 }
 

@@ -42,7 +42,8 @@ pub struct Series {
     pub label: String,
     /// Its colour.
     pub colour: [u8; 3],
-    /// Points in the order in which they are joined; a y that is not finite leaves a gap and a mark.
+    /// Points in the order in which they are joined; a y that is not finite leaves a gap and a mark, without an x a gap
+    /// alone. A point between two gaps is a dot.
     pub points: Vec<(f64, f64)>,
     /// Whether the lowest point is marked.
     pub mark_minimum: bool,
@@ -341,7 +342,7 @@ impl Plot<'_> {
                     .map_err(|error| error.to_string())?;
             }
         }
-        let lost = series.points.iter().filter(|(_, y)| !y.is_finite());
+        let lost = series.points.iter().filter(|(x, y)| x.is_finite() && !y.is_finite());
         context
             .draw_series(lost.map(|&(x, _)| Cross::new((x, self.top), 8.0 * unit, style)))
             .map_err(|error| error.to_string())?;
@@ -422,6 +423,24 @@ mod tests {
             lines(&svg) > lines(&whole),
             "two stretches and a cross instead of one stretch"
         );
+    }
+
+    #[test]
+    fn points_between_gaps_are_dots_and_leave_no_other_mark() {
+        let gap = (f64::NAN, f64::NAN);
+        let svg = |points: Vec<(f64, f64)>| {
+            let mut chart = chart(points);
+            chart.series[0].mark_minimum = false;
+            chart.svg((640, 400)).unwrap()
+        };
+        let dots = svg(vec![(0.0, 1.0), gap, (1.0, 2.0), gap, (4.0, 3.0)]);
+        let circles = |svg: &str| svg.matches("<circle").count();
+        assert_eq!(circles(&dots), 3);
+        // The same dots, and a cross where a value was lost.
+        let lost = svg(vec![(0.0, 1.0), gap, (1.0, 2.0), (2.0, f64::NAN), (4.0, 3.0)]);
+        assert_eq!(circles(&lost), 3);
+        let strokes = |svg: &str| svg.matches("#0072B2").count();
+        assert!(strokes(&lost) > strokes(&dots), "{} and {}", strokes(&lost), strokes(&dots));
     }
 
     #[test]

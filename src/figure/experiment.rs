@@ -1,7 +1,7 @@
 //! An experiment's outcome as files: figures, tables, and a Markdown page with claim, settings, results and verdict.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::imageops::FilterType;
 
@@ -16,10 +16,13 @@ pub use crate::experiment::outcome::THUMBNAIL;
 use crate::experiment::outcome::{Content, Figure, Made, Outcome, Table};
 use crate::experiment::recipe::{Recipe, papers};
 use crate::files::whole_file;
+use crate::landscape::curve::loss_range;
 use crate::landscape::{Quantity, Scale};
 
 /// Colours of a chart's curves, in their order.
 const COLOURS: [[u8; 3]; 6] = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, GREY];
+/// File of the recipe beside its outcome.
+const RECIPE: &str = "recipe.toml";
 /// Width of a thumbnail in pixels.
 const THUMBNAIL_WIDTH: u32 = 320;
 /// Size of a picture's file, at most.
@@ -27,26 +30,43 @@ const MOST_BYTES: u64 = 1 << 26;
 /// Iso-lines of a surface.
 pub const LINES: usize = 12;
 
-/// Writes an outcome to `folder/NAME/`: figures as PNG and SVG with their numbers as CSV and JSON, `outcome.json`, and the
-/// page `README.md`.
+/// Writes an outcome to `folder/NAME/`: figures as PNG and SVG with their numbers as CSV and JSON, the recipe,
+/// `outcome.json` and the page `README.md`; and `folder/README.md` anew, which is of all that is made there.
 ///
 /// # Errors
-/// [`Error::File`], and when nothing of a figure is finite.
+/// [`Error::File`], and when a picture cannot be drawn.
 pub fn write(folder: &Path, recipe: &Recipe, made: &Made) -> Result<()> {
     let Made { outcome, cost, .. } = made;
-    whole_file::make_folder(&folder.join(&recipe.name))?;
-    made.write(folder, &recipe.name)?;
-    let folder = folder.join(&recipe.name);
-    whole_file::write(&folder.join("README.md"), page(recipe, outcome, *cost).as_bytes())?;
+    let own = folder.join(&recipe.name);
+    whole_file::make_folder(&own)?;
+    whole_file::write(&own.join(RECIPE), recipe.text.as_bytes())?;
+    whole_file::write(&own.join("README.md"), page(recipe, outcome, *cost).as_bytes())?;
     // Tables before pictures: whatever happens to those, the numbers are there.
     for ending in ["csv", "svg", "png"] {
         for figure in &outcome.figures {
-            draw(&folder.join(format!("{}.{ending}", figure.name)), figure)?;
+            if ending == "csv" || !is_empty(figure) {
+                draw(&own.join(format!("{}.{ending}", figure.name)), figure)?;
+            }
         }
     }
-    match outcome.figures.first() {
-        Some(first) => thumbnail(&folder.join(format!("{}.png", first.name)), &folder.join(THUMBNAIL)),
-        None => Ok(()),
+    if let Some(first) = outcome.figures.iter().find(|figure| !is_empty(figure)) {
+        thumbnail(&own.join(format!("{}.png", first.name)), &own.join(THUMBNAIL))?;
+    }
+    // Last, since what has an outcome is made.
+    made.write(folder, recipe)?;
+    write_index(folder)
+}
+
+/// Whether nothing of a figure is finite, so that there is nothing to draw.
+fn is_empty(figure: &Figure) -> bool {
+    match &figure.content {
+        Content::Lines { records, .. } => loss_range(records.iter().map(|record| &record.curve)).is_none(),
+        Content::Interpolation { record, .. } => loss_range([&record.curve]).is_none(),
+        Content::Surface(record) => record.grid.minimum(Quantity::TrainLoss).is_none(),
+        Content::Chart { series, .. } => {
+            let mut points = series.iter().flat_map(|one| &one.points);
+            !points.any(|(x, y)| x.is_finite() && y.is_finite())
+        }
     }
 }
 
@@ -124,7 +144,7 @@ pub fn chart(figure: &Figure) -> Option<Chart> {
     }
 }
 
-/// CSV of a chart's curves: a row a point, with the name of its curve.
+/// CSV of a chart's curves: a row a point, with the name of its curve. What only parts points is left out.
 fn series_csv(content: &Content) -> Result<Vec<u8>> {
     let Content::Chart {
         x_label,
@@ -139,6 +159,7 @@ fn series_csv(content: &Content) -> Result<Vec<u8>> {
     let rows = series.iter().flat_map(|one| {
         one.points
             .iter()
+            .filter(|(x, _)| x.is_finite())
             .map(|(x, y)| vec![one.label.clone(), x.to_string(), y.to_string()])
     });
     table(header, rows)
@@ -189,7 +210,7 @@ fn page(recipe: &Recipe, outcome: &Outcome, cost: Cost) -> String {
     text
 }
 
-/// What a recipe trains and with which seeds, a row a run.
+/// What a recipe trains and with which seeds, a row a run; and what it trains as it measures.
 pub fn settings(recipe: &Recipe) -> Table {
     let seeds: Vec<String> = recipe.seeds.iter().map(u64::to_string).collect();
     let mut rows = vec![vec!["seeds".to_owned(), seeds.join(", ")]];
@@ -217,6 +238,7 @@ pub fn settings(recipe: &Recipe) -> Table {
         }
         rows.push(vec![format!("run `{name}`"), words]);
     }
+    rows.extend(recipe.measure.experiment().settings().into_iter().map(Vec::from));
     Table {
         caption: "Settings".to_owned(),
         header: ["what", "value"].map(str::to_owned).to_vec(),
@@ -235,12 +257,10 @@ fn markdown(table: &Table) -> String {
     text + "\n"
 }
 
-/// The page that puts experiments side by side with what the papers published, `README.md`, paper by paper, and what
-/// each took, `costs.csv`.
-///
-/// # Errors
-/// [`Error::File`].
-pub fn write_index(folder: &Path, made: &[(Recipe, Made)]) -> Result<()> {
+/// The page that puts all that is made in a folder side by side with what the papers published, `README.md`, paper by
+/// paper, and what each took, `costs.csv`.
+fn write_index(folder: &Path) -> Result<()> {
+    let made = &made_in(folder)?;
     whole_file::write(&folder.join("costs.csv"), &costs_csv(made)?)?;
     let mut text = "# Experiments, made anew\n\n".to_owned();
     for paper in papers(made.iter().map(|(recipe, _)| recipe)) {
@@ -251,6 +271,34 @@ pub fn write_index(folder: &Path, made: &[(Recipe, Made)]) -> Result<()> {
         }
     }
     whole_file::write(&folder.join("README.md"), text.as_bytes())
+}
+
+/// What is made in a folder: the program's experiments, and after them others by name, each by the recipe that is kept
+/// beside it.
+fn made_in(folder: &Path) -> Result<Vec<(Recipe, Made)>> {
+    let mut recipes = Recipe::built_in()?;
+    let known: Vec<String> = recipes.iter().map(|recipe| recipe.name.clone()).collect();
+    let entries = std::fs::read_dir(folder).map_err(|error| Error::file(folder, "read this folder", &error))?;
+    let mut others: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path().join(RECIPE)))
+        .filter(|path| path.exists())
+        .collect();
+    others.sort();
+    // What is not understood any more is left out.
+    let others = others.iter().filter_map(|path| {
+        let text = String::from_utf8(whole_file::read(path, MOST_BYTES).ok()?).ok()?;
+        Recipe::parse(&text, path)
+            .ok()
+            .filter(|recipe| !known.contains(&recipe.name))
+    });
+    recipes.extend(others);
+    Ok(recipes
+        .into_iter()
+        .filter_map(|recipe| {
+            let made = Made::read(folder, &recipe).ok()?;
+            Some((recipe, made))
+        })
+        .collect())
 }
 
 /// The experiments of one paper.

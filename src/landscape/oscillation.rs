@@ -218,7 +218,7 @@ impl Oscillation {
         let mut iterates = Vec::with_capacity(settings.steps + 1);
         iterates.push(w);
         for _ in 0..settings.steps {
-            let noise = settings.noise * within_one(&mut random);
+            let noise = settings.noise * random.within_one();
             w -= settings.learning_rate * (settings.valley.slope(w) + noise);
             iterates.push(w);
         }
@@ -230,11 +230,6 @@ impl Oscillation {
             iterates,
         })
     }
-}
-
-/// Uniform on (−1, 1): the middles of 2²⁴ equal parts, so that both ends are left out and 0 is the exact mean.
-fn within_one(random: &mut Random) -> f64 {
-    2.0 * f64::from(random.uniform()) - 1.0 + f64::from(f32::EPSILON) / 2.0
 }
 
 fn rounds(iterates: &[f64]) -> Vec<Round> {

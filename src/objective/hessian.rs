@@ -3,6 +3,8 @@
 //!
 //! Burn's tensors compute them on the objective's device, whatever evaluates its losses.
 
+mod images;
+
 use std::borrow::Cow;
 use std::ops::Range;
 

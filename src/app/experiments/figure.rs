@@ -213,8 +213,13 @@ fn is_finite((x, y): &(f64, f64)) -> bool {
     x.is_finite() && y.is_finite()
 }
 
-/// A curve's value, linear between its points; nothing outside them or where it is not finite.
+/// A curve's value, linear between its points; nothing outside them, where it is not
+/// finite, or where they do not ascend.
 fn value_at(points: &[(f64, f64)], x: f64) -> Option<f64> {
+    // A way to and fro has no value at a position.
+    if !points.is_sorted_by(|first, second| first.0 <= second.0) {
+        return None;
+    }
     let above = points.partition_point(|point| point.0 < x);
     let &(x1, y1) = points.get(above)?;
     let value = match above.checked_sub(1).and_then(|below| points.get(below)) {

@@ -124,7 +124,7 @@ mod tests {
         let made = crate::experiment::outcome::Outcome::empty();
         experiments.take(MadeExperiment {
             name: all[0].clone(),
-            made: Made::new(made, crate::experiment::cost::Cost::default()),
+            made: Made::new(made, crate::experiment::cost::Cost::default(), &experiments.recipes[0]),
             thumbnail: None,
             now: false,
         });

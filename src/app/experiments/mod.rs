@@ -55,8 +55,8 @@ pub fn toggle(state: &mut State) -> Vec<Effect> {
         }
     }
     let experiments = &state.experiments;
-    let names = experiments.recipes.iter().map(|recipe| recipe.name.clone());
-    let read = Effect::Outcomes(names.collect(), experiments.folder.clone());
+    let recipes = experiments.recipes.iter().map(|recipe| (**recipe).clone());
+    let read = Effect::Outcomes(recipes.collect(), experiments.folder.clone());
     std::iter::once(read).chain(estimate(experiments)).collect()
 }
 
@@ -78,11 +78,14 @@ pub fn stop(state: &mut State) -> Vec<Effect> {
     running.then_some(Effect::StopExperiment).into_iter().collect()
 }
 
-/// Goes on when one has ended: what it leaves makes others cheaper, and the next one begins.
+/// Goes on when one has ended: the next one begins, and after the last it is asked again what all take, since what is
+/// kept makes others cheaper.
 pub fn go_on(state: &mut State) -> Vec<Effect> {
     let experiments = &mut state.experiments;
-    let estimate = estimate(experiments);
-    estimate.into_iter().chain(next(experiments)).collect()
+    match next(experiments) {
+        Some(next) => vec![next],
+        None => estimate(experiments).into_iter().collect(),
+    }
 }
 
 /// Asks what all experiments take, once the page was open.

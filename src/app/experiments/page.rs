@@ -92,7 +92,7 @@ fn action(ui: &mut Ui, state: &State, recipe: &Recipe, made: Option<&Made>, comm
             let button = Button::new("Stop experiment").min_size(egui::vec2(150.0, 32.0));
             if ui
                 .add(button)
-                .on_hover_text("what is trained and measured is kept; it goes on there next time")
+                .on_hover_text("runs and lines that are done are kept, and taken up next time")
                 .clicked()
             {
                 commands.push(Command::StopExperiments);
@@ -154,9 +154,12 @@ fn action(ui: &mut Ui, state: &State, recipe: &Recipe, made: Option<&Made>, comm
 /// What is claimed, what was measured and what was published, side by side.
 fn claims(ui: &mut Ui, recipe: &Recipe, made: Option<&Made>) {
     let palette = theme::palette(ui.ctx());
+    // Columns would spread words over their width.
     let text = |ui: &mut Ui, words: &str| {
-        let words = RichText::new(words::legible(words)).size(TEXT);
-        ui.add(Label::new(words).wrap().selectable(true).halign(Align::LEFT));
+        ui.with_layout(Layout::top_down(Align::LEFT), |ui| {
+            let words = RichText::new(words::legible(words)).size(TEXT);
+            ui.add(Label::new(words).wrap().selectable(true));
+        });
     };
     let has_published = !recipe.published.is_empty();
     ui.scope(|ui| {

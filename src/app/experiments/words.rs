@@ -17,9 +17,14 @@ fn about(seconds: f64) -> String {
     }
 }
 
+/// Whether there is nothing that takes long: no run to train, and no descent.
+fn is_nothing(recipe: &Recipe, estimate: Estimate) -> bool {
+    recipe.runs.is_empty() && estimate == Estimate::default()
+}
+
 /// What all of an experiment will take.
 pub fn total(recipe: &Recipe, estimate: Estimate) -> String {
-    match recipe.runs.is_empty() {
+    match is_nothing(recipe, estimate) {
         true => "seconds".to_owned(),
         false => about(estimate.training + estimate.measuring),
     }
@@ -34,7 +39,7 @@ pub fn estimate(recipe: &Recipe, known: Option<Option<Estimate>>) -> String {
     };
     let total = total(recipe, estimate);
     let (training, measuring) = (duration(estimate.training), duration(estimate.measuring));
-    if recipe.runs.is_empty() {
+    if is_nothing(recipe, estimate) {
         format!("{total}, there is nothing to train")
     } else if estimate.training == 0.0 {
         format!("{total}, its runs are there")
@@ -79,6 +84,15 @@ mod tests {
         assert_eq!(
             estimate(&simulates, Some(Some(Estimate::default()))),
             "seconds, there is nothing to train"
+        );
+        let descends = Recipe::named("sharpness-by-rate").unwrap();
+        let takes = Estimate {
+            training: 75.0,
+            measuring: 40.0,
+        };
+        assert_eq!(
+            estimate(&descends, Some(Some(takes))),
+            "≈ 2 min: 75 s of training, 40 s of measuring"
         );
         assert!(estimate(&trains, None).starts_with("finding out"));
         assert!(estimate(&trains, Some(None)).contains("cannot be told"));

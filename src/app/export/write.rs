@@ -27,8 +27,8 @@ pub enum Effect {
     Write(PathBuf, Writer),
     /// Reading and writing are to stop.
     Stop,
-    /// Outcomes of experiments to read, by name, from a folder.
-    Outcomes(Vec<String>, PathBuf),
+    /// Outcomes of experiments to read from a folder.
+    Outcomes(Vec<Recipe>, PathBuf),
     /// Experiments whose cost is wanted, with what a folder has already.
     Estimate(Vec<Recipe>, PathBuf),
     /// An experiment to make in a folder.

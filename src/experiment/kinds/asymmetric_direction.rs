@@ -2,10 +2,12 @@
 
 use serde::Deserialize;
 
-use super::Kind;
 use super::curves::{RAY_AXIS, check_draws, check_positive};
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::data::Part;
 use crate::error::Result;
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Trained, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, PlaceView, Table, Verdict};
 use crate::experiment::recipe::Recipe;
@@ -100,16 +102,27 @@ impl Compared {
     }
 }
 
-impl AsymmetricDirection {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for AsymmetricDirection {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
+    }
+
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [-self.reach, self.reach])?;
         check_draws(self.draws)
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        let efforts = Efforts::of(recipe);
+        vec![
+            efforts.lines(&self.run, self.draws, self.points, BatchNormPolicy::Running),
+            // Exact slopes along one direction of each seed.
+            efforts.gradients(&self.run, self.points as f64, BatchNormPolicy::Running, usize::MAX),
+        ]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: format!(
@@ -216,7 +229,9 @@ impl AsymmetricDirection {
         };
         Ok(outcome)
     }
+}
 
+impl AsymmetricDirection {
     /// Searches the certificate of a direction again, with exact slopes.
     fn compared(
         &self,
@@ -267,10 +282,13 @@ pub(super) fn interval(certificate: Option<&Certificate>) -> String {
     })
 }
 
-/// Three significant digits.
+/// Three significant digits; what is not finite by its name.
 pub(super) fn number(value: f64) -> String {
-    if !value.is_finite() {
-        return "∞".to_owned();
+    if value.is_nan() {
+        return "unknown".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "∞" } else { "−∞" }.to_owned();
     }
     crate::experiment::outcome::significant(value, 3)
 }
@@ -310,5 +328,11 @@ mod tests {
             ["1", "2", "−u", "(2.00, 0.00, 0.500, 8.00)", "(2.00, 0.500, 8.00, 0.00)"]
         );
         assert_eq!(row(1, 2, None), ["1", "2", "", "none", "none"]);
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_has_its_own_name() {
+        let written = [1.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN].map(number);
+        assert_eq!(written, ["1.50", "∞", "−∞", "unknown"]);
     }
 }

@@ -2,9 +2,11 @@
 
 use serde::Deserialize;
 
-use super::Kind;
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::error::{Error, Result};
 use crate::experiment::averages::{self, EpochAccuracies, SGD};
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::Laboratory;
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict, spread, spread_text};
 use crate::experiment::recipe::Recipe;
@@ -35,9 +37,12 @@ const ALL: usize = 3;
 /// Names of the four, in the order of those numbers.
 const NAMES: [&str; 4] = ["SGD", "batch norm averaged", "as many others averaged", "all averaged"];
 
-impl AveragedParameters {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for AveragedParameters {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
+    }
+
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         if !(1..=MOST_DRAWS).contains(&self.draws) {
             return Err(Error::option(
                 "draws",
@@ -48,8 +53,11 @@ impl AveragedParameters {
         Ok(())
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        vec![Efforts::of(recipe).averages(&self.run, 2 + self.draws)]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let (mut runs, mut marks, mut footnote, mut share) = (Vec::new(), Vec::new(), String::new(), 0.0);
         for &seed in &recipe.seeds {
             let trained = laboratory.trained(recipe, &self.run, seed)?;
@@ -128,8 +136,8 @@ fn table(seeds: &[u64], runs: &[Vec<EpochAccuracies>], draws: u32) -> Table {
 fn verdict(runs: &[Vec<EpochAccuracies>], share: f64) -> Verdict {
     let ordered = |accuracy: fn(&[EpochAccuracies], usize) -> f64| {
         let in_order = |rows: &&Vec<EpochAccuracies>| {
-            let [others, batch_norm, all] = [OTHERS, BATCH_NORM, ALL].map(|number| accuracy(rows, number));
-            others < batch_norm && batch_norm < all
+            let [sgd, others, batch_norm, all] = [SGD, OTHERS, BATCH_NORM, ALL].map(|number| accuracy(rows, number));
+            sgd < batch_norm && others < batch_norm && batch_norm < all
         };
         runs.iter().filter(in_order).count()
     };
@@ -147,8 +155,9 @@ fn verdict(runs: &[Vec<EpochAccuracies>], share: f64) -> Verdict {
         measured: format!(
             "Averaging batch norm alone ({share:.1} % of the parameters) changes SGD's test accuracy by {} percentage \
              points, averaging as many others by {}, and averaging all by {} (means over the later half of the averaged \
-             epochs). Batch norm alone is ahead of the others by {} and behind all by {}. The order others < batch norm < \
-             all holds for {late} of {} seeds over those epochs, and for {} at the last epoch.",
+             epochs). Batch norm alone is ahead of the others by {} and behind all by {}. It gains over SGD, and the \
+             order others < batch norm < all holds, for {late} of {} seeds over those epochs, and for {} at the last \
+             epoch.",
             difference(BATCH_NORM, SGD),
             difference(OTHERS, SGD),
             difference(ALL, SGD),
@@ -188,5 +197,8 @@ mod tests {
         );
         assert_eq!(verdict(&[in_order, reversed.clone()], 1.0).answer, Answer::PartlyShown);
         assert_eq!(verdict(&[reversed], 1.0).answer, Answer::NotShown);
+        // In order, but batch norm alone loses: there is no gain to compare.
+        let lost = vec![row(2, &[0.75, 0.7, 0.6, 0.8])];
+        assert_eq!(verdict(&[lost], 1.0).answer, Answer::NotShown);
     }
 }

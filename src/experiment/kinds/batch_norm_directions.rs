@@ -2,11 +2,13 @@
 
 use serde::Deserialize;
 
-use super::Kind;
 use super::asymmetric_direction::{number, row};
 use super::curves::{check_draws, check_positive};
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::data::Part;
 use crate::error::Result;
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Which};
 use crate::experiment::outcome::{
     Answer, Content, Figure, Outcome, PlaceView, Series, Table, Verdict, median, spread_text,
@@ -57,16 +59,22 @@ fn usual_points() -> usize {
     41
 }
 
-impl BatchNormDirections {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for BatchNormDirections {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
+    }
+
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [-self.reach, self.reach])?;
         check_draws(self.draws)
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        vec![Efforts::of(recipe).lines(&self.run, 2 * self.draws, self.points, self.batch_norm)]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: format!(

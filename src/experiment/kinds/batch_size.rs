@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Kind;
-use super::interpolation::{BUMP, bump, bump_text};
+use super::bump::{BUMP, bump, bump_text, bumps_text, check_between};
+use super::defaults::few_points;
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::error::{Error, Result};
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Measured, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict, spread_text};
 use crate::experiment::recipe::Recipe;
@@ -27,16 +30,12 @@ pub struct BatchSize {
     #[serde(default = "usual_range")]
     pub range: [f64; 2],
     /// Number of points.
-    #[serde(default = "usual_points")]
+    #[serde(default = "few_points")]
     pub points: usize,
 }
 
 fn usual_range() -> [f64; 2] {
     [-0.5, 1.5]
-}
-
-fn usual_points() -> usize {
-    21
 }
 
 /// How many seeds bear out each part of the claim, and all of them.
@@ -48,19 +47,26 @@ struct Count {
     all: usize,
 }
 
-impl BatchSize {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
-        Kind::check_points(self.points, self.range)
+impl Experiment for BatchSize {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.large, &self.small]
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
+        Kind::check_points(self.points, self.range)?;
+        check_between(self.range)
+    }
+
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        vec![Efforts::of(recipe).lines(&self.small, 1, self.points, BatchNormPolicy::Recompute)]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let names = ["large batches", "small batches"].map(str::to_owned);
         let mut outcome = Outcome::empty();
         let mut table = Table {
-            caption: "Last iterates, batch-norm statistics recomputed, and the bump between them as a share of the \
-                      curve's range"
+            caption: "Last iterates, batch-norm statistics recomputed, and the bump between them: how far the train \
+                      loss rises above the straight line that joins them, as a share of the basin's height"
                 .to_owned(),
             header: [
                 "seed",
@@ -111,7 +117,7 @@ impl BatchSize {
             table.rows.push(row(seed, &pair, height));
             count.enter(&pair, height);
             pairs.push(pair);
-            bumps.push(100.0 * height);
+            bumps.push(height);
             outcome.figures.push(Figure {
                 name: format!("batch-size-seed{seed}"),
                 title: format!("Large batches to small batches, seed {seed}"),
@@ -134,8 +140,8 @@ impl BatchSize {
             measured: format!(
                 "For {} of {all} seeds small batches have the lower train accuracy and the higher test accuracy with \
                  no bump on the way ({} of {all}, {} of {all} and {} of {all} each for itself). Train accuracy is {} % \
-                 after large batches and {} % after small ones, test accuracy {} % and {} %; the bump is {} % of the \
-                 curve's range (up to {:.0} % counts as none).",
+                 after large batches and {} % after small ones, test accuracy {} % and {} %; the bump is {} of the \
+                 basin's height (up to {:.0} % counts as none).",
                 count.all,
                 count.worse_train,
                 count.better_test,
@@ -144,7 +150,7 @@ impl BatchSize {
                 percent(train, 1),
                 percent(test, 0),
                 percent(test, 1),
-                spread_text(&bumps, 1),
+                bumps_text(&bumps),
                 100.0 * BUMP,
             ),
         };

@@ -3,12 +3,14 @@
 
 use serde::Deserialize;
 
-use super::Kind;
 use super::asymmetric_direction::{flat_side, interval, number};
 use super::curves::{LOSS_AXIS, RAY_AXIS, check_draws, check_positive, columns, series};
+use super::effort::Efforts;
 use super::shift::{is_within, joined};
+use super::{Experiment, Kind};
 use crate::data::Part;
 use crate::error::Result;
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Trained, Which};
 use crate::experiment::outcome::{
     Answer, Content, Figure, Outcome, PlaceView, Series, Table, Verdict, median, spread_text,
@@ -230,17 +232,23 @@ fn smaller_gap(gap: &ShiftGap, length: f64) -> Option<f64> {
         .reduce(f64::min)
 }
 
-impl BiasedSolution {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for BiasedSolution {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
+    }
+
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [-self.reach, self.reach])?;
         check_positive("width", self.width)?;
         check_draws(self.draws)
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        vec![Efforts::of(recipe).lines(&self.run, self.draws, self.points, BatchNormPolicy::Running)]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut outcome = Outcome::empty();
         let mut table = self.table();
         let (mut all, mut directions, mut footnote) = (Vec::new(), 0, String::new());
@@ -281,7 +289,9 @@ impl BiasedSolution {
         outcome.verdict = self.verdict(&all, directions);
         Ok(outcome)
     }
+}
 
+impl BiasedSolution {
     fn table(&self) -> Table {
         Table {
             caption: format!(

@@ -1,7 +1,6 @@
-//! What several kinds share: curves as series of a chart, and checks of what recipes ask for.
+//! What several kinds share: curves as series of a chart, and what is read off them.
 
 use crate::data::Part;
-use crate::error::{Error, Result};
 use crate::experiment::outcome::Series;
 use crate::landscape::{Band, Curve};
 
@@ -74,35 +73,6 @@ pub(super) fn lowest(curve: &Curve, part: Part) -> Option<f64> {
     Some(position + offset * (next - position))
 }
 
-/// Refuses an experiment that draws nothing.
-pub(super) fn check_draws(draws: u64) -> Result<()> {
-    match draws {
-        0 => Err(Error::option("draws", draws, "it must be at least 1")),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses a length or loss that is not above 0.
-pub(super) fn check_positive(name: &str, value: f64) -> Result<()> {
-    match value.is_finite() && value > 0.0 {
-        true => Ok(()),
-        false => Err(Error::option(name, value, "it must be a finite number above 0")),
-    }
-}
-
-/// The number of images used of each split where a recipe names none.
-pub(super) fn all_images() -> usize {
-    usize::MAX
-}
-
-/// Refuses an evaluation on no images.
-pub(super) fn check_samples(samples: usize) -> Result<()> {
-    match samples {
-        0 => Err(Error::option("samples", samples, "it must be at least 1")),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,13 +110,5 @@ mod tests {
         assert_eq!(above.points[..2], [(-1.0, 3.0), (0.0, 2.0)]);
         assert_eq!(below.points[..2], [(-1.0, 1.0), (0.0, 2.0)]);
         assert!(above.points[2].1.is_nan() && above.dashed && below.dashed);
-    }
-
-    #[test]
-    fn what_cannot_be_asked_for_is_refused() {
-        assert!(check_draws(0).is_err() && check_draws(1).is_ok());
-        assert!(check_samples(0).is_err() && check_samples(all_images()).is_ok());
-        assert!(check_positive("reach", f64::NAN).is_err() && check_positive("reach", 0.0).is_err());
-        assert!(check_positive("reach", 0.5).is_ok());
     }
 }

@@ -2,18 +2,20 @@
 
 use serde::Deserialize;
 
-use super::Kind;
+use super::bump::{BUMP, bump, bump_text, check_between};
+use super::checks::check_solution;
+use super::defaults::usual_points;
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::data::Part;
 use crate::error::Result;
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Measured, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, PlaceView, Table, Verdict, spread_text};
 use crate::experiment::recipe::Recipe;
 use crate::landscape::line::positions;
 use crate::landscape::{Curve, Line};
 use crate::objective::BatchNormPolicy;
-
-/// A loss between the ends that is higher than both by this share of the curve's range is a bump.
-pub(super) const BUMP: f64 = 0.02;
 
 /// From the average (0) to SGD (1), statistics recomputed at every point (arXiv Fig. 8 and 25–27, NeurIPS Fig. 7), and
 /// the accuracies of both on train and test images (Table 1 of both versions).
@@ -34,18 +36,22 @@ fn usual_range() -> [f64; 2] {
     [-2.0, 3.0]
 }
 
-fn usual_points() -> usize {
-    41
-}
-
-impl Interpolation {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
-        Kind::check_points(self.points, self.range)
+impl Experiment for Interpolation {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn check(&self, recipe: &Recipe) -> Result<()> {
+        Kind::check_points(self.points, self.range)?;
+        check_between(self.range)?;
+        check_solution(recipe, &self.run, Which::Sgd)
+    }
+
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        vec![Efforts::of(recipe).lines(&self.run, 1, self.points, BatchNormPolicy::Recompute)]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: "Solutions, batch-norm statistics recomputed, their train and test accuracies (Table 1), and \
@@ -69,7 +75,7 @@ impl Interpolation {
             .to_vec(),
             rows: Vec::new(),
         };
-        let (mut shifts, mut gains, mut shown) = (Vec::new(), Vec::new(), 0);
+        let (mut shifts, mut gains, mut shown) = (Vec::<Option<f64>>::new(), Vec::new(), 0);
         // As Table 1 has it: SGD ahead on train images, and behind on test images.
         let (mut ahead, mut behind) = (0, 0);
         for &seed in &recipe.seeds {
@@ -91,8 +97,7 @@ impl Interpolation {
                 return Err(Kind::lacks(&self.run, "SWA and SGD; give it swa-start and sgd-epochs"));
             };
             let curve = &record.curve;
-            let lowest = |part| curve.minimum(part).map_or(f64::NAN, |minimum| minimum.position);
-            let (train, test, bump) = (lowest(Part::Train), lowest(Part::Test), bump(curve));
+            let bump = bump(curve);
             table.rows.push(vec![
                 seed.to_string(),
                 format!("{:.4}", swa.train.loss),
@@ -103,11 +108,11 @@ impl Interpolation {
                 format!("{:.2} %", 100.0 * swa.test.accuracy),
                 format!("{:.2} %", 100.0 * sgd.train.accuracy),
                 format!("{:.2} %", 100.0 * sgd.test.accuracy),
-                format!("{train:+.2}"),
-                format!("{test:+.2}"),
+                lowest_text(curve, Part::Train),
+                lowest_text(curve, Part::Test),
                 bump_text(bump),
             ]);
-            shifts.push(test - train);
+            shifts.push(curve.shift());
             gains.push(sgd.test.loss - swa.test.loss);
             ahead += usize::from(sgd.train.accuracy > swa.train.accuracy);
             behind += usize::from(sgd.test.accuracy < swa.test.accuracy);
@@ -133,11 +138,10 @@ impl Interpolation {
             answer: Answer::of(shown, recipe.seeds.len()),
             measured: format!(
                 "For {shown} of {} seeds SWA has the higher train loss and the lower test loss with no bump between it \
-                 and SGD. The test loss is lowest {} of the way from SWA to SGD away from where the train loss is \
-                 (negative: nearer to SWA); SWA's test loss is lower than SGD's by {}. SGD has the higher train \
-                 accuracy for {ahead} and the lower test accuracy for {behind} of the seeds.",
+                 and SGD. {} SGD's test loss less SWA's is {}. SGD has the higher train accuracy for {ahead} and the \
+                 lower test accuracy for {behind} of the seeds.",
                 recipe.seeds.len(),
-                spread_text(&shifts, 2),
+                shifts_text(&shifts),
                 spread_text(&gains, 4),
             ),
         };
@@ -145,29 +149,62 @@ impl Interpolation {
     }
 }
 
-/// How far the train loss between the ends rises over the line that joins them, as a share of the curve's range.
-pub(super) fn bump(curve: &Curve) -> f64 {
-    let losses: Vec<(f64, f64)> = curve.losses(Part::Train).filter(|(_, loss)| loss.is_finite()).collect();
-    let at = |position: f64| curve.at(position).map_or(f64::NAN, |value| value.train.loss);
-    let (start, end) = (at(0.0), at(1.0));
-    let (low, high) = losses
-        .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (_, loss)| {
-            (low.min(*loss), high.max(*loss))
-        });
-    let over = losses
-        .iter()
-        .filter(|(position, _)| (0.0..=1.0).contains(position))
-        .map(|(position, loss)| loss - (start + position * (end - start)))
-        .fold(0.0, f64::max);
-    over / (high - low).max(f64::MIN_POSITIVE)
+/// Where a loss is lowest, for a table; the valley's floor may lie beyond what was measured.
+fn lowest_text(curve: &Curve, part: Part) -> String {
+    curve.minimum(part).map_or("none".to_owned(), |minimum| {
+        let edge = if minimum.at_edge { " (the edge)" } else { "" };
+        format!("{:+.2}{edge}", minimum.position)
+    })
 }
 
-/// A bump for a table.
-pub(super) fn bump_text(bump: f64) -> String {
-    if bump > BUMP {
-        format!("{:.1} %", 100.0 * bump)
-    } else {
-        "none".to_owned()
+/// How far the two minima lie apart, of the seeds that tell.
+fn shifts_text(shifts: &[Option<f64>]) -> String {
+    let known: Vec<f64> = shifts.iter().copied().flatten().collect();
+    let unknown = match shifts.len() - known.len() {
+        0 => String::new(),
+        count => format!(" For {count} of the seeds a loss is lowest at the edge of the line, and there is none to tell."),
+    };
+    if known.is_empty() {
+        return unknown.trim_start().to_owned();
+    }
+    format!(
+        "The test loss is lowest {} of the way from SWA to SGD away from where the train loss is (negative: nearer to \
+         SWA).{unknown}",
+        spread_text(&known, 2)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objective::{Measurement, Quality};
+
+    /// Parabolas with their lowest losses at two positions.
+    fn curve(train: f64, test: f64) -> Curve {
+        let positions = positions(-2.0, 3.0, 41);
+        let quality = |loss| Quality { loss, accuracy: 0.5 };
+        let measured = |&position: &f64| {
+            Some(Measurement {
+                train: quality((position - train).powi(2)),
+                test: quality((position - test).powi(2)),
+            })
+        };
+        Curve {
+            values: positions.iter().map(measured).collect(),
+            positions,
+        }
+    }
+
+    #[test]
+    fn a_minimum_at_the_edge_is_no_minimum_to_measure_a_shift_from() {
+        let (inside, outside) = (curve(0.5, -0.25), curve(0.5, -4.0));
+        assert_eq!((inside.shift(), outside.shift()), (Some(-0.75), None));
+        assert_eq!(lowest_text(&inside, Part::Test), "-0.25");
+        assert_eq!(lowest_text(&outside, Part::Test), "-2.00 (the edge)");
+        let told = shifts_text(&[inside.shift(), outside.shift()]);
+        assert!(told.contains("lowest -0.75 of the way") && told.contains("For 1 of the seeds"), "{told}");
+        let told = shifts_text(&[None, None]);
+        assert!(told.starts_with("For 2 of the seeds") && !told.contains("NaN"), "{told}");
+        assert!(!shifts_text(&[Some(0.5)]).contains("edge"));
     }
 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Kind;
 use super::asymmetric_direction::number;
 use super::curves::{
     LOSS_AXIS, RAY_AXIS, check_draws, check_positive, columns, deviation_series, lowest, mean_series, series,
 };
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::data::Part;
 use crate::error::{Error, Result};
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Measured, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict, spread_text};
 use crate::experiment::recipe::Recipe;
@@ -122,16 +124,22 @@ impl Found {
     }
 }
 
-impl InterpolationAndRandom {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for InterpolationAndRandom {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
+    }
+
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [-self.reach, self.reach])?;
         check_draws(self.draws)
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        vec![Efforts::of(recipe).lines(&self.run, self.draws, self.points, self.batch_norm)]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: "Along u_inter + u_rand, with SWA at 0: where SGD projects to, where the train loss is lowest, \
@@ -196,7 +204,9 @@ impl InterpolationAndRandom {
         };
         Ok(outcome)
     }
+}
 
+impl InterpolationAndRandom {
     /// The first direction with both solutions marked, and the mean of all.
     fn figures(&self, records: &[LineRecord], found: &[Found], seed: u64) -> Result<Vec<Figure>> {
         let (Some(record), Some(first)) = (records.first(), found.first()) else {

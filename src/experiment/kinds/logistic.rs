@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::Experiment;
 use super::asymmetric_direction::number;
 use crate::error::Result;
 use crate::experiment::laboratory::Laboratory;
@@ -98,9 +99,8 @@ fn cells(certificate: Option<&Certificate>) -> [String; 2] {
     }
 }
 
-impl Logistic {
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+impl Experiment for Logistic {
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut table = Table {
             caption: "Certificates (r̄, r, p, c) of the train loss along U(0, 1)² directions, around the average and \
                       around the lowest position l on the line"

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Kind;
 use super::convexity::{Bounds, Count, Gradients, batch, chart, footnote};
-use super::curves::{LOSS_AXIS, check_samples, columns};
+use super::checks::check_samples;
+use super::curves::{LOSS_AXIS, columns};
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::error::{Error, Result};
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Trained, Which};
 use crate::experiment::outcome::{Answer, Figure, Outcome, Series, Table, Verdict, spread_text};
 use crate::experiment::recipe::Recipe;
@@ -71,8 +74,13 @@ struct Spectrum {
     minima: Vec<Minimum>,
 }
 
-impl MinimaSpectrum {
-    pub(super) fn check(&self, recipe: &Recipe) -> Result<()> {
+impl Experiment for MinimaSpectrum {
+    fn runs(&self) -> Vec<&str> {
+        let names = std::iter::once(&self.run).chain(&self.minima);
+        names.map(String::as_str).collect()
+    }
+
+    fn check(&self, recipe: &Recipe) -> Result<()> {
         check_samples(self.samples)?;
         if self.minima.len() < FEWEST {
             return Err(Error::option(
@@ -100,8 +108,21 @@ impl MinimaSpectrum {
         }
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        let efforts = Efforts::of(recipe);
+        let after = |name: &String| {
+            let from_epoch = recipe.runs.get(name).and_then(|stage| stage.from_epoch);
+            from_epoch.map_or(efforts.epochs(&self.run), |epoch| epoch as f64)
+        };
+        let together = self.minima.iter().map(after).fold(0.0, f64::max);
+        let ways = self.minima.iter().map(|name| (name, efforts.epochs(name)));
+        std::iter::once((&self.run, together))
+            .chain(ways)
+            .map(|(run, points)| efforts.gradients(run, points, self.batch_norm, self.samples))
+            .collect()
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let (mut spectra, mut foot) = (Vec::new(), String::new());
         for &seed in &recipe.seeds {
             let long = laboratory.trained(recipe, &self.run, seed)?;
@@ -131,7 +152,9 @@ impl MinimaSpectrum {
             verdict: verdict(&spectra),
         })
     }
+}
 
+impl MinimaSpectrum {
     fn branch(
         &self,
         name: &str,

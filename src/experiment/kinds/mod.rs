@@ -7,9 +7,14 @@ mod batch_norm;
 mod batch_norm_directions;
 mod batch_size;
 mod biased_solution;
+mod bump;
+mod checks;
 mod convexity;
 mod curves;
+mod defaults;
+mod dynamical_stability;
 mod effort;
+mod escape;
 mod interpolation;
 mod interpolation_and_random;
 mod logistic;
@@ -19,8 +24,11 @@ mod noise_race;
 mod one_point_convexity;
 mod oscillation;
 mod random_rays;
+mod sharpness_by_rate;
 mod shift;
 mod spiky;
+mod stability_diagram;
+mod stability_toy;
 mod trajectories;
 mod trajectory_surface;
 
@@ -32,6 +40,7 @@ pub use self::batch_norm::BatchNorm;
 pub use self::batch_norm_directions::BatchNormDirections;
 pub use self::batch_size::BatchSize;
 pub use self::biased_solution::BiasedSolution;
+pub use self::escape::Escape;
 pub use self::interpolation::Interpolation;
 pub use self::interpolation_and_random::InterpolationAndRandom;
 pub use self::logistic::Logistic;
@@ -41,10 +50,14 @@ pub use self::noise_race::NoiseRace;
 pub use self::one_point_convexity::OnePointConvexity;
 pub use self::oscillation::{Oscillation, Preset};
 pub use self::random_rays::{End, RandomRays};
+pub use self::sharpness_by_rate::SharpnessByRate;
 pub use self::shift::Shift;
 pub use self::spiky::{Spiky, Stage};
+pub use self::stability_diagram::StabilityDiagram;
+pub use self::stability_toy::StabilityToy;
 pub use self::trajectories::Trajectories;
 pub use self::trajectory_surface::TrajectorySurface;
+use super::cost::{Descents, Effort};
 use super::laboratory::{Laboratory, Seeds};
 use super::outcome::Outcome;
 use super::recipe::Recipe;
@@ -53,111 +66,119 @@ use crate::error::{Error, Result};
 /// More points than any plot has pixels.
 const MOST_POINTS: usize = 10_000;
 
-/// What is measured.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// Random directions, and how asymmetric the loss is along them.
-    AsymmetricDirection(AsymmetricDirection),
-    /// Averages of some parameters only.
-    AveragedParameters(AveragedParameters),
-    /// What averaging gains with batch norm, and without.
-    BatchNorm(BatchNorm),
-    /// Directions on batch-norm parameters alone and on the others alone.
-    BatchNormDirections(BatchNormDirections),
-    /// From large batches to small ones.
-    BatchSize(BatchSize),
-    /// Solutions beside the minimum, on the flat side.
-    BiasedSolution(BiasedSolution),
-    /// The line between two solutions of a run.
-    Interpolation(Interpolation),
-    /// Directions that are half the way between two solutions of a run and half random.
-    InterpolationAndRandom(InterpolationAndRandom),
-    /// Logistic regression with two parameters.
-    Logistic(Logistic),
-    /// Minima that SGD settles in when its step is shrunk early or late.
-    MinimaSpectrum(MinimaSpectrum),
-    /// One direction through many points around a solution.
-    Neighbourhood(Neighbourhood),
-    /// Noise of several shapes over two weights.
-    NoiseRace(NoiseRace),
-    /// Whether negative gradients along a run point to its end.
-    OnePointConvexity(OnePointConvexity),
-    /// SGD on functions of one number.
-    Oscillation(Oscillation),
-    /// Random rays from two solutions.
-    RandomRays(RandomRays),
-    /// The shift between train and test loss along random directions.
-    Shift(Shift),
-    /// SGD on a spiky function of one number.
-    Spiky(Spiky),
-    /// Whether negative gradients on many ways from one start point to the ends of all.
-    Trajectories(Trajectories),
-    /// The loss along one direction through every epoch.
-    TrajectorySurface(TrajectorySurface),
-}
+/// A kind of experiment: what it needs, what it takes, and how it is made.
+pub trait Experiment {
+    /// Names of the runs it measures; none where it needs no network.
+    fn runs(&self) -> Vec<&str> {
+        Vec::new()
+    }
 
-impl Kind {
-    /// Names of the runs it measures.
-    pub fn runs(&self) -> Vec<&str> {
-        match self {
-            Self::AsymmetricDirection(kind) => vec![&kind.run],
-            Self::AveragedParameters(kind) => vec![&kind.run],
-            Self::BatchNorm(kind) => vec![&kind.with, &kind.without],
-            Self::BatchNormDirections(kind) => vec![&kind.run],
-            Self::BatchSize(kind) => vec![&kind.large, &kind.small],
-            Self::BiasedSolution(kind) => vec![&kind.run],
-            Self::Interpolation(kind) => vec![&kind.run],
-            Self::InterpolationAndRandom(kind) => vec![&kind.run],
-            Self::Logistic(_) | Self::NoiseRace(_) | Self::Oscillation(_) | Self::Spiky(_) => Vec::new(),
-            Self::MinimaSpectrum(kind) => {
-                let names = std::iter::once(&kind.run).chain(&kind.minima);
-                names.map(String::as_str).collect()
-            }
-            Self::Neighbourhood(kind) => vec![&kind.run],
-            Self::OnePointConvexity(kind) => vec![&kind.run],
-            Self::RandomRays(kind) => vec![&kind.wider.run, &kind.narrower.run],
-            Self::Shift(kind) => vec![&kind.run],
-            Self::Trajectories(kind) => vec![&kind.run],
-            Self::TrajectorySurface(kind) => vec![&kind.run],
-        }
+    /// Seeds that one of its runs is trained with for a seed of the experiment: once, or many times from one start.
+    fn seeds(&self, _run: &str, seed: u64) -> Vec<Seeds> {
+        vec![Seeds::from(seed)]
     }
 
     /// Checks its numbers and the runs it names, as far as that needs no run to be there.
     ///
     /// # Errors
     /// [`Error::Option`] for the first that is out of range, by its name in the recipe.
-    pub fn check(&self, recipe: &Recipe) -> Result<()> {
-        match self {
-            Self::AsymmetricDirection(kind) => kind.check(),
-            Self::AveragedParameters(kind) => kind.check(),
-            Self::BatchNorm(_) | Self::Logistic(_) => Ok(()),
-            Self::BatchNormDirections(kind) => kind.check(),
-            Self::BatchSize(kind) => kind.check(),
-            Self::BiasedSolution(kind) => kind.check(),
-            Self::Interpolation(kind) => kind.check(),
-            Self::InterpolationAndRandom(kind) => kind.check(),
-            Self::Neighbourhood(kind) => kind.check(),
-            Self::NoiseRace(kind) => kind.check(),
-            Self::MinimaSpectrum(kind) => kind.check(recipe),
-            Self::OnePointConvexity(kind) => kind.check(recipe),
-            Self::Trajectories(kind) => kind.check(recipe),
-            Self::Oscillation(kind) => kind.check(),
-            Self::RandomRays(kind) => kind.check(),
-            Self::Shift(kind) => kind.check(),
-            Self::Spiky(kind) => kind.check(),
-            Self::TrajectorySurface(kind) => kind.check(),
-        }
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
+        Ok(())
     }
 
-    /// Seeds that a run is trained with for a seed of the experiment: once, or many times from one start.
-    pub fn seeds(&self, run: &str, seed: u64) -> Vec<Seeds> {
-        match self {
-            Self::Trajectories(kind) if kind.run == run => kind.seeds(seed),
-            _ => vec![Seeds::from(seed)],
-        }
+    /// The points that it evaluates, by run. What needs no network is done in a moment and counts as nothing.
+    fn efforts<'a>(&'a self, _recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        Vec::new()
     }
 
+    /// The descents that it makes by itself for a seed, where it makes some.
+    fn descents(&self) -> Option<Descents<'_>> {
+        None
+    }
+
+    /// What is written of how it is made, beside its runs: what, and its value.
+    fn settings(&self) -> Vec<[String; 2]> {
+        Vec::new()
+    }
+
+    /// Makes it for every seed.
+    ///
+    /// # Errors
+    /// When something cannot be trained, measured or written; [`Error::Cancelled`].
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome>;
+}
+
+/// Lists the kinds, each a table of a recipe whose name is the kind's.
+macro_rules! kinds {
+    ($($(#[$words:meta])+ $name:ident,)+) => {
+        /// What is measured.
+        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Kind {
+            $($(#[$words])+ $name($name),)+
+        }
+
+        impl Kind {
+            /// The experiment itself.
+            pub fn experiment(&self) -> &dyn Experiment {
+                match self {
+                    $(Self::$name(kind) => kind,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Random directions, and how asymmetric the loss is along them.
+    AsymmetricDirection,
+    /// Averages of some parameters only.
+    AveragedParameters,
+    /// What averaging gains with batch norm, and without.
+    BatchNorm,
+    /// Directions on batch-norm parameters alone and on the others alone.
+    BatchNormDirections,
+    /// From large batches to small ones.
+    BatchSize,
+    /// Solutions beside the minimum, on the flat side.
+    BiasedSolution,
+    /// From a minimum of one method on with others.
+    Escape,
+    /// The line between two solutions of a run.
+    Interpolation,
+    /// Directions that are half the way between two solutions of a run and half random.
+    InterpolationAndRandom,
+    /// Logistic regression with two parameters.
+    Logistic,
+    /// Minima that SGD settles in when its step is shrunk early or late.
+    MinimaSpectrum,
+    /// One direction through many points around a solution.
+    Neighbourhood,
+    /// Noise of several shapes over two weights.
+    NoiseRace,
+    /// Whether negative gradients along a run point to its end.
+    OnePointConvexity,
+    /// SGD on functions of one number.
+    Oscillation,
+    /// Random rays from two solutions.
+    RandomRays,
+    /// The sharpness of the solutions of gradient descent by learning rate.
+    SharpnessByRate,
+    /// The shift between train and test loss along random directions.
+    Shift,
+    /// SGD on a spiky function of one number.
+    Spiky,
+    /// Sharpness and non-uniformity of the solutions of SGD by batch size.
+    StabilityDiagram,
+    /// SGD beside two minima in one dimension.
+    StabilityToy,
+    /// Whether negative gradients on many ways from one start point to the ends of all.
+    Trajectories,
+    /// The loss along one direction through every epoch.
+    TrajectorySurface,
+}
+
+impl Kind {
     /// Checks the points of a line.
     fn check_points(points: usize, [start, end]: [f64; 2]) -> Result<()> {
         if !(2..=MOST_POINTS).contains(&points) {
@@ -180,35 +201,5 @@ impl Kind {
     /// What is said of a run that an experiment cannot use.
     fn lacks(run: &str, what: &str) -> Error {
         Error::Request(format!("the run `{run}` has no {what}"))
-    }
-
-    /// Makes the experiment.
-    ///
-    /// # Errors
-    /// When a number is out of range, or something cannot be trained, measured or written;
-    /// [`crate::error::Error::Cancelled`].
-    pub fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
-        self.check(recipe)?;
-        match self {
-            Self::AsymmetricDirection(kind) => kind.make(recipe, laboratory),
-            Self::AveragedParameters(kind) => kind.make(recipe, laboratory),
-            Self::BatchNorm(kind) => kind.make(recipe, laboratory),
-            Self::BatchNormDirections(kind) => kind.make(recipe, laboratory),
-            Self::BatchSize(kind) => kind.make(recipe, laboratory),
-            Self::BiasedSolution(kind) => kind.make(recipe, laboratory),
-            Self::Interpolation(kind) => kind.make(recipe, laboratory),
-            Self::InterpolationAndRandom(kind) => kind.make(recipe, laboratory),
-            Self::Logistic(kind) => kind.make(recipe, laboratory),
-            Self::MinimaSpectrum(kind) => kind.make(recipe, laboratory),
-            Self::Neighbourhood(kind) => kind.make(recipe, laboratory),
-            Self::NoiseRace(kind) => kind.make(recipe, laboratory),
-            Self::Oscillation(kind) => kind.make(recipe, laboratory),
-            Self::RandomRays(kind) => kind.make(recipe, laboratory),
-            Self::Shift(kind) => kind.make(recipe, laboratory),
-            Self::Spiky(kind) => kind.make(recipe, laboratory),
-            Self::OnePointConvexity(kind) => kind.make(recipe, laboratory),
-            Self::Trajectories(kind) => kind.make(recipe, laboratory),
-            Self::TrajectorySurface(kind) => kind.make(recipe, laboratory),
-        }
     }
 }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Kind;
 use super::asymmetric_direction::{number, row};
 use super::ball::{across, in_ball};
 use super::curves::{
     LOSS_AXIS, RAY_AXIS, all_images, check_draws, check_positive, check_samples, columns, deviation_series,
     mean_series, series,
 };
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::data::Part;
 use crate::error::{Error, Result};
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Measured, Trained, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, PlaceView, Table, Verdict, spread_text};
 use crate::experiment::recipe::Recipe;
@@ -83,9 +85,12 @@ struct Chosen {
     certificate: Option<Certificate>,
 }
 
-impl Neighbourhood {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for Neighbourhood {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
+    }
+
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [-self.reach, self.reach])?;
         check_draws(self.draws)?;
@@ -93,8 +98,12 @@ impl Neighbourhood {
         check_samples(self.samples)
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        let points = (self.candidates + self.draws) as f64 * self.points as f64;
+        vec![Efforts::of(recipe).points(&self.run, points, BatchNormPolicy::Running, self.samples)]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: format!(
@@ -139,7 +148,9 @@ impl Neighbourhood {
         outcome.verdict = self.verdict(&certificates, &deviations);
         Ok(outcome)
     }
+}
 
+impl Neighbourhood {
     /// The most asymmetric of the candidates at the solution.
     fn choose(
         &self,

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use super::Experiment;
 use crate::dynamics::noise::Noise;
 use crate::dynamics::proportion::Proportion;
 use crate::dynamics::race::{BORDER, LEARNING_RATE, MAGNITUDE, Run, STEPS, Settings};
@@ -134,9 +135,8 @@ impl Tally {
     }
 }
 
-impl NoiseRace {
-    /// Checks its dynamics.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for NoiseRace {
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         let ranks = || self.dynamics.iter().map(|&noise| rank(noise));
         if ranks().min() == ranks().max() {
             return Err(Error::option(
@@ -149,7 +149,7 @@ impl NoiseRace {
     }
 
     /// Makes it for every seed and dynamics; trajectories and indicators are drawn of the first seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut tallies = Vec::new();
         for (index, &noise) in self.dynamics.iter().enumerate() {
             let mut tally = Tally::new(noise);
@@ -171,7 +171,9 @@ impl NoiseRace {
             verdict: verdict(&tallies),
         })
     }
+}
 
+impl NoiseRace {
     fn figures(&self, tallies: &[Tally]) -> Vec<Figure> {
         let footnote = format!(
             "from (1, 1) · rate {LEARNING_RATE} · E|ε|² = {MAGNITUDE} · {} steps · samples {} · valleyscope {}",

@@ -2,11 +2,15 @@
 
 use serde::Deserialize;
 
+use super::Experiment;
 use super::ball::in_ball;
 use super::convexity::{Bounds, Count, Gradients, PRODUCT_AXIS, batch, bounds_series, chart, footnote};
-use super::curves::{check_draws, check_positive, check_samples, columns};
+use super::checks::{check_count, check_positive, check_samples};
+use super::curves::columns;
+use super::effort::Efforts;
 use crate::error::{Error, Result};
 use crate::experiment::averages::EPOCH_AXIS;
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Trained, Which};
 use crate::experiment::outcome::{Answer, Figure, Outcome, Table, Verdict, significant};
 use crate::experiment::recipe::Recipe;
@@ -82,10 +86,14 @@ struct Trial {
     snapshots: Vec<Snapshot>,
 }
 
-impl OnePointConvexity {
-    pub(super) fn check(&self, recipe: &Recipe) -> Result<()> {
+impl Experiment for OnePointConvexity {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
+    }
+
+    fn check(&self, recipe: &Recipe) -> Result<()> {
         check_positive("radius", self.radius)?;
-        check_draws(self.draws)?;
+        check_count("draws", self.draws)?;
         check_samples(self.samples)?;
         let epochs = recipe.runs.get(&self.run).map_or(0, |stage| stage.options(0).epochs);
         match self.first < epochs {
@@ -98,8 +106,20 @@ impl OnePointConvexity {
         }
     }
 
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        let efforts = Efforts::of(recipe);
+        let epochs = efforts.epochs(&self.run);
+        let seeds = recipe.seeds.len();
+        // Around some of the seeds' trajectories only.
+        let around = seeds.min(self.neighbourhoods) as f64 / seeds.max(1) as f64 * self.draws as f64;
+        vec![
+            efforts.gradients(&self.run, epochs, self.batch_norm, usize::MAX),
+            efforts.gradients(&self.run, around * epochs, self.batch_norm, self.samples),
+        ]
+    }
+
     /// Makes it, with a trial for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let (mut trials, mut feet) = (Vec::new(), [String::new(), String::new()]);
         for (index, &seed) in recipe.seeds.iter().enumerate() {
             let trained = laboratory.trained(recipe, &self.run, seed)?;
@@ -115,7 +135,9 @@ impl OnePointConvexity {
             verdict: self.verdict(&trials),
         })
     }
+}
 
+impl OnePointConvexity {
     fn snapshots(&self, trained: &Trained, draws: u64, laboratory: &mut Laboratory) -> Result<Vec<Snapshot>> {
         let (epochs, options) = (trained.epochs(), &trained.folder.record().options);
         let end = trained.solution(Which::Last)?;

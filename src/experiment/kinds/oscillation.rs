@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::Experiment;
 use crate::error::{Error, Result};
 use crate::experiment::laboratory::Laboratory;
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Series, Table, Verdict, spread_text};
@@ -222,9 +223,8 @@ impl Tally {
     }
 }
 
-impl Oscillation {
-    /// Checks that there is something to simulate.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for Oscillation {
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         match self.cases.is_empty() {
             true => Err(Error::option("cases", "[]", "name one at least")),
             false => Ok(()),
@@ -232,7 +232,7 @@ impl Oscillation {
     }
 
     /// Makes it for every case and seed; figures are of the first seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: "SGD on functions with their minimum at 0; positive w is the flat side, or the start's".to_owned(),

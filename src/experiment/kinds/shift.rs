@@ -3,10 +3,12 @@
 
 use serde::Deserialize;
 
-use super::Kind;
 use super::curves::{LOSS_AXIS, RAY_AXIS, check_draws, check_positive, columns, series};
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::data::Part;
 use crate::error::{Error, Result};
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Trained, Which};
 use crate::experiment::outcome::{
     Answer, Content, Figure, Outcome, PlaceView, Series, Table, Verdict, spread, spread_text,
@@ -70,9 +72,12 @@ struct Found {
     shown: usize,
 }
 
-impl Shift {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for Shift {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
+    }
+
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         if self.reaches.is_empty() {
             return Err(Error::option("reaches", "[]", "name one at least"));
         }
@@ -83,8 +88,11 @@ impl Shift {
         check_draws(self.draws)
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        vec![Efforts::of(recipe).lines(&self.run, self.draws, self.points, BatchNormPolicy::Running)]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let farthest = self.reaches.iter().copied().fold(0.0, f64::max);
         let mut outcome = Outcome::empty();
         let mut table = self.table();
@@ -154,7 +162,9 @@ impl Shift {
         outcome.verdict = self.verdict(&found, recipe.seeds.len());
         Ok(outcome)
     }
+}
 
+impl Shift {
     fn table(&self) -> Table {
         Table {
             caption: format!(

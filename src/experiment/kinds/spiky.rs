@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::Experiment;
 use crate::dynamics::proportion::Proportion;
 use crate::dynamics::spiky::{self, MINIMUM, Settings, Smoothed, Trial};
 use crate::error::{Error, Result};
@@ -147,8 +148,8 @@ impl Panel {
     }
 }
 
-impl Spiky {
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for Spiky {
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         let distance = |value: f64| value > 0.0 && value <= FURTHEST;
         let within = format!("give a number above 0 and up to {FURTHEST}");
         for (name, value) in [("start", self.start), ("near", self.near), ("close", self.close)]
@@ -189,7 +190,7 @@ impl Spiky {
     }
 
     /// Makes it for every seed and width.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let widths = self.widths.iter().map(|&width| {
             let name = if width > 0.0 {
                 format!("noise {width}")
@@ -230,7 +231,9 @@ impl Spiky {
             verdict: self.verdict(widths, stages),
         })
     }
+}
 
+impl Spiky {
     fn table(&self, panels: &[Panel]) -> Table {
         let Self { near, close, .. } = self;
         Table {
@@ -449,7 +452,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_tried_is_told_by_its_name() {
-        assert!(kind().check().is_ok());
+        let recipe = Recipe::named("spiky").unwrap();
+        assert!(kind().check(&recipe).is_ok());
         type Change = fn(&mut Spiky);
         let wrong: [(&str, Change); 8] = [
             ("start", |kind| kind.start = f64::NAN),
@@ -464,7 +468,7 @@ mod tests {
         for (name, change) in wrong {
             let mut kind = kind();
             change(&mut kind);
-            let message = kind.check().unwrap_err().to_string();
+            let message = kind.check(&recipe).unwrap_err().to_string();
             assert!(message.starts_with(name), "{message}");
         }
     }

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Kind;
+use super::checks::check_samples;
 use super::convexity::{Bounds, Count, Gradients, PRODUCT_AXIS, batch, bounds_series, chart, footnote};
-use super::curves::{all_images, check_samples, columns};
+use super::curves::columns;
+use super::defaults::all_images;
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::error::{Error, Result};
 use crate::experiment::averages::EPOCH_AXIS;
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Seeds, Trained, Which};
 use crate::experiment::outcome::{Answer, Figure, Outcome, Series, Table, Verdict, significant, spread_text};
 use crate::experiment::recipe::Recipe;
@@ -60,20 +64,12 @@ struct Bundle {
     gone: Vec<f64>,
 }
 
-impl Trajectories {
-    /// Seeds of the trajectories from the start with a seed: none has a start's own, whose order of images would come
-    /// twice.
-    pub(super) fn seeds(&self, seed: u64) -> Vec<Seeds> {
-        let own = |number: u64| seed.wrapping_mul(MOST_TRAJECTORIES + 1).wrapping_add(number);
-        (1..=self.trajectories.min(MOST_TRAJECTORIES))
-            .map(|number| Seeds {
-                own: own(number),
-                before: seed,
-            })
-            .collect()
+impl Experiment for Trajectories {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
     }
 
-    pub(super) fn check(&self, recipe: &Recipe) -> Result<()> {
+    fn check(&self, recipe: &Recipe) -> Result<()> {
         check_samples(self.samples)?;
         if !(2..=MOST_TRAJECTORIES).contains(&self.trajectories) {
             return Err(Error::option(
@@ -88,12 +84,32 @@ impl Trajectories {
         }
     }
 
+    /// None has a start's own, whose order of images would come twice. The start itself is trained once.
+    fn seeds(&self, run: &str, seed: u64) -> Vec<Seeds> {
+        if run != self.run {
+            return vec![Seeds::from(seed)];
+        }
+        let own = |number: u64| seed.wrapping_mul(MOST_TRAJECTORIES + 1).wrapping_add(number);
+        (1..=self.trajectories.min(MOST_TRAJECTORIES))
+            .map(|number| Seeds {
+                own: own(number),
+                before: seed,
+            })
+            .collect()
+    }
+
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        let efforts = Efforts::of(recipe);
+        let points = self.trajectories as f64 * efforts.epochs(&self.run);
+        vec![efforts.gradients(&self.run, points, self.batch_norm, self.samples)]
+    }
+
     /// Makes it, with a start for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let (mut bundles, mut foot) = (Vec::new(), String::new());
         for &seed in &recipe.seeds {
             let mut runs = Vec::new();
-            for seeds in self.seeds(seed) {
+            for seeds in self.seeds(&self.run, seed) {
                 runs.push(laboratory.trained(recipe, &self.run, seeds)?);
             }
             if let Some(first) = runs.first() {
@@ -107,7 +123,9 @@ impl Trajectories {
             verdict: verdict(&bundles),
         })
     }
+}
 
+impl Trajectories {
     fn bundle(&self, seed: u64, runs: &[Trained], laboratory: &mut Laboratory) -> Result<Bundle> {
         let ends: Vec<Arc<Solution>> = runs
             .iter()
@@ -284,7 +302,7 @@ mod tests {
         let kind = kind(MOST_TRAJECTORIES);
         let mut own: Vec<u64> = (0..20)
             .flat_map(|seed| {
-                let seeds = kind.seeds(seed);
+                let seeds = kind.seeds(&kind.run, seed);
                 assert!(seeds.iter().all(|seeds| seeds.before == seed && seeds.own != seed));
                 seeds.into_iter().map(|seeds| seeds.own)
             })

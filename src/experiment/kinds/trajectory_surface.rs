@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Kind;
+use super::effort::Efforts;
+use super::{Experiment, Kind};
 use crate::error::{Error, Result};
+use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Trained, Which};
 use crate::experiment::outcome::{
     Answer, Content, Figure, Outcome, PlaceView, Series, Table, Verdict, median, spread_text,
@@ -78,9 +80,12 @@ fn usual_threshold() -> f64 {
     0.25
 }
 
-impl TrajectorySurface {
-    /// Checks its numbers.
-    pub(super) fn check(&self) -> Result<()> {
+impl Experiment for TrajectorySurface {
+    fn runs(&self) -> Vec<&str> {
+        vec![&self.run]
+    }
+
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
         Kind::check_points(self.points, self.range)?;
         if self.samples == 0 {
             return Err(Error::option("samples", self.samples, "it must be at least 1"));
@@ -95,8 +100,13 @@ impl TrajectorySurface {
         Ok(())
     }
 
-    /// Makes it for every seed.
-    pub(super) fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
+    fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
+        let efforts = Efforts::of(recipe);
+        let points = (efforts.epochs(&self.run) + 1.0) * self.points as f64;
+        vec![efforts.points(&self.run, points, self.batch_norm, self.samples)]
+    }
+
+    fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut outcome = Outcome::empty();
         let mut table = Table {
             caption: "Change of the shape of the log train loss along the direction from one epoch to the next"
@@ -145,11 +155,7 @@ impl TrajectorySurface {
         }
         outcome.tables.push(table);
         outcome.verdict = Verdict {
-            answer: match (in_time, stable.len()) {
-                (0, 0) => Answer::NotShown,
-                (0, _) => Answer::PartlyShown,
-                _ => Answer::of(in_time, recipe.seeds.len()),
-            },
+            answer: Answer::of(in_time, recipe.seeds.len()),
             measured: format!(
                 "Stable means that from an epoch to the end the log loss along the direction is correlated by {:.3} or \
                  more with that of the next epoch (a change of shape of at most {}). {} of {} seeds become \
@@ -169,7 +175,9 @@ impl TrajectorySurface {
         };
         Ok(outcome)
     }
+}
 
+impl TrajectorySurface {
     /// Measures the surface of one run.
     fn surface(&self, trained: &Trained, seed: u64, laboratory: &mut Laboratory) -> Result<SurfaceRecord> {
         let objective = &trained.objective;

@@ -1,0 +1,228 @@
+//! A descent step by step, with what is recorded on the way.
+
+use super::{Descent, Method, ROUGH, Record};
+use crate::curvature::hessian;
+use crate::data::Part;
+use crate::error::{Error, Result};
+use crate::landscape::direction::distance;
+use crate::objective::{BatchNormPolicy, Evaluation, Objective, Solution};
+use crate::training::{Batches, End, FullBatch, GradientDescent, Lbfgs, PlainSgd, Until};
+
+/// Steps from one report to the next.
+const REPORT: usize = 16;
+/// A train loss so many times as large as the first one has diverged. It need not leave the finite numbers: a network
+/// all of whose ReLUs are closed can swing for ever.
+const BLOWN_UP: f64 = 1e8;
+
+/// A descent under way.
+pub(super) struct Way<'a> {
+    objective: &'a Objective,
+    from: &'a Solution,
+    descent: &'a Descent,
+    record: Record,
+    /// The first train loss.
+    first: Option<f64>,
+    /// Told the share done; says whether to go on.
+    tell: &'a mut dyn FnMut(f64) -> Result<()>,
+}
+
+impl<'a> Way<'a> {
+    pub(super) fn new(
+        objective: &'a Objective,
+        from: &'a Solution,
+        descent: &'a Descent,
+        tell: &'a mut dyn FnMut(f64) -> Result<()>,
+    ) -> Self {
+        Self {
+            objective,
+            from,
+            descent,
+            record: Record {
+                end: End::Steps,
+                steps: 0,
+                loss: f64::INFINITY,
+                losses: Vec::new(),
+                distances: Vec::new(),
+                sharpness: Vec::new(),
+            },
+            first: None,
+            tell,
+        }
+    }
+
+    /// Goes to the end.
+    pub(super) fn go(self) -> Result<(Vec<f32>, Record)> {
+        let start = self.from.parameters.clone();
+        match self.descent.method {
+            Method::GradientDescent { learning_rate } => self.full_batch(GradientDescent::new(start, learning_rate)?),
+            Method::LimitedBfgs { memory } => self.full_batch(Lbfgs::new(start, memory)?),
+            Method::Sgd {
+                learning_rate,
+                batch_size,
+            } => {
+                let images = self.objective.data().train.len();
+                let batches = Batches::new(images, batch_size, self.descent.seed)?;
+                self.batch_by_batch(PlainSgd::new(start, learning_rate, batches)?)
+            }
+        }
+    }
+
+    fn until(&self) -> Until {
+        Until {
+            loss: self.descent.loss,
+            gradient: 0.0,
+            steps: self.descent.steps,
+        }
+    }
+
+    fn full_batch(mut self, mut machine: impl FullBatch) -> Result<(Vec<f32>, Record)> {
+        let (objective, until) = (self.objective, self.until());
+        let mut function = |parameters: &[f32]| -> Result<(f64, Vec<f32>)> {
+            objective.gradient(&plain(parameters), BatchNormPolicy::Running, Part::Train)
+        };
+        let mut steps = 0;
+        loop {
+            self.report(steps)?;
+            // A step leaves the point that it looked at.
+            let before = self.is_due(steps).then(|| machine.parameters().to_vec());
+            let look = machine.step(&mut function, &until)?;
+            if let Some(end) = look.end {
+                return self.finish(machine.parameters(), (look.steps, look.loss), end);
+            }
+            if self.has_blown_up(look.loss) {
+                return self.finish(machine.parameters(), (look.steps, look.loss), End::Diverged);
+            }
+            if let Some(before) = before {
+                self.see(&before, (steps, look.loss))?;
+            }
+            steps += 1;
+        }
+    }
+
+    fn batch_by_batch(mut self, mut machine: PlainSgd) -> Result<(Vec<f32>, Record)> {
+        let (objective, until) = (self.objective, self.until());
+        let mut function = |parameters: &[f32], batch: &[usize]| batch_gradient(objective, parameters, batch);
+        loop {
+            let steps = machine.steps();
+            self.report(steps)?;
+            if self.is_due(steps) || steps >= until.steps {
+                let (loss, _) = evaluated(objective, machine.parameters(), Part::Train)?;
+                // No batch tells the length of the whole gradient.
+                if let Some(end) = until.reached(loss, f64::MAX, steps) {
+                    return self.finish(machine.parameters(), (steps, loss), end);
+                }
+                if self.has_blown_up(loss) {
+                    return self.finish(machine.parameters(), (steps, loss), End::Diverged);
+                }
+                self.see(machine.parameters(), (steps, loss))?;
+            }
+            let look = machine.step(&mut function)?;
+            if let Some(end) = look.end {
+                return self.finish(machine.parameters(), (steps, look.loss), end);
+            }
+        }
+    }
+
+    fn has_blown_up(&mut self, loss: f64) -> bool {
+        loss > BLOWN_UP * *self.first.get_or_insert(loss)
+    }
+
+    fn report(&mut self, steps: usize) -> Result<()> {
+        match steps.is_multiple_of(REPORT) {
+            true => (self.tell)(share(steps, self.descent.steps)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether something is recorded after so many steps.
+    fn is_due(&self, steps: usize) -> bool {
+        self.is_loss_due(steps) || self.is_sharpness_due(steps)
+    }
+
+    fn is_loss_due(&self, steps: usize) -> bool {
+        steps.is_multiple_of(self.descent.every.max(1))
+    }
+
+    fn is_sharpness_due(&self, steps: usize) -> bool {
+        let every = self.descent.sharpness_every;
+        every.is_some_and(|every| steps.is_multiple_of(every.max(1)))
+    }
+
+    /// Records what is due at a point.
+    fn see(&mut self, parameters: &[f32], (steps, loss): (usize, f64)) -> Result<()> {
+        if self.is_loss_due(steps) {
+            self.record.losses.push((steps as f64, loss));
+            let distance = distance(&self.from.parameters, parameters);
+            self.record.distances.push((steps as f64, distance));
+        }
+        match self.is_sharpness_due(steps) {
+            true => self.measure(parameters, steps),
+            false => Ok(()),
+        }
+    }
+
+    fn measure(&mut self, parameters: &[f32], steps: usize) -> Result<()> {
+        let (tell, done) = (&mut self.tell, share(steps, self.descent.steps));
+        let mut told = |_: f64| tell(done).is_ok();
+        let value = match hessian::sharpness(self.objective, &plain(parameters), usize::MAX, ROUGH, &mut told) {
+            Ok(found) => found.value,
+            // On the way out of the finite numbers there is none.
+            Err(Error::Request(_)) => f64::NAN,
+            Err(error) => return Err(error),
+        };
+        self.record.sharpness.push((steps as f64, value));
+        Ok(())
+    }
+
+    /// The end, with all that is recorded of it.
+    fn finish(mut self, parameters: &[f32], (steps, loss): (usize, f64), end: End) -> Result<(Vec<f32>, Record)> {
+        let is_lost = end == End::Diverged;
+        let loss = if is_lost { f64::INFINITY } else { loss };
+        self.record.losses.push((steps as f64, loss));
+        if !is_lost {
+            let distance = distance(&self.from.parameters, parameters);
+            self.record.distances.push((steps as f64, distance));
+            if self.descent.sharpness_every.is_some() {
+                self.measure(parameters, steps)?;
+            }
+        }
+        (self.record.end, self.record.steps, self.record.loss) = (end, steps, loss);
+        Ok((parameters.to_vec(), self.record))
+    }
+}
+
+/// A point of a network without batch norm.
+fn plain(parameters: &[f32]) -> Solution {
+    Solution {
+        parameters: parameters.to_vec(),
+        statistics: Vec::new(),
+    }
+}
+
+fn share(done: usize, all: usize) -> f64 {
+    (done as f64 / all.max(1) as f64).min(1.0)
+}
+
+/// Mean loss and gradient of some training images.
+fn batch_gradient(objective: &Objective, parameters: &[f32], batch: &[usize]) -> Result<(f64, Vec<f32>)> {
+    let data = objective.data();
+    let mut images = Vec::new();
+    for &image in batch {
+        data.push_images(Part::Train, image..image + 1, &mut images);
+    }
+    let labels: Vec<u32> = batch.iter().map(|&image| data.train.labels[image]).collect();
+    let found = objective.batch_gradient(parameters, images, &labels, None)?;
+    Ok((found.loss, found.gradient))
+}
+
+/// Loss and accuracy of a network without batch norm on a split.
+pub(super) fn evaluated(objective: &Objective, parameters: &[f32], part: Part) -> Result<(f64, f64)> {
+    let policy = BatchNormPolicy::Running;
+    let mut evaluation = Evaluation::of_parts(objective, parameters, &[], policy, usize::MAX, &[part])?;
+    loop {
+        if let Some(measured) = evaluation.step(objective)? {
+            let quality = measured[0].part(part);
+            return Ok((quality.loss, quality.accuracy));
+        }
+    }
+}
