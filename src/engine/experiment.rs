@@ -259,7 +259,7 @@ run = "first"
         engine.experiment(
             Recipe::named("oscillation").unwrap(),
             path.clone(),
-            |folder, recipe, _| crate::files::whole_file::write(&folder.join(&recipe.name).join("a"), b""),
+            |folder, recipe, _| crate::files::whole_file::write(&folder.join(&recipe.name).join("outcome.json"), b""),
         );
         // There is no folder of the experiment yet, and this writer makes none.
         let [Update::ExperimentFailed(name, message)] = next(&engine) else {

@@ -119,8 +119,13 @@ fn verdict(with: &[Vec<EpochAccuracies>], without: &[Vec<EpochAccuracies>]) -> V
     let larger = differences.iter().filter(|&&difference| difference > 0.0).count();
     let pairs = with.iter().zip(&without);
     // A loss that is smaller with batch norm is no gain.
-    let shown = pairs.filter(|&(&with, &without)| without > 0.0 && with > without).count();
-    let (change_with, change_without) = (change(&with, ["raises", "lowers"]), change(&without, ["raises", "lowers"]));
+    let shown = pairs
+        .filter(|&(&with, &without)| without > 0.0 && with > without)
+        .count();
+    let (change_with, change_without) = (
+        change(&with, ["raises", "lowers"]),
+        change(&without, ["raises", "lowers"]),
+    );
     let difference = change(&differences, ["higher", "lower"]);
     Verdict {
         answer: Answer::of(shown, differences.len()),

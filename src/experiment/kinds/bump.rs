@@ -83,7 +83,11 @@ pub(super) fn bump_text(bump: f64) -> String {
 
 /// Mean and standard deviation of the bumps of several seeds, and how many are infinite.
 pub(super) fn bumps_text(bumps: &[f64]) -> String {
-    let finite: Vec<f64> = bumps.iter().filter(|bump| bump.is_finite()).map(|bump| 100.0 * bump).collect();
+    let finite: Vec<f64> = bumps
+        .iter()
+        .filter(|bump| bump.is_finite())
+        .map(|bump| 100.0 * bump)
+        .collect();
     match bumps.len() - finite.len() {
         0 => format!("{} %", spread_text(&finite, 1)),
         _ if finite.is_empty() => "∞".to_owned(),
@@ -170,7 +174,13 @@ mod tests {
         // The ends are not measured.
         assert_eq!(bump(&curve([0.25, 2.0], 8, |l| l * l)), f64::INFINITY);
         // A side that is lost tells nothing, and the other is the lower one.
-        let wall = |l: f64| if l < -0.5 { f64::INFINITY } else { hill(0.2, 1.0, 4.0)(l) };
+        let wall = |l: f64| {
+            if l < -0.5 {
+                f64::INFINITY
+            } else {
+                hill(0.2, 1.0, 4.0)(l)
+            }
+        };
         assert!((bump(&curve([-2.0, 3.0], 41, wall)) - 0.05).abs() < 1e-9);
     }
 
@@ -185,7 +195,10 @@ mod tests {
 
     #[test]
     fn bumps_are_told_with_those_that_are_infinite() {
-        assert_eq!((bump_text(BUMP), bump_text(0.1)), ("none".to_owned(), "10.0 %".to_owned()));
+        assert_eq!(
+            (bump_text(BUMP), bump_text(0.1)),
+            ("none".to_owned(), "10.0 %".to_owned())
+        );
         assert_eq!(bump_text(f64::INFINITY), "∞");
         assert_eq!(bumps_text(&[0.25, 0.25]), "25.0 ± 0.0 %");
         assert_eq!(bumps_text(&[0.25, f64::INFINITY]), "25.0 % (and ∞ for 1)");

@@ -15,11 +15,7 @@ const MOST_COMPARED: usize = 2000;
 pub(super) fn check_count(name: &str, count: u64) -> Result<()> {
     match (1..=MOST_DRAWS).contains(&count) {
         true => Ok(()),
-        false => Err(Error::option(
-            name,
-            count,
-            format!("it must be from 1 to {MOST_DRAWS}"),
-        )),
+        false => Err(Error::option(name, count, format!("it must be from 1 to {MOST_DRAWS}"))),
     }
 }
 
@@ -94,7 +90,10 @@ mod tests {
     fn what_cannot_be_asked_for_is_refused() {
         assert!(check_count("draws", 0).is_err() && check_count("draws", 1).is_ok());
         let told = check_count("candidates", MOST_DRAWS + 1).unwrap_err().to_string();
-        assert!(told.contains("candidates = 5001") && told.contains("from 1 to 5000"), "{told}");
+        assert!(
+            told.contains("candidates = 5001") && told.contains("from 1 to 5000"),
+            "{told}"
+        );
         assert!(check_samples(0).is_err() && check_samples(usize::MAX).is_ok());
         assert!(check_positive("reach", f64::NAN).is_err() && check_positive("reach", 0.0).is_err());
         assert!(check_positive("reach", 0.5).is_ok());

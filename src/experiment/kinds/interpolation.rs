@@ -162,7 +162,9 @@ fn shifts_text(shifts: &[Option<f64>]) -> String {
     let known: Vec<f64> = shifts.iter().copied().flatten().collect();
     let unknown = match shifts.len() - known.len() {
         0 => String::new(),
-        count => format!(" For {count} of the seeds a loss is lowest at the edge of the line, and there is none to tell."),
+        count => {
+            format!(" For {count} of the seeds a loss is lowest at the edge of the line, and there is none to tell.")
+        }
     };
     if known.is_empty() {
         return unknown.trim_start().to_owned();
@@ -202,9 +204,15 @@ mod tests {
         assert_eq!(lowest_text(&inside, Part::Test), "-0.25");
         assert_eq!(lowest_text(&outside, Part::Test), "-2.00 (the edge)");
         let told = shifts_text(&[inside.shift(), outside.shift()]);
-        assert!(told.contains("lowest -0.75 of the way") && told.contains("For 1 of the seeds"), "{told}");
+        assert!(
+            told.contains("lowest -0.75 of the way") && told.contains("For 1 of the seeds"),
+            "{told}"
+        );
         let told = shifts_text(&[None, None]);
-        assert!(told.starts_with("For 2 of the seeds") && !told.contains("NaN"), "{told}");
+        assert!(
+            told.starts_with("For 2 of the seeds") && !told.contains("NaN"),
+            "{told}"
+        );
         assert!(!shifts_text(&[Some(0.5)]).contains("edge"));
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::convexity::{Bounds, Count, Gradients, batch, chart, footnote};
 use super::checks::check_samples;
+use super::convexity::{Bounds, Count, Gradients, batch, chart, footnote};
 use super::curves::{LOSS_AXIS, columns};
 use super::effort::Efforts;
 use super::{Experiment, Kind};

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::Experiment;
 use super::ball::in_ball;
-use super::convexity::{Bounds, Count, Gradients, PRODUCT_AXIS, batch, bounds_series, chart, footnote};
 use super::checks::{check_count, check_positive, check_samples};
+use super::convexity::{Bounds, Count, Gradients, PRODUCT_AXIS, batch, bounds_series, chart, footnote};
 use super::curves::columns;
 use super::effort::Efforts;
 use crate::error::{Error, Result};

@@ -231,7 +231,10 @@ impl RandomRays {
         if !known.is_empty() {
             parts.push(spread_text(&known, 2));
         }
-        let others = [(Width::Beyond, format!("beyond {}", self.reach)), (Width::Unknown, "unknown".to_owned())];
+        let others = [
+            (Width::Beyond, format!("beyond {}", self.reach)),
+            (Width::Unknown, "unknown".to_owned()),
+        ];
         for (which, name) in others {
             match widths.iter().filter(|&&width| width == which).count() {
                 0 => {}
@@ -322,7 +325,11 @@ fn is_wider(first: Width, second: Width) -> bool {
 /// The first distance at which a curve from a solution on, linear between its points, is higher by `rise` than at its
 /// first. A loss that has become infinite has risen, at its own distance: nothing is known of where before it did.
 fn width(points: &[(f64, f64)], rise: f64) -> Width {
-    let Some(level) = points.first().map(|first| first.1 + rise).filter(|level| level.is_finite()) else {
+    let Some(level) = points
+        .first()
+        .map(|first| first.1 + rise)
+        .filter(|level| level.is_finite())
+    else {
         return Width::Unknown;
     };
     for pair in points.windows(2) {
@@ -332,7 +339,11 @@ fn width(points: &[(f64, f64)], rise: f64) -> Width {
         }
         if above >= level {
             let share = (level - below) / (above - below);
-            return Width::At(if above.is_finite() { near + (far - near) * share } else { far });
+            return Width::At(if above.is_finite() {
+                near + (far - near) * share
+            } else {
+                far
+            });
         }
     }
     Width::Beyond
