@@ -266,7 +266,7 @@ impl StabilityDiagram {
             families.iter().map(curve).collect()
         };
         let bound = |label: &str, value: fn(Sgd) -> f64| {
-            let found = families.first().map_or(&[][..], |family| family.found.as_slice());
+            let found: &[Found] = families.first().map_or(&[][..], |family| family.found.as_slice());
             let points = found.iter().map(|found| ((found.batch_size as f64).log10(), value(found.bounds)));
             Series {
                 label: label.to_owned(),
