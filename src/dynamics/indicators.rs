@@ -1,5 +1,6 @@
-//! How fast the noise of SGD leaves a minimum, beside isotropic noise of the same size: Tr(HΣ) and Tr(H)·Tr(Σ)/D, and how
-//! much of Σ lies along the first eigenvector of H (*The Anisotropic Noise in Stochastic Gradient Descent*, Section 3.2).
+//! How fast the noise of SGD leaves a minimum, beside isotropic noise of the same size: Tr(HΣ) and Tr(H)·Tr(Σ)/D, and
+//! how much of Σ lies along the first eigenvector of H (*The Anisotropic Noise in Stochastic Gradient Descent*, Section
+//! 3.2).
 
 use nalgebra::DVector;
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,9 @@ use crate::random::{Purpose, Random};
 /// Part of the random numbers of spectra that probes are drawn from. Those of one trace take few of the first parts.
 const PROBES: u32 = 1 << 31;
 
-/// What is known of Σ and H at a point. Tr(H) and Tr(HΣ) are estimated from probes z of random signs (Hutchinson, 1990),
-/// both from the same product Hz: zᵀ·Hz, and (Σz)ᵀ·Hz. All else is exact but for rounding and the residual of λ₁.
+/// What is known of Σ and H at a point. Tr(H) and Tr(HΣ) are estimated from probes z of random signs (Hutchinson,
+/// 1990), both from the same product Hz: zᵀ·Hz, and (Σz)ᵀ·Hz. All else is exact but for rounding and the residual of
+/// λ₁.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Indicators {
     /// zᵀHz, one a probe: Tr(H) on average.
@@ -117,12 +119,22 @@ impl Indicators {
         (by * products / traces, error)
     }
 
-    /// The projection coefficient â = u₁ᵀΣu₁·Tr(H)/(λ₁·Tr(Σ)) (Section 5.3); of isotropic noise it is Tr(H)/(λ₁·D). NaN
-    /// where the Hessian has no positive eigenvalue.
+    /// The projection coefficient â = u₁ᵀΣu₁·Tr(H)/(λ₁·Tr(Σ)) (Section 5.3). NaN where the Hessian has no positive
+    /// eigenvalue.
     pub fn projection(&self) -> WithError {
+        self.projected(self.along_first / self.noise)
+    }
+
+    /// â of isotropic noise, Tr(H)/(λ₁·D).
+    pub fn isotropic_projection(&self) -> WithError {
+        self.projected(1.0 / self.dimensions as f64)
+    }
+
+    /// Tr(H)/λ₁ times the share of the noise along the first eigenvector.
+    fn projected(&self, share: f64) -> WithError {
         let (curvature, error) = self.curvature();
         let by = match self.sharpness > 0.0 {
-            true => self.along_first / (self.sharpness * self.noise),
+            true => share / self.sharpness,
             false => f64::NAN,
         };
         (by * curvature, error.map(|error| by * error))
@@ -201,6 +213,7 @@ mod tests {
         near(found.ratio(), aligned * 3.0 / (7.5 * noise));
         // u₁ is the first axis, where Σ has 9/3.
         near(found.projection(), 3.0 * 7.5 / (5.0 * noise));
+        near(found.isotropic_projection(), 7.5 / (5.0 * 3.0));
         assert!((found.alignment() - 3.0 * 3.0 / noise).abs() < 1e-4);
         assert!((found.sharpness - 5.0).abs() < 1e-5 && found.residual < 1e-4);
         assert!((found.noise - noise).abs() < 1e-12 && found.dimensions == 3);
@@ -263,7 +276,8 @@ mod tests {
         let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
         let spread = (squares / (count - 1.0)).sqrt();
         let claimed = all.iter().map(|(_, error)| error.unwrap()).sum::<f64>() / count;
-        // A deviation of n values is known to 1/√(2(n − 1)) of itself: five of that, and a tenth for the jackknife's bias.
+        // A deviation of n values is known to 1/√(2(n − 1)) of itself: five of that, and a tenth for the jackknife's
+        // bias.
         let allowed = 0.1 + 5.0 / (2.0 * (count - 1.0)).sqrt();
         assert!((claimed / spread - 1.0).abs() < allowed, "{claimed} {spread}");
     }

@@ -1,9 +1,9 @@
-//! Gradients of minibatches at a point of a network, and their covariance Σ: the noise of SGD (*The Anisotropic Noise in
-//! Stochastic Gradient Descent*, Eq. 5).
+//! Gradients of minibatches at a point of a network, and their covariance Σ: the noise of SGD (*The Anisotropic Noise
+//! in Stochastic Gradient Descent*, Eq. 5).
 
 use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::covariance::GradientCovariance;
 use crate::data::{Part, Progress};
@@ -21,7 +21,7 @@ const WAITING_BYTES: usize = 64 << 20;
 const MOST_BYTES: usize = 8 << 30;
 
 /// What Σ is taken from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sigma {
     /// The gradients of disjoint batches that all images are divided into once: as the published code does, and
@@ -63,8 +63,8 @@ impl<'a> Minibatches<'a> {
     pub fn new(objective: &'a Objective, size: usize, sigma: Sigma, seed: u64) -> Result<Self> {
         let (graph, images) = (objective.graph(), objective.data().train.len());
         if graph.statistics_count() > 0 {
-            let reason = "it has batch norm, with which the loss is no mean over images; choose a network without, such \
-                          as lenet, or one with `:bn=off`";
+            let reason = "it has batch norm, with which the loss is no mean over images; choose a network without, \
+                          such as lenet, or one with `:bn=off`";
             return Err(Error::option("model", &graph.name, reason));
         }
         if size == 0 || !images.is_multiple_of(size) || images < 2 * size {

@@ -1,16 +1,16 @@
-//! Gradient descent with noise on a network: θ ← θ − η·(∇L(θ) + ε) with ε ~ N(0, C), for every shape of noise that Zhu and
-//! others compare (*The Anisotropic Noise in Stochastic Gradient Descent*, Eq. 7, Table 1 and Supplementary D.3).
+//! Gradient descent with noise on a network: θ ← θ − η·(∇L(θ) + ε) with ε ~ N(0, C), for every shape of noise that Zhu
+//! and others compare (*The Anisotropic Noise in Stochastic Gradient Descent*, Eq. 7, Table 1 and Supplementary D.3).
 
 use nalgebra::DVector;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::covariance::{Covariance, Eigenpair};
 use super::minibatches::{Minibatches, Sigma};
 use super::noise::{Noise, Terms};
-use crate::curvature::{self, LanczosOptions, SymmetricOperator, extreme_eigenpairs};
+use crate::curvature::{self, Effort, Hessian, LanczosOptions, extreme_eigenpairs};
 use crate::data::{Part, Progress};
 use crate::error::{Error, Result};
-use crate::objective::{BatchNormPolicy, Derivatives, Objective, Solution};
+use crate::objective::{BatchNormPolicy, Objective, Solution};
 use crate::random::{Purpose, Random};
 use crate::training::Batches;
 
@@ -20,7 +20,7 @@ const STEPS: u32 = 16;
 const TOLERANCE: f64 = 1e-2;
 
 /// What the dynamics share. The default is the paper's FashionMNIST experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Settings {
     /// η.
@@ -123,13 +123,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// As [`Settings::check`] and [`Minibatches::new`].
-    pub fn new(
-        objective: &'a Objective,
-        start: Solution,
-        noise: Noise,
-        settings: Settings,
-        seed: u64,
-    ) -> Result<Self> {
+    pub fn new(objective: &'a Objective, start: Solution, noise: Noise, settings: Settings, seed: u64) -> Result<Self> {
         settings.check()?;
         Ok(Self {
             objective,
@@ -156,8 +150,8 @@ impl<'a> Walk<'a> {
     /// for the step, part by part, and says whether to go on.
     ///
     /// # Errors
-    /// When the gradients would not fit in memory, or the device fails; [`Error::Cancelled`]. The step can then be tried
-    /// again; SGD leaves a batch out.
+    /// When the gradients would not fit in memory, or the device fails; [`Error::Cancelled`]. The step can then be
+    /// tried again; SGD leaves a batch out.
     pub fn step(&mut self, progress: Progress) -> Result<bool> {
         if self.has_diverged {
             return Ok(false);
@@ -255,63 +249,27 @@ impl<'a> Walk<'a> {
     }
 
     fn leading_of_hessian(&self, progress: Progress) -> Result<Vec<Eigenpair>> {
+        let (wanted, products) = (self.wanted_pairs(), self.settings.hessian_products);
         let options = LanczosOptions {
-            largest: self.wanted_pairs(),
+            largest: wanted,
             smallest: 0,
             copies: false,
-            effort: curvature::Effort {
-                steps: self.settings.hessian_products,
+            effort: Effort {
+                steps: products,
                 tolerance: TOLERANCE,
                 seed: 1,
             },
         };
+        // And one for the residual of each.
+        let most = products + wanted;
         let images = self.settings.hessian_images;
-        let found = with_hessian(self.objective, &self.solution, images, progress, |hessian| {
-            extreme_eigenpairs(hessian, options, &mut |_| true)
-        })?;
+        let mut hessian = Hessian::new(self.objective, &self.solution, images, most, progress)?;
+        let found = extreme_eigenpairs(&mut hessian, options, &mut |_| true)?;
         let pair = |pair: &curvature::Eigenpair| Eigenpair {
             value: pair.value,
             vector: doubled(&pair.vector),
         };
         Ok(found.largest.iter().map(pair).collect())
-    }
-}
-
-/// Works with the Hessian of the mean loss over the first `images` train images. `progress` is told the share of every
-/// product and says whether to go on.
-///
-/// # Errors
-/// When there are no images, or the point has diverged; what the work meets; [`Error::Cancelled`].
-pub fn with_hessian<R>(
-    objective: &Objective,
-    solution: &Solution,
-    images: usize,
-    progress: Progress,
-    work: impl FnOnce(&mut dyn SymmetricOperator) -> Result<R>,
-) -> Result<R> {
-    let policy = BatchNormPolicy::Running;
-    let derivatives = Derivatives::new(objective, solution, policy, Part::Train, images, &mut |_| true)?;
-    work(&mut Products {
-        derivatives,
-        dimension: solution.parameters.len(),
-        progress,
-    })
-}
-
-/// The Hessian as a matrix known by its products.
-struct Products<'a> {
-    derivatives: Derivatives<'a>,
-    dimension: usize,
-    progress: Progress<'a>,
-}
-
-impl SymmetricOperator for Products<'_> {
-    fn dimension(&self) -> usize {
-        self.dimension
-    }
-
-    fn apply(&mut self, vector: &[f32]) -> Result<Vec<f32>> {
-        self.derivatives.hessian_vector(vector, &mut *self.progress)
     }
 }
 

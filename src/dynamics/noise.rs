@@ -3,13 +3,13 @@
 //! here: from a surface in closed form, or from the batches of a network.
 
 use nalgebra::{DMatrix, DVector};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::covariance::{Covariance, Eigenpair, GradientCovariance};
 use crate::error::Result;
 
 /// Gradient descent θ ← θ − η·∇L + noise of mean 0, by the shape of the noise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Noise {
     /// None.
@@ -73,8 +73,8 @@ impl Noise {
         })
     }
 
-    /// The same from the diagonal of Σ alone, `[D]`: all that a network of millions of parameters has room for. Nothing of
-    /// [`Self::Sgd`] and [`Self::GldLeading`], which are made of all of Σ.
+    /// The same from the diagonal of Σ alone, `[D]`: all that a network of millions of parameters has room for. Nothing
+    /// of [`Self::Sgd`] and [`Self::GldLeading`], which are made of all of Σ.
     pub fn covariance_by_variances(
         self,
         variances: &DVector<f64>,

@@ -1,10 +1,10 @@
-//! A network with one hidden layer and fixed outputs, in double precision and closed form: where the paper shows that the
-//! noise of SGD is aligned with the Hessian (*The Anisotropic Noise in Stochastic Gradient Descent*, Propositions 2 and 3,
-//! Section 5.2).
+//! A network with one hidden layer and fixed outputs, in double precision and closed form: where the paper shows that
+//! the noise of SGD is aligned with the Hessian (*The Anisotropic Noise in Stochastic Gradient Descent*, Propositions 2
+//! and 3, Section 5.2).
 //!
-//! f(x) = Σₖ cₖ·max(wₖ·x + bₖ, 0) with cₖ = ±1, clipped to f̄ = min(max(f, δ), 1 − δ), and ℓ = ½(f̄ − y)² (Eq. 49). Only wₖ
-//! and bₖ are trained. f̄ is piecewise linear, so that almost everywhere H is the mean of JJᵀ with J = ∇f̄, and all that is
-//! asked of H and Σ follows from inner products of the J of two samples (Eq. 53 and 69).
+//! f(x) = Σₖ cₖ·max(wₖ·x + bₖ, 0) with cₖ = ±1, clipped to f̄ = min(max(f, δ), 1 − δ), and ℓ = ½(f̄ − y)² (Eq. 49).
+//! Only wₖ and bₖ are trained. f̄ is piecewise linear, so that almost everywhere H is the mean of JJᵀ with J = ∇f̄, and
+//! all that is asked of H and Σ follows from inner products of the J of two samples (Eq. 53 and 69).
 
 use rayon::prelude::*;
 
@@ -74,7 +74,8 @@ struct Output {
 }
 
 impl OneHiddenLayer {
-    /// With so many hidden units: weights from U(−a, a), a = √(6/(2 + h)), as Glorot and Bengio (2010) start, and biases 0.
+    /// With so many hidden units: weights from U(−a, a), a = √(6/(2 + h)), as Glorot and Bengio (2010) start, and
+    /// biases 0.
     pub fn new(hidden: usize, clip: f64, seed: u64) -> Self {
         let mut random = Random::new(seed, Purpose::Initialisation, 0);
         let reach = (6.0 / (2.0 + hidden as f32)).sqrt();
@@ -156,7 +157,8 @@ impl OneHiddenLayer {
     }
 
     /// Tr(HΣ) and Tr(H)·Tr(Σ)/D over some samples, exactly: with the inner products Gᵢⱼ = Jᵢ·Jⱼ and the residuals r,
-    /// Tr(H) = mean Gᵢᵢ, Tr(Σ) = mean rᵢ²Gᵢᵢ − ‖ḡ‖² and Tr(HΣ) = meanᵢⱼ rⱼ²Gᵢⱼ² − meanᵢ(Jᵢ·ḡ)², where Jᵢ·ḡ = meanⱼ rⱼGᵢⱼ.
+    /// Tr(H) = mean Gᵢᵢ, Tr(Σ) = mean rᵢ²Gᵢᵢ − ‖ḡ‖² and Tr(HΣ) = meanᵢⱼ rⱼ²Gᵢⱼ² − meanᵢ(Jᵢ·ḡ)², where Jᵢ·ḡ = meanⱼ
+    /// rⱼGᵢⱼ.
     pub fn alignment(&self, samples: &[Sample]) -> Alignment {
         let count = samples.len() as f64;
         let outputs = self.outputs(samples);
@@ -325,14 +327,14 @@ mod tests {
             let samples = smooth_samples(&network, seed);
             prop_assume!(samples.len() > COUNT / 2);
             let (gradient, d) = (network.gradient(&samples), network.dimensions());
-            // f̄ is linear where nothing bends, so that the loss is a parabola and differences are exact but for rounding:
-            // 10⁻¹⁶ of values of order 10 over steps of 10⁻⁵.
+            // f̄ is linear where nothing bends, so that the loss is a parabola and differences are exact but for
+            // rounding: 10⁻¹⁶ of values of order 10 over steps of 10⁻⁵.
             let step = 1e-5;
             let mut hessian = DMatrix::zeros(d, d);
-            for entry in 0..d {
+            for (entry, expected) in gradient.iter().enumerate() {
                 let [up, down] = [step, -step].map(|by| moved(&network, entry, by));
                 let slope = (up.loss(&samples) - down.loss(&samples)) / (2.0 * step);
-                prop_assert!((slope - gradient[entry]).abs() < 1e-8, "{slope} {}", gradient[entry]);
+                prop_assert!((slope - expected).abs() < 1e-8, "{slope} {expected}");
                 let change = up.gradient(&samples).into_iter().zip(down.gradient(&samples));
                 let column: Vec<f64> = change.map(|(up, down)| (up - down) / (2.0 * step)).collect();
                 hessian.set_column(entry, &DVector::from_vec(column));

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use nalgebra::{DMatrix, Matrix2};
 
 use super::*;
+use crate::curvature::SymmetricOperator;
 use crate::data::Dataset;
 use crate::dynamics::covariance::eigenpairs;
 use crate::network::initialisation::initial_parameters;
@@ -46,8 +47,8 @@ const SETTINGS: Settings = Settings {
     hessian_products: 20,
 };
 
-/// The same with a large step, so that rounding of the weights is little beside the noise, whose covariance stays that of
-/// the start.
+/// The same with a large step, so that rounding of the weights is little beside the noise, whose covariance stays that
+/// of the start.
 const AT_THE_START: Settings = Settings {
     learning_rate: 0.5,
     renew_sigma: usize::MAX,
@@ -83,10 +84,10 @@ fn the_noise_of_a_step_has_the_covariance_that_it_claims() {
     let (_, found) = minibatches.covariance(&start, &mut |_| true).unwrap();
     let factor = found.factor();
     let sigma = dense(&(factor * factor.transpose()));
-    let columns = with_hessian(&objective, &start, usize::MAX, &mut |_| true, |hessian| {
-        Ok([hessian.apply(&[1.0, 0.0])?, hessian.apply(&[0.0, 1.0])?].concat())
-    });
-    let hessian = DMatrix::from_iterator(2, 2, columns.unwrap().into_iter().map(f64::from));
+    let mut goes_on = |_: f64| true;
+    let mut products = Hessian::new(&objective, &start, usize::MAX, 2, &mut goes_on).unwrap();
+    let columns = [[1.0, 0.0], [0.0, 1.0]].map(|axis| products.apply(&axis).unwrap()).concat();
+    let hessian = DMatrix::from_iterator(2, 2, columns.into_iter().map(f64::from));
     let hessian = (&hessian + hessian.transpose()) * 0.5;
     let outer = |pair: &Eigenpair| dense(&(&pair.vector * pair.vector.transpose()));
     let first = |matrix: DMatrix<f64>| eigenpairs(matrix).unwrap().remove(0);
