@@ -113,6 +113,26 @@ mod tests {
     }
 
     #[test]
+    fn numbers_within_one_leave_both_ends_out() {
+        // The middle of the lowest of 2²⁴ parts is as far from −1 as that of the highest is from 1.
+        let middle = |part: u32| {
+            let uniform = part as f32 / (1u32 << 24) as f32;
+            2.0 * f64::from(uniform) - 1.0 + f64::from(f32::EPSILON) / 2.0
+        };
+        assert_eq!(middle(0) + middle((1 << 24) - 1), 0.0);
+        let mut random = Random::new(5, Purpose::Shuffle, 0);
+        let mut same = random.clone();
+        for _ in 0..1000 {
+            let found = random.within_one();
+            assert!(-1.0 < found && found < 1.0, "{found}");
+            assert_eq!(
+                found,
+                2.0 * f64::from(same.uniform()) - 1.0 + f64::from(f32::EPSILON) / 2.0
+            );
+        }
+    }
+
+    #[test]
     fn a_permutation_holds_every_index_once() {
         let mut order = Random::new(3, Purpose::Shuffle, 9).permutation(1000);
         assert_ne!(order, (0..1000).collect::<Vec<_>>());

@@ -1,5 +1,9 @@
 //! The evaluator over the processor's vectors against Burn's tensors: every architecture, policy and instruction set,
-//! loss and gradient, whatever the batches; the same bits on any number of threads; gradients image by image.
+//! loss and gradient, whatever the batches; the same bits on any number of threads; gradients image by image. Products
+//! with second derivatives are in tests/lanes/products.rs.
+
+#[path = "lanes/products.rs"]
+mod products;
 
 use std::sync::Arc;
 

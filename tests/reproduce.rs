@@ -253,17 +253,20 @@ fn theorem_1_is_tried_along_every_direction() {
         outcome_of("[measure.biased-solution]\nrun = \"first\"\ndraws = 3\nreach = 1.0\npoints = 41\nwidth = 0.2\n");
     let rows = outcome["tables"][0]["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 6);
+    // Away from a minimum, which so short a training does not reach, a side falls and the other rises along nearly
+    // every direction.
     let asymmetric = rows.iter().filter(|row| row[3] != "none").count();
+    assert!(asymmetric > 0, "{rows:?}");
     let measured = outcome["verdict"]["measured"].as_str().unwrap();
     assert!(
         measured.starts_with(&format!("Along {asymmetric} of 6 directions")),
         "{measured}"
     );
     let drawn = folder.path().join("out/small/gains.csv").exists();
-    assert_eq!(drawn, asymmetric > 0, "{measured}");
+    assert!(drawn, "{measured}");
     // What the proof says of every certificate is so.
-    let proven = format!("as the proof has it, for {asymmetric} of {asymmetric};");
-    assert!(asymmetric == 0 || measured.contains(&proven), "{measured}");
+    let proven = format!("it is so for {asymmetric} of {asymmetric}.");
+    assert!(measured.contains(&proven), "{measured}");
 }
 
 #[test]

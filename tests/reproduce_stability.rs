@@ -79,14 +79,24 @@ fn sharpness_by_rate_is_measured_where_a_descent_arrives_and_its_stages_are_made
     let folder = tempfile::tempdir().unwrap();
     let made = make(&by_rate(), folder.path());
     let rows = &made.outcome.tables[0].rows;
-    let columns: Vec<[&str; 3]> = rows.iter().map(|row| [0, 1, 5].map(|index| row[index].as_str())).collect();
+    let columns: Vec<[&str; 3]> = rows
+        .iter()
+        .map(|row| [0, 1, 5].map(|index| row[index].as_str()))
+        .collect();
     assert_eq!(
         columns,
-        [["0.02", "100", "2 of 2"], ["0.05", "40.0", "2 of 2"], ["1", "2.00", "0 of 2"]]
+        [
+            ["0.02", "100", "2 of 2"],
+            ["0.05", "40.0", "2 of 2"],
+            ["1", "2.00", "0 of 2"]
+        ]
     );
     for row in &rows[..2] {
         let (sharpness, share) = (number(&row[2]), number(&row[3]));
-        assert!(sharpness > 0.0 && (share / (sharpness / number(&row[1])) - 1.0).abs() < 0.05, "{row:?}");
+        assert!(
+            sharpness > 0.0 && (share / (sharpness / number(&row[1])) - 1.0).abs() < 0.05,
+            "{row:?}"
+        );
         // A ten-thousandth of the largest eigenvalue is asked for, and single precision leaves a little more.
         assert!(number(&row[4]) < 1e-2 * sharpness, "{row:?}");
     }
@@ -118,7 +128,10 @@ fn sharpness_by_rate_is_measured_where_a_descent_arrives_and_its_stages_are_made
     let lost = first.keys().find(|name| name.ends_with(".safetensors")).unwrap();
     std::fs::remove_file(folder.path().join("out/lines").join(lost)).unwrap();
     let whole = make(&by_rate(), folder.path()).outcome;
-    assert_eq!((&whole.tables, &whole.verdict), (&made.outcome.tables, &made.outcome.verdict));
+    assert_eq!(
+        (&whole.tables, &whole.verdict),
+        (&made.outcome.tables, &made.outcome.verdict)
+    );
     let after = kept(folder.path());
     for (name, time) in &first {
         assert_eq!(after[name] == *time, name != lost, "{name}");
@@ -161,7 +174,11 @@ fn a_diagram_has_a_row_and_a_dot_for_every_solution() {
     }
     // √(5·19/15)/0.02.
     assert_eq!((rows[0][7].as_str(), rows[2][7].as_str()), ("125.8", "none"));
-    assert!(outcome.verdict.measured.starts_with("Of 6 solutions "), "{}", outcome.verdict.measured);
+    assert!(
+        outcome.verdict.measured.starts_with("Of 6 solutions "),
+        "{}",
+        outcome.verdict.measured
+    );
     let csv = std::fs::read_to_string(folder.path().join("out/diagram/diagram.csv")).unwrap();
     // A header, two bounds of two ends, and six solutions.
     assert!(csv.lines().count() == 1 + 4 + 6 && !csv.contains("NaN"), "{csv}");
@@ -181,13 +198,29 @@ fn from_a_minimum_some_methods_stay_and_others_diverge() {
     let [starts, table] = &made.outcome.tables[..] else {
         panic!("two tables");
     };
-    assert_eq!(starts.rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["1", "2"]);
-    assert!(starts.rows.iter().all(|row| number(&row[2]) <= 0.05 && number(&row[3]) > 0.0));
+    assert_eq!(
+        starts.rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(),
+        ["1", "2"]
+    );
+    assert!(
+        starts
+            .rows
+            .iter()
+            .all(|row| number(&row[2]) <= 0.05 && number(&row[3]) > 0.0)
+    );
     // Beyond a bound, left, diverged.
-    let outcomes: Vec<[&str; 3]> = table.rows.iter().map(|row| [3, 4, 5].map(|index| row[index].as_str())).collect();
+    let outcomes: Vec<[&str; 3]> = table
+        .rows
+        .iter()
+        .map(|row| [3, 4, 5].map(|index| row[index].as_str()))
+        .collect();
     let (none, both) = ("0 of 2", "2 of 2");
     assert_eq!(outcomes, [[none, none, none], [both, both, both], [none, none, none]]);
-    assert!(table.rows[1][7] == "–" && table.rows[1][6] == "inf", "{:?}", table.rows[1]);
+    assert!(
+        table.rows[1][7] == "–" && table.rows[1][6] == "inf",
+        "{:?}",
+        table.rows[1]
+    );
     assert!(
         made.outcome.verdict.measured.contains("Of 6 switches 6 went"),
         "{}",
@@ -219,7 +252,9 @@ fn from_a_minimum_some_methods_stay_and_others_diverge() {
     let verdict = &made.outcome.verdict;
     assert_eq!(verdict.answer, Answer::NotShown);
     assert!(
-        verdict.measured.contains("start of seed 2 does not arrive: all steps made"),
+        verdict
+            .measured
+            .contains("start of seed 2 does not arrive: all steps made"),
         "{}",
         verdict.measured
     );
@@ -231,7 +266,12 @@ fn the_toy_needs_no_network() {
     let text = "name = \"toy\"\ntitle = \"Small\"\nfigures = [\"nowhere\"]\nclaim = \"It is so.\"\n\n\
                 [measure.stability-toy]\nlearning-rates = [0.5, 0.7]\ndrawn = 0.7\nruns = 10\nsteps = 400\n";
     let made = make(text, folder.path());
-    assert_eq!(made.outcome.verdict.answer, Answer::Shown, "{}", made.outcome.verdict.measured);
+    assert_eq!(
+        made.outcome.verdict.answer,
+        Answer::Shown,
+        "{}",
+        made.outcome.verdict.measured
+    );
     assert!(!folder.path().join("out/lines").exists());
 }
 
@@ -247,11 +287,17 @@ fn what_cannot_be_used_is_told_with_its_line() {
         let text = by_rate().replace(words, wrong);
         assert_ne!(text, by_rate());
         let message = told(&text);
-        assert!(message.starts_with("small.toml: line ") && message.contains(expected), "{message}");
+        assert!(
+            message.starts_with("small.toml: line ") && message.contains(expected),
+            "{message}"
+        );
     }
     let rest = "start = { adam = { learning-rate = 0.02 } }\n";
     let message = told(&recipe("leave", "escape", rest));
-    assert!(message.contains("adam") && message.contains("gradient-descent"), "{message}");
+    assert!(
+        message.contains("adam") && message.contains("gradient-descent"),
+        "{message}"
+    );
     let folder = tempfile::tempdir().unwrap();
     let told = refused(&by_rate().replace(MODEL, "resnet8:width=2"), folder.path());
     assert!(told.contains("has batch norm") && told.contains(":bn=off"), "{told}");

@@ -10,7 +10,7 @@ use driver::{Window, adapter};
 use egui::accesskit::Role;
 use egui::{Key, Modifiers, Rect, Vec2};
 use egui_kittest::kittest::Queryable;
-use valleyscope::app::{Picture, State};
+use valleyscope::app::{Page, Picture, State};
 use valleyscope::data::Dataset;
 use valleyscope::engine::{Anchor, SurfaceChoice, View};
 use valleyscope::experiment::cost::Cost;
@@ -34,7 +34,7 @@ fn page(runs: &Path) -> Window {
     let mut window = Window::open(runs, None);
     window.harness.step();
     window.key(Modifiers::NONE, Key::E);
-    assert!(window.state().experiments.open);
+    assert_eq!(window.state().page, Page::Experiments);
     window
 }
 
@@ -75,12 +75,12 @@ fn all_experiments_are_listed_and_one_is_made_shown_and_found_again() {
     let place = experiments(folder.path()).display().to_string();
     assert!(window.harness.query_all_by_label_contains(&place).count() >= 1);
     window.click("Explore");
-    assert!(!window.state().experiments.open);
+    assert_eq!(window.state().page, Page::Explore);
     window.harness.get_by_label("No valley in sight yet");
     window.click("Experiments");
-    assert!(window.state().experiments.open);
+    assert_eq!(window.state().page, Page::Experiments);
     window.key(Modifiers::NONE, Key::E);
-    assert!(!window.state().experiments.open);
+    assert_eq!(window.state().page, Page::Explore);
     window.key(Modifiers::NONE, Key::E);
     // The stage's keys are not the page's: without a run, Space would train one.
     window.key(Modifiers::NONE, Key::Space);
@@ -155,13 +155,13 @@ fn experiments_run_one_after_another_until_they_are_stopped() {
     });
     // Escape is not meant for it, and on the stage it goes on in sight.
     window.key(Modifiers::NONE, Key::Escape);
-    assert!(window.state().experiments.open && window.state().experiments.is_running("interpolation"));
+    assert!(window.state().page == Page::Experiments && window.state().experiments.is_running("interpolation"));
     window.click("Explore");
     window
         .harness
         .get_by_label_contains("experiment: interpolation")
         .click();
-    window.until("a click on it leads back", |state| state.experiments.open);
+    window.until("a click on it leads back", |state| state.page == Page::Experiments);
     window.click("Stop");
     window.until("it has stopped", |state| state.experiments.running.is_none());
     assert!(window.state().experiments.waiting.is_empty() && window.state().experiments.made.is_empty());
@@ -308,7 +308,7 @@ fn a_figure_leads_to_the_run_and_the_look_that_it_was_measured_from() {
         slice.is_some_and(|slice| matches!(slice.request.view, View::Direction(_)))
     });
     let state = window.state();
-    assert!(!state.experiments.open && state.run.as_ref().unwrap().path == run);
+    assert!(state.page == Page::Explore && state.run.as_ref().unwrap().path == run);
     assert_eq!(
         (state.look.picture, state.look.anchor),
         (Picture::Direction, Anchor::Sgd)
@@ -377,7 +377,8 @@ fn a_figure_leads_to_the_run_and_the_look_that_it_was_measured_from() {
         failures(window.state())
     );
     let state = window.state();
-    assert!(state.experiments.open && state.experiments.visiting.is_none() && state.run.as_ref().unwrap().path == run);
+    assert!(state.page == Page::Experiments && state.experiments.visiting.is_none());
+    assert_eq!(state.run.as_ref().unwrap().path, run);
 }
 
 /// A surface whose values are known.
@@ -446,7 +447,7 @@ fn the_page_looks_as_it_did_and_a_figure_takes_all_of_it() {
     assert!(large.width() > 1.3 * figure.width(), "{large:?}, before {figure:?}");
     window.key(Modifiers::NONE, Key::Escape);
     assert_eq!(window.state().experiments.enlarged, None);
-    assert!(window.state().experiments.open);
+    assert_eq!(window.state().page, Page::Experiments);
     // A surface is drawn in colours, on a page of its own and with values under the pointer.
     choose(&mut window, &Recipe::built_in().unwrap()[1].name);
     window.click("Enlarge");

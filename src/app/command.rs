@@ -9,6 +9,7 @@ use super::checkpoint::CheckpointForm;
 use super::experiments;
 use super::export::{self, Effect};
 use super::look::{Fit, Picture};
+use super::page::Page;
 use super::search::SearchForm;
 use super::state::State;
 use crate::checkpoint::Reference;
@@ -100,8 +101,16 @@ pub enum Command {
     Export,
     /// Dismiss a notice.
     Dismiss(usize),
-    /// Open the page of experiments, or go back to the stage.
-    Experiments,
+    /// Put a page in the window; the stage, where it is there already.
+    Page(Page),
+    /// Find the curvature at the point that its page is about, anew where it was stopped.
+    StartCurvature,
+    /// Stop that; what is found stays, and it goes on there next time.
+    StopCurvature,
+    /// Look along an eigenvector that was found, given its number among them.
+    LookAlongEigenvector(usize),
+    /// Show the plane of two eigenvectors, given their numbers.
+    EigenvectorPlane([usize; 2]),
     /// Make experiments of these names, one after another.
     RunExperiments(Vec<String>),
     /// Stop the experiment that runs and those that wait.
@@ -120,6 +129,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("1 2 3", "direction, comparison, interpolation"),
     ("4 5", "plane, slice through training"),
     ("F", "the stage alone, for talks"),
+    ("C", "the curvature at a point, and back to the stage"),
     ("E", "the papers' experiments, and back to the stage"),
     ("Enter", "take the marked position as the new point w"),
     ("Ctrl+Z, Ctrl+Shift+Z", "undo, redo"),
@@ -133,23 +143,24 @@ pub fn from_keyboard(context: &Context, state: &State) -> Vec<Command> {
     if context.egui_wants_keyboard_input() || state.export.open {
         return Vec::new();
     }
-    let experiments = context.input_mut(|input| {
+    let pages: Vec<Command> = context.input_mut(|input| {
         // A key held down repeats; going to and fro is not what it is held for.
         input.events.retain(|event| {
             !matches!(
                 event,
                 egui::Event::Key {
-                    key: Key::Space | Key::E,
+                    key: Key::Space | Key::C | Key::E,
                     repeat: true,
                     ..
                 }
             )
         });
-        input.consume_key(Modifiers::NONE, Key::E)
+        let pressed = |page: &Page| page.key().is_some_and(|key| input.consume_key(Modifiers::NONE, key));
+        Page::ALL.into_iter().filter(pressed).map(Command::Page).collect()
     });
-    if experiments || state.experiments.open {
-        // The other keys are the stage's, which their page covers.
-        return experiments.then_some(Command::Experiments).into_iter().collect();
+    if !pages.is_empty() || state.page != Page::Explore {
+        // The other keys are the stage's, which the other pages cover.
+        return pages;
     }
     let table = [
         (Modifiers::COMMAND | Modifiers::SHIFT, Key::Z, Command::Redo),
@@ -201,7 +212,7 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
             return vec![Effect::Send(Request::Train(Box::new(request)))];
         }
         Command::Open(text) => {
-            state.experiments.close();
+            state.turn_to(Page::Explore);
             state.playing = false;
             state.pending = Some("opening …");
             return vec![Effect::Send(Request::Open(text))];
@@ -265,7 +276,7 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
             });
         }
         Command::Continue => return vec![Effect::Send(Request::Continue)],
-        Command::PlayOrPause if state.pending.is_some() => {}
+        Command::PlayOrPause if state.play_or_hold_curvature() || state.pending.is_some() => {}
         Command::PlayOrPause => match (&state.training, &state.run) {
             (Some(training), _) => return vec![Effect::Send(Request::Pause(!training.paused))],
             (None, Some(_)) => play_or_hold(state),
@@ -331,12 +342,14 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::Cancel => {
             if state.export.open {
                 state.export.open = false;
-            } else if state.experiments.open && state.experiments.enlarged.is_some() {
+            } else if state.experiments.enlarged.is_some() {
                 state.experiments.enlarged = None;
             } else if state.reading.is_some() || state.writing.is_some() {
                 return vec![Effect::Stop];
-            } else if state.experiments.open {
+            } else if state.page == Page::Experiments {
                 // An experiment is stopped by its button only.
+            } else if state.page == Page::Curvature {
+                return state.stop_curvature();
             } else if state.playing {
                 state.playing = false;
             } else if state.is_searching() && !state.is_evaluating() {
@@ -386,7 +399,17 @@ pub fn apply(command: Command, state: &mut State, dialogs: &Sender<Command>) -> 
         Command::Dismiss(index) => {
             state.notices.remove(index);
         }
-        Command::Experiments => return experiments::toggle(state),
+        Command::Page(page) => {
+            let page = if state.page == page { Page::Explore } else { page };
+            state.turn_to(page);
+            if page == Page::Experiments {
+                return experiments::opened(state);
+            }
+        }
+        Command::StartCurvature => state.start_curvature(),
+        Command::StopCurvature => return state.stop_curvature(),
+        Command::LookAlongEigenvector(index) => state.look_along_eigenvector(index),
+        Command::EigenvectorPlane(indices) => state.show_eigenvector_plane(indices),
         Command::RunExperiments(names) => return experiments::run(state, names),
         Command::StopExperiments => return experiments::stop(state),
         Command::NextExperiment => return experiments::go_on(state),

@@ -3,11 +3,14 @@
 mod axis;
 mod checkpoint;
 mod command;
+mod curvature;
+mod dynamics;
 mod experiments;
 mod export;
 mod look;
 mod measures;
 mod pad;
+mod page;
 mod reading;
 mod search;
 mod shell;
@@ -30,6 +33,7 @@ use egui::{CentralPanel, Panel, ScrollArea, Ui};
 
 pub use command::Command;
 pub use look::Picture;
+pub use page::Page;
 pub use shell::{Kept, Shell};
 pub use state::State;
 
@@ -239,6 +243,7 @@ impl App {
         self.state.training = slots.training.get();
         self.state.compass = slots.compass.get();
         self.state.searched = slots.search.get();
+        self.state.curvature.see(slots.curvature.get());
         self.state.reading = slots.reading.get().map(|done| *done);
         self.state.writing = slots.writing.get().map(|done| *done);
         self.state.experiments.status = slots.experiment.get();
@@ -319,10 +324,10 @@ impl eframe::App for App {
         Panel::top("top")
             .frame(frame)
             .show(ui, |ui| source::top(ui, state, &mut commands));
-        if state.experiments.open {
-            experiments::show(ui, state, &mut commands);
-        } else {
-            explore(ui, state, &mut commands);
+        match state.page {
+            Page::Explore => explore(ui, state, &mut commands),
+            Page::Curvature => curvature::show(ui, state, &mut commands),
+            Page::Experiments => experiments::show(ui, state, &mut commands),
         }
         export::show(&context, state, &mut commands);
         source::notices(&context, state, &mut commands);
@@ -334,8 +339,11 @@ impl eframe::App for App {
         for command in commands {
             self.apply(command);
         }
-        // Nobody sees the stage behind the experiments.
-        if !self.state.experiments.open
+        if let Some(request) = self.state.curvature_request(&context) {
+            self.engine.send(Request::Curvature(request.map(Box::new)));
+        }
+        // Nobody sees the stage behind the other pages.
+        if self.state.page == Page::Explore
             && let Some(request) = self.state.slice_request()
         {
             self.engine.send(Request::Slice(Some(Box::new(request))));

@@ -5,6 +5,7 @@ use eframe::egui_wgpu;
 use egui::{Align2, ComboBox, DragValue, FontId, Pos2, Rect, RichText, Sense, Stroke, Ui, Vec2, WidgetInfo};
 
 use super::command::{self, Command};
+use super::curvature::Curvature;
 use super::look::Picture;
 use super::state::State;
 use super::{search, surface, theme};
@@ -34,6 +35,7 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
         let offered = Offered {
             way: sgd.then(|| state.names().join(" → ")),
             files: &state.direction_files,
+            curvature: &state.curvature,
         };
         let read = basis_row(ui, "u₁", "First direction", &mut first, &offered);
         if basis_row(ui, "u₂", "Second direction", &mut second, &offered) || read {
@@ -160,6 +162,8 @@ struct Offered<'a> {
     way: Option<String>,
     /// Names of the files that directions were read from.
     files: &'a [String],
+    /// The eigenvectors that were found.
+    curvature: &'a Curvature,
 }
 
 /// True when a direction is to be read from a file.
@@ -182,10 +186,18 @@ fn basis_row(ui: &mut Ui, symbol: &str, name: &str, basis: &mut Basis, offered: 
             Basis::SwaToEpoch(_) => &to_epoch,
             Basis::Principal { component: 0, .. } => "trajectory PC 1",
             Basis::Principal { .. } => "trajectory PC 2",
+            Basis::Eigenvector { set, index } => {
+                let known = offered.curvature.eigenvector_name(set, index);
+                known.unwrap_or("eigenvector")
+            }
         };
         let seed = match basis {
             Basis::Random(_, seed) | Basis::SwaToSgdAndRandom(seed) => *seed,
-            Basis::SwaToSgd | Basis::File(_) | Basis::SwaToEpoch(_) | Basis::Principal { .. } => 1,
+            Basis::SwaToSgd
+            | Basis::File(_)
+            | Basis::SwaToEpoch(_)
+            | Basis::Principal { .. }
+            | Basis::Eigenvector { .. } => 1,
         };
         let combo = ComboBox::from_id_salt(name)
             .width(96.0)
@@ -206,6 +218,9 @@ fn basis_row(ui: &mut Ui, symbol: &str, name: &str, basis: &mut Basis, offered: 
                 });
                 for index in 0..offered.files.len() {
                     ui.selectable_value(basis, Basis::File(index), file(index));
+                }
+                for (set, index, name) in offered.curvature.eigenvectors() {
+                    ui.selectable_value(basis, Basis::Eigenvector { set, index }, name);
                 }
                 read = ui
                     .button("from a file…")
@@ -262,8 +277,8 @@ fn disc(ui: &mut Ui, state: &mut State) {
         response.on_hover_text(format!(
             "u = cos φ · u₁ + sin φ · u₂, {lengths}, φ = {degrees:.0}°\n\
              u₁ (right): {}\nu₂ (up): {}\nBehind it: the train loss of w + r·u, dark is low. Shift snaps to 15°.",
-            state.look.first.name(state.names(), &state.direction_files),
-            state.look.second.name(state.names(), &state.direction_files)
+            state.basis_name(state.look.first),
+            state.basis_name(state.look.second)
         ))
     };
     let visuals = ui.style().interact(&response);

@@ -4,6 +4,7 @@ use egui::{Button, ComboBox, DragValue, ProgressBar, RichText, ScrollArea, TextE
 
 use super::checkpoint;
 use super::command::{Command, KEYS};
+use super::page::{self, Page};
 use super::state::State;
 use super::theme;
 use crate::data;
@@ -15,13 +16,14 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui.ctx());
     ui.horizontal(|ui| {
         ui.label(RichText::new("Valleyscope").heading().strong());
-        pages(ui, state, commands);
-        if let Some(run) = state.run.as_ref().filter(|_| !state.experiments.open) {
+        page::switch(ui, state, commands);
+        experiment(ui, state, commands);
+        if let Some(run) = state.run.as_ref().filter(|_| state.page != Page::Experiments) {
             ui.label(RichText::new(run.path.display().to_string()).color(palette.faint))
                 .on_hover_text("the run folder or checkpoint that is open");
         }
-        // Over a slice there is no room for it on the stage, and none among experiments.
-        if (state.slice.is_some() || state.experiments.open)
+        // Over a slice there is no room for it on the stage, and none on the other pages.
+        if (state.slice.is_some() || state.page != Page::Explore)
             && let Some(pending) = state.pending
         {
             ui.spinner();
@@ -56,7 +58,7 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
                 });
             });
             // These are the stage's.
-            let stage = !state.experiments.open;
+            let stage = state.page == Page::Explore;
             if ui
                 .add_enabled(stage && state.slice.is_some(), Button::new("Export"))
                 .on_hover_text(
@@ -85,28 +87,11 @@ pub fn top(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     });
 }
 
-/// The switch between stage and experiments, and on the stage how far an experiment is.
-fn pages(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+/// How far an experiment is, on the other pages.
+fn experiment(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let palette = theme::palette(ui.ctx());
-    let open = state.experiments.open;
-    for (experiments, text, hint) in [
-        (
-            false,
-            "Explore",
-            "the stage: look into the valleys of the run that is open (E)",
-        ),
-        (
-            true,
-            "Experiments",
-            "the papers' figures and tables, made anew on this machine (E)",
-        ),
-    ] {
-        let button = Button::selectable(open == experiments, text);
-        if ui.add(button).on_hover_text(hint).clicked() && open != experiments {
-            commands.push(Command::Experiments);
-        }
-    }
-    let Some(status) = state.experiments.status.as_ref().filter(|_| !open) else {
+    let status = state.experiments.status.as_ref();
+    let Some(status) = status.filter(|_| state.page != Page::Experiments) else {
         return;
     };
     let text = format!("experiment: {} {:.0} %", status.name, 100.0 * status.done);
@@ -118,7 +103,7 @@ fn pages(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let responses = [ui.add(label), ui.add(bar).interact(egui::Sense::click())];
     for response in responses {
         if response.on_hover_text(&status.what).clicked() {
-            commands.push(Command::Experiments);
+            commands.push(Command::Page(Page::Experiments));
         }
     }
 }

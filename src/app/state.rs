@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint::CheckpointForm;
 use super::command::Command;
+use super::curvature::Curvature;
 use super::experiments::Experiments;
 use super::export::{ExportForm, Exported};
 use super::look::{Fitting, Look, Picture};
 use super::measures::Measures;
+use super::page::Page;
 use super::search::SearchForm;
 use super::surface::look::HeightsKept;
 use crate::engine::{
@@ -110,6 +112,10 @@ pub struct State {
     pub notices: VecDeque<Notice>,
     /// The export window.
     pub export: ExportForm,
+    /// The page in the window.
+    pub page: Page,
+    /// The page of the curvature at a point.
+    pub curvature: Curvature,
     /// The page of experiments.
     pub experiments: Experiments,
     /// Whether the marked position is being dragged: it is measured when it is let go.
@@ -168,6 +174,8 @@ impl State {
             scale: Scale::default(),
             notices: VecDeque::new(),
             export: ExportForm::default(),
+            page: Page::default(),
+            curvature: Curvature::default(),
             experiments: Experiments::default(),
             holding: false,
             stopped: false,
@@ -382,7 +390,7 @@ impl State {
             }
             Update::Experiment(made) => {
                 let (name, now) = (made.name.clone(), made.now);
-                if now && !self.experiments.open {
+                if now && self.page != Page::Experiments {
                     let answer = made.made.outcome.verdict.answer.name();
                     self.notice(format!("the experiment {name} is made: {answer} (E)"), false);
                 }
@@ -416,6 +424,7 @@ impl State {
         self.form.open.clear();
         self.direction_files.clear();
         self.search.open = false;
+        self.curvature.open(&summary);
         if summary.checkpoint {
             self.checkpoint = None;
             self.look.anchor = Anchor::Swa;

@@ -9,6 +9,7 @@ macro_rules! say {
 
 mod axis;
 mod bench;
+mod curvature;
 mod demo;
 mod drawing;
 mod info;
@@ -65,6 +66,8 @@ enum Command {
     Line(line::Arguments),
     /// Loss and accuracy over a plane, or through the whole of training, as CSV, JSON, PNG, SVG, GIF or a 3-D model
     Plane(Box<plane::Arguments>),
+    /// Curvature at a point: eigenvalues of the Hessian, trace, density, noise, and whether SGD can stay there
+    Curvature(Box<curvature::Arguments>),
     /// The figures and tables of the paper, measured anew: pages with claim, settings, results and verdict
     Reproduce(reproduce::Arguments),
     /// Points and training steps a second on this machine, beside what it can do at most
@@ -108,6 +111,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Save(arguments)) => save::run(&arguments, device),
         Some(Command::Line(arguments)) => line::run(&arguments, device),
         Some(Command::Plane(arguments)) => plane::run(&arguments, device),
+        Some(Command::Curvature(arguments)) => curvature::run(&arguments, device),
         Some(Command::Reproduce(arguments)) => reproduce::run(&arguments, device),
         Some(Command::Bench(arguments)) => bench::run(&arguments, device),
         None => window(device, open, idle),

@@ -66,6 +66,14 @@ impl Progress {
         }
         !self.interrupted.load(Ordering::Relaxed)
     }
+
+    /// Prints something while a stage goes on, with the bar out of its way.
+    pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
 }
 
 impl Drop for Progress {

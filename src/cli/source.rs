@@ -1,4 +1,5 @@
-//! What `line`, `plane` and `save` start from: a checkpoint, the network and the data it belongs to, and an axis.
+//! What `line`, `plane`, `save` and `curvature` start from: a checkpoint, the network and the data it belongs to, and
+//! an axis.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -88,12 +89,27 @@ impl DataOptions {
     }
 }
 
+/// Where the origin comes from.
+#[derive(Debug, clap::Args)]
+pub struct Origin {
+    /// Solution to look at, position 0 of an axis: a PyTorch or safetensors file, with ::key an entry of it
+    #[arg(long, value_name = "FILE[::KEY]")]
+    checkpoint: Reference,
+    /// Model name with options; may be left out where the checkpoint names its own or only one fits
+    #[arg(long)]
+    model: Option<String>,
+    /// Data, such as cifar10:DIR; may be left out where the checkpoint names its own
+    #[arg(long, value_name = "SPEC")]
+    data: Option<String>,
+    #[command(flatten)]
+    options: DataOptions,
+}
+
 /// Where the origin and the first axis come from.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Solution at position 0: a PyTorch or safetensors file, with ::key an entry of it
-    #[arg(long, value_name = "FILE[::KEY]")]
-    checkpoint: Reference,
+    #[command(flatten)]
+    origin: Origin,
     /// Solution at position 1: position t means w + t·(w_to − w)
     #[arg(long, value_name = "FILE[::KEY]")]
     to: Option<Reference>,
@@ -110,14 +126,6 @@ pub struct Arguments {
     /// Run folder whose trajectory is shown, and that pc1 and pc2 belong to
     #[arg(long, value_name = "RUN")]
     trajectory: Option<PathBuf>,
-    /// Model name with options; may be left out where the checkpoint names its own or only one fits
-    #[arg(long)]
-    model: Option<String>,
-    /// Data, such as cifar10:DIR; may be left out where the checkpoint names its own
-    #[arg(long, value_name = "SPEC")]
-    data: Option<String>,
-    #[command(flatten)]
-    options: DataOptions,
 }
 
 /// A checkpoint with its network and data.
@@ -132,53 +140,7 @@ pub struct Source {
     pub name: String,
 }
 
-impl Arguments {
-    /// The first axis.
-    pub fn first(&self) -> AxisChoice {
-        AxisChoice {
-            to: self.to.clone(),
-            direction: self.direction.clone(),
-            seed: self.seed,
-            flags: ["--to", "--direction", "--seed"],
-        }
-    }
-
-    /// Run folder whose trajectory is asked for.
-    pub fn trajectory(&self) -> Option<&Path> {
-        self.trajectory.as_deref()
-    }
-
-    /// The solution at position 0, as it is named.
-    pub fn checkpoint(&self) -> &Reference {
-        &self.checkpoint
-    }
-
-    /// What is done to the length of a direction.
-    pub fn normalisation(&self) -> Normalisation {
-        self.normalize
-    }
-
-    /// Short names of the two ends, where the line leads from one solution to another.
-    pub fn ends(&self) -> Option<[String; 2]> {
-        let to = self.to.as_ref().filter(|_| self.direction.is_none())?;
-        Some(short_names(&self.checkpoint, to))
-    }
-
-    /// Checks what can be checked before anything is read.
-    pub fn check(&self, choices: &[&AxisChoice]) -> Result<()> {
-        for choice in choices {
-            choice.check(self.trajectory.is_some())?;
-        }
-        if self.normalize != Normalisation::Unit && choices.iter().all(|choice| choice.is_segment()) {
-            return Err(Error::option(
-                "--normalize",
-                self.normalize,
-                "the way to another solution keeps its length; it belongs to a --direction",
-            ));
-        }
-        Ok(())
-    }
-
+impl Origin {
     /// Opens checkpoint and network, and the data where they are named or needed.
     pub fn open(&self, needs_data: bool, progress: &mut Progress) -> Result<Source> {
         let file = CheckpointFile::open(&self.checkpoint.path)?;
@@ -214,6 +176,59 @@ impl Arguments {
                 zoo::build(&fit.model, fit.input, fit.classes)
             }
         }
+    }
+}
+
+impl Arguments {
+    /// The first axis.
+    pub fn first(&self) -> AxisChoice {
+        AxisChoice {
+            to: self.to.clone(),
+            direction: self.direction.clone(),
+            seed: self.seed,
+            flags: ["--to", "--direction", "--seed"],
+        }
+    }
+
+    /// Run folder whose trajectory is asked for.
+    pub fn trajectory(&self) -> Option<&Path> {
+        self.trajectory.as_deref()
+    }
+
+    /// The solution at position 0, as it is named.
+    pub fn checkpoint(&self) -> &Reference {
+        &self.origin.checkpoint
+    }
+
+    /// What is done to the length of a direction.
+    pub fn normalisation(&self) -> Normalisation {
+        self.normalize
+    }
+
+    /// Short names of the two ends, where the line leads from one solution to another.
+    pub fn ends(&self) -> Option<[String; 2]> {
+        let to = self.to.as_ref().filter(|_| self.direction.is_none())?;
+        Some(short_names(&self.origin.checkpoint, to))
+    }
+
+    /// Checks what can be checked before anything is read.
+    pub fn check(&self, choices: &[&AxisChoice]) -> Result<()> {
+        for choice in choices {
+            choice.check(self.trajectory.is_some())?;
+        }
+        if self.normalize != Normalisation::Unit && choices.iter().all(|choice| choice.is_segment()) {
+            return Err(Error::option(
+                "--normalize",
+                self.normalize,
+                "the way to another solution keeps its length; it belongs to a --direction",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Opens checkpoint and network, and the data where they are named or needed.
+    pub fn open(&self, needs_data: bool, progress: &mut Progress) -> Result<Source> {
+        self.origin.open(needs_data, progress)
     }
 
     /// The principal components that axes through `source` need, where they need any.

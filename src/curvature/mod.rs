@@ -5,20 +5,24 @@
 //! and [`density`] its whole spectrum, smoothed. [`covariance`] takes the spectrum of a noise from its samples.
 //! [`stability`] is the theory of *How SGD Selects the Global Minima in Over-parameterized Learning* (Wu, Ma and E,
 //! 2018), [`non_uniformity`] its second number for a matrix a sample, and [`escape`] its example in one dimension.
-//! [`hessian`] is the matrix of an objective at a solution.
+//! [`loss`] makes such matrices of a network's loss, [`sharpness`] takes both numbers of a solution, and [`record`] keeps
+//! what was found.
 //!
-//! Vectors are `f32`; inner products and recurrences are summed in `f64`. Nothing but [`hessian`] knows networks.
+//! Vectors are `f32`; inner products and recurrences are summed in `f64`. Nothing but [`loss`] and [`sharpness`] knows
+//! networks.
 
 pub mod covariance;
 mod dense;
 pub mod density;
 pub mod escape;
 pub mod estimate;
-pub mod hessian;
 mod krylov;
 pub mod lanczos;
+pub mod loss;
 pub mod non_uniformity;
 pub mod operator;
+pub mod record;
+pub mod sharpness;
 pub mod stability;
 #[cfg(test)]
 mod testing;
@@ -28,9 +32,11 @@ pub use covariance::{Covariance, CovarianceOperator, Samples};
 pub use density::{Density, Quadrature};
 pub use escape::Escape;
 pub use estimate::Estimate;
-pub use hessian::{Hessian, Sharpness};
 pub use lanczos::{Effort, Eigenpair, Lanczos, LanczosOptions, Ritz, Spectrum, extreme_eigenpairs};
+pub use loss::{GaussNewtonOperator, HessianOperator, ImageHessians, Matrix, gradient_samples};
 pub use non_uniformity::{NonUniformity, PerSample};
 pub use operator::SymmetricOperator;
+pub use record::CurvatureRecord;
+pub use sharpness::Sharpness;
 pub use stability::{QuadraticProblem, Sgd, Stability};
 pub use trace::TraceEstimator;

@@ -132,6 +132,23 @@ pub struct NonUniformity {
     pub converged: bool,
 }
 
+impl NonUniformity {
+    /// From λ_max(Σ) of every subset, or of all samples as the only one; nothing from none.
+    pub fn of(squares: &[f64], converged: bool) -> Option<Self> {
+        // Σ has no eigenvalue below 0, but rounding may have.
+        let squares: Vec<f64> = squares.iter().map(|square| square.max(0.0)).collect();
+        let squared = Estimate::of(&squares)?;
+        let value = squared.mean.sqrt();
+        let error = |error: f64| if error > 0.0 { error / (2.0 * value) } else { 0.0 };
+        Some(Self {
+            value,
+            standard_error: squared.standard_error.map(error),
+            squared,
+            converged,
+        })
+    }
+}
+
 /// Of all samples. `progress` sees the search after every step and says whether to go on.
 ///
 /// # Errors
@@ -193,20 +210,10 @@ fn found(
         let mut operator = HessianCovariance::new(hessians, samples)?;
         let spectrum = extreme_eigenpairs(&mut operator, options, progress)?;
         converged &= spectrum.converged;
-        // Σ has no eigenvalue below 0, but rounding may have.
-        squares.extend(spectrum.largest.iter().map(|pair| pair.value.max(0.0)));
+        squares.extend(spectrum.largest.iter().map(|pair| pair.value));
     }
-    let squared = Estimate::of(&squares)
-        .ok_or_else(|| Error::Request("the non-uniformity has no estimate without samples".to_owned()))?;
-    let value = squared.mean.sqrt();
-    Ok(NonUniformity {
-        value,
-        standard_error: squared
-            .standard_error
-            .map(|error| if error > 0.0 { error / (2.0 * value) } else { 0.0 }),
-        squared,
-        converged,
-    })
+    NonUniformity::of(&squares, converged)
+        .ok_or_else(|| Error::Request("the non-uniformity has no estimate without samples".to_owned()))
 }
 
 #[cfg(test)]

@@ -69,6 +69,49 @@ impl Sgd {
         })
     }
 
+    /// η.
+    pub fn learning_rate(self) -> f64 {
+        self.learning_rate
+    }
+
+    /// B.
+    pub fn batch_size(self) -> usize {
+        self.batch_size
+    }
+
+    /// n.
+    pub fn samples(self) -> usize {
+        self.samples
+    }
+
+    /// The same with the learning rate η = 2/a that has this bound on the sharpness.
+    ///
+    /// # Errors
+    /// When the bound is not above 0 and finite.
+    pub fn with_sharpness_bound(self, sharpness: f64) -> Result<Self> {
+        Self::new(2.0 / sharpness, self.batch_size, self.samples)
+    }
+
+    /// The same with the batch size nearest to B = qn/(n − 1 + q), q = (ηs)², that has this bound on the
+    /// non-uniformity.
+    ///
+    /// # Errors
+    /// When the bound is below 0 or not a number.
+    pub fn with_non_uniformity_bound(self, non_uniformity: f64) -> Result<Self> {
+        if non_uniformity.is_nan() || non_uniformity < 0.0 {
+            let reason = "give a number that is not below 0";
+            return Err(Error::option("non-uniformity", non_uniformity, reason));
+        }
+        let samples = self.samples as f64;
+        let ratio = (self.learning_rate * non_uniformity).powi(2);
+        let batch = match ratio.is_finite() {
+            true => ratio * samples / (samples - 1.0 + ratio),
+            false => samples,
+        };
+        let batch_size = (batch.round() as usize).clamp(1, self.samples);
+        Self::new(self.learning_rate, batch_size, self.samples)
+    }
+
     /// (n − B)/(B(n − 1)): the variance of a batch's mean, in variances of one sample.
     pub fn batch_variance(self) -> f64 {
         let (batch, samples) = (self.batch_size as f64, self.samples as f64);

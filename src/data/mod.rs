@@ -50,7 +50,8 @@ impl Split {
 }
 
 /// Which split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Part {
     /// Training images.
     Train,

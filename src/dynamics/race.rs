@@ -1,5 +1,6 @@
 //! Gradient descent with noise from a sharp minimum (*The Anisotropic Noise in Stochastic Gradient Descent*, Section
-//! 5.1 and Fig. 2): which shape of noise leads to the flat one? Settings are those of the published code.
+//! 5.1 and Fig. 2): which shape of noise leads to the flat one? Settings are those of the published code unless told
+//! otherwise.
 
 use super::covariance::{Covariance, Eigenpair, GradientCovariance, eigenpairs};
 use super::noise::{Noise, Terms};
@@ -7,9 +8,9 @@ use super::surface::{Samples, Surface};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Random};
 
-/// η, learning rate.
+/// η, learning rate, in the paper.
 pub const LEARNING_RATE: f64 = 0.005;
-/// E‖ε‖², the expected square of the noise's length, of every dynamics that has noise.
+/// E‖ε‖², the expected square of the noise's length, of every dynamics that has noise, in the paper.
 pub const MAGNITUDE: f64 = 0.01;
 /// Steps of a run in the paper.
 pub const STEPS: usize = 500;
@@ -21,6 +22,15 @@ pub const START: [f64; 2] = [1.0, 1.0];
 pub const BORDER: f64 = -0.5;
 /// k, the number of leading eigenpairs: all there are.
 const LEADING: usize = 2;
+/// What is compared in the paper's Fig. 2.
+pub const COMPARED: [Noise; 6] = [
+    Noise::Gd,
+    Noise::GldConstant,
+    Noise::GldDiagonal,
+    Noise::GldLeading,
+    Noise::GldHessian,
+    Noise::GldFirstEigenvector,
+];
 
 /// What is run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,6 +39,10 @@ pub struct Settings {
     pub noise: Noise,
     /// How the samples are drawn.
     pub samples: Samples,
+    /// η, above 0 and at most 1.
+    pub learning_rate: f64,
+    /// E‖ε‖², from 0 to 1; GD has no noise all the same.
+    pub magnitude: f64,
     /// Number of steps.
     pub steps: usize,
     /// Seed of the samples, which all shapes of noise share, and of the noise, which is each one's own.
@@ -41,6 +55,8 @@ impl Settings {
         Self {
             noise,
             samples: Samples::Code,
+            learning_rate: LEARNING_RATE,
+            magnitude: MAGNITUDE,
             steps: STEPS,
             seed,
         }
@@ -62,18 +78,34 @@ pub struct Run {
 }
 
 impl Run {
-    /// Runs all steps: w ← w − η·∇L(w) + ε with ε ~ N(0, C), where C has the trace [`MAGNITUDE`]. The noise is added to
-    /// the weights, and not scaled by η.
+    /// Runs all steps: w ← w − η·∇L(w) + ε with ε ~ N(0, C), where C has the trace E‖ε‖². The noise is added to the
+    /// weights, and not scaled by η.
     ///
     /// # Errors
-    /// [`Error::Option`] for no steps or more than [`MOST_STEPS`].
+    /// [`Error::Option`] for no steps or more than [`MOST_STEPS`], and for a learning rate or noise out of its range.
     pub fn make(settings: Settings) -> Result<Self> {
+        let Settings {
+            learning_rate,
+            magnitude,
+            ..
+        } = settings;
         if !(1..=MOST_STEPS).contains(&settings.steps) {
             return Err(Error::option(
                 "steps",
                 settings.steps,
                 format!("it must be from 1 to {MOST_STEPS}"),
             ));
+        }
+        // Up to here a step in the flat bowl leads no further out than it started, and far out all is flat.
+        if !(learning_rate > 0.0 && learning_rate <= 1.0) {
+            return Err(Error::option(
+                "learning-rate",
+                learning_rate,
+                "it must be above 0 and at most 1",
+            ));
+        }
+        if !(0.0..=1.0).contains(&magnitude) {
+            return Err(Error::option("magnitude", magnitude, "it must be from 0 to 1"));
         }
         let surface = settings.surface();
         // The stream of a network's sample order, which is where its noise comes from.
@@ -87,12 +119,12 @@ impl Run {
             let gradients = surface.gradients(w);
             let hessian = eigenpairs(surface.hessian(w))?;
             let sigma = GradientCovariance::of(&gradients);
-            let covariance = covariance(settings.noise, &sigma, &hessian)?;
+            let covariance = covariance(settings.noise, magnitude, &sigma, &hessian)?;
             run.indicator.push(covariance.trace_with(&hessian));
             let gradient = gradients.column_mean();
             let noise = covariance.draw(&mut random);
             for axis in [0, 1] {
-                w[axis] += noise[axis] - LEARNING_RATE * gradient[axis];
+                w[axis] += noise[axis] - learning_rate * gradient[axis];
             }
             run.trajectory.push(w);
         }
@@ -115,12 +147,12 @@ fn is_flat(w: &[f64; 2]) -> bool {
 }
 
 /// The covariance of the noise, made as large as all others.
-fn covariance(noise: Noise, sigma: &GradientCovariance, hessian: &[Eigenpair]) -> Result<Covariance> {
+fn covariance(noise: Noise, magnitude: f64, sigma: &GradientCovariance, hessian: &[Eigenpair]) -> Result<Covariance> {
     let terms = Terms {
         leading: LEADING,
-        deviation: (MAGNITUDE / sigma.dimensions() as f64).sqrt(),
+        deviation: (magnitude / sigma.dimensions() as f64).sqrt(),
     };
-    Ok(noise.covariance(sigma, hessian, terms)?.scaled_to(MAGNITUDE))
+    Ok(noise.covariance(sigma, hessian, terms)?.scaled_to(magnitude))
 }
 
 #[cfg(test)]
@@ -230,6 +262,37 @@ mod tests {
             };
             let message = Run::make(settings).unwrap_err().to_string();
             assert!(message.contains("steps") && message.contains("100000"), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_learning_rate_and_the_size_of_the_noise_are_those_that_are_asked_for() {
+        let made = |change: fn(&mut Settings), noise| {
+            let mut settings = Settings::published(noise, 1);
+            change(&mut settings);
+            Run::make(settings)
+        };
+        // λ₁ = 200 holds gradient descent below 2/λ₁ = 0.01 and not above.
+        let below = made(|settings| settings.learning_rate = 0.009, Noise::Gd).unwrap();
+        let above = made(|settings| settings.learning_rate = 0.012, Noise::Gd).unwrap();
+        assert!(below.arrival().is_none() && above.arrival().is_some());
+        let usual = run(Noise::GldHessian, 500, 1);
+        let twice = made(|settings| settings.magnitude = 2.0 * MAGNITUDE, Noise::GldHessian).unwrap();
+        assert!((twice.indicator[0] - 2.0 * usual.indicator[0]).abs() < 1e-12);
+        for noise in COMPARED {
+            let still = made(|settings| settings.magnitude = 0.0, noise).unwrap();
+            assert_eq!(still.trajectory, run(Noise::Gd, 500, 1).trajectory, "{}", noise.name());
+        }
+        type Change = fn(&mut Settings);
+        let wrong: [(&str, Change); 4] = [
+            ("learning-rate", |settings| settings.learning_rate = 0.0),
+            ("learning-rate", |settings| settings.learning_rate = f64::NAN),
+            ("magnitude", |settings| settings.magnitude = -0.1),
+            ("magnitude", |settings| settings.magnitude = f64::INFINITY),
+        ];
+        for (name, change) in wrong {
+            let message = made(change, Noise::Gd).unwrap_err().to_string();
+            assert!(message.starts_with(name), "{message}");
         }
     }
 

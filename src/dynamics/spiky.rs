@@ -190,15 +190,32 @@ pub struct Trial {
 impl Trial {
     /// Runs all steps. The same settings end at the same place on every platform.
     pub fn make(settings: Settings) -> Self {
-        let mut random = Random::new(settings.seed, Purpose::Initialisation, settings.panel);
-        let start = settings.start * random.within_one();
-        // The stream of a network's sample order, which is where its noise comes from.
-        let mut random = Random::new(settings.seed, Purpose::Shuffle, settings.panel);
-        let last = (0..settings.steps).fold(start, |x, _| {
-            x - settings.learning_rate * slope(x) - settings.half_width * random.within_one()
-        });
-        Self { start, last }
+        let start = settings.first();
+        Self {
+            start,
+            last: iterates(settings).last().unwrap_or(start),
+        }
     }
+}
+
+impl Settings {
+    /// x before the first step.
+    fn first(&self) -> f64 {
+        let mut random = Random::new(self.seed, Purpose::Initialisation, self.panel);
+        self.start * random.within_one()
+    }
+}
+
+/// The iterates of a trial: x before the first step and after each.
+pub fn iterates(settings: Settings) -> impl Iterator<Item = f64> {
+    // The stream of a network's sample order, which is where its noise comes from.
+    let mut random = Random::new(settings.seed, Purpose::Shuffle, settings.panel);
+    let first = settings.first();
+    let steps = (0..settings.steps).scan(first, move |x, _| {
+        *x = *x - settings.learning_rate * slope(*x) - settings.half_width * random.within_one();
+        Some(*x)
+    });
+    std::iter::once(first).chain(steps)
 }
 
 #[cfg(test)]

@@ -15,6 +15,18 @@ use crate::objective::Solution;
 
 /// Directions kept; another draw of one costs a millisecond for a small network.
 const DIRECTIONS_KEPT: usize = 8;
+/// Memory for eigenvectors of earlier points, in bytes; those found last are always kept.
+const EIGENVECTOR_BYTES: usize = 1 << 30;
+
+/// Eigenvectors of the Hessian at one point.
+pub struct Eigenvectors {
+    /// Counts the points since the session began.
+    pub number: usize,
+    /// What each is called.
+    pub names: Vec<String>,
+    /// Unit vectors `[d]`.
+    vectors: Vec<Arc<Vec<f32>>>,
+}
 
 impl Session {
     /// A unit direction of the pad.
@@ -40,6 +52,16 @@ impl Session {
                 let found = known.and_then(|(_, principal)| principal.components.get(component));
                 return found.cloned().ok_or_else(|| {
                     Error::Request("the trajectory has grown; choose its principal components again".to_owned())
+                });
+            }
+            Basis::Eigenvector { set, index } => {
+                let known = self.eigenvectors.iter().find(|known| known.number == set);
+                let found = known.and_then(|known| known.vectors.get(index));
+                return found.cloned().ok_or_else(|| {
+                    Error::Request(
+                        "this eigenvector made room for newer ones; open the Curvature page at its point again"
+                            .to_owned(),
+                    )
                 });
             }
         };
@@ -89,6 +111,23 @@ impl Session {
                 Ok(self.files.len() - 1)
             }
         }
+    }
+
+    /// Keeps eigenvectors `[d]` of unit length with their names, and gives the number of this set. Those of earlier
+    /// points make room for them.
+    pub fn add_eigenvectors(&mut self, found: Vec<(String, Vec<f32>)>) -> usize {
+        let number = self.eigenvectors.last().map_or(0, |last| last.number + 1);
+        let named = found.into_iter().map(|(name, vector)| (name, Arc::new(vector)));
+        let (names, vectors) = named.unzip();
+        self.eigenvectors.push(Eigenvectors { number, names, vectors });
+        let bytes = |set: &Eigenvectors| {
+            let vectors = set.vectors.iter();
+            vectors.map(|vector| size_of_val(vector.as_slice())).sum::<usize>()
+        };
+        while self.eigenvectors.len() > 1 && self.eigenvectors.iter().map(bytes).sum::<usize>() > EIGENVECTOR_BYTES {
+            self.eigenvectors.remove(0);
+        }
+        number
     }
 
     /// Finds what a request needs and what can take long: the principal components of the trajectory.

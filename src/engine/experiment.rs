@@ -224,7 +224,6 @@ claim = "None."
 model = "mlp:8"
 data = "builtin:train=140:test=60"
 epochs = 90000
-swa-start = 0
 
 [measure.interpolation]
 run = "first"

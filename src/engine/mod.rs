@@ -2,6 +2,7 @@
 //! back as a stream of small messages and as latest-value slots.
 
 mod compass;
+mod curvature;
 mod directions;
 mod experiment;
 mod inbox;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+pub use curvature::{CurvatureRequest, CurvatureStage, CurvatureView, EigenvectorSet};
 use experiment::{Experimenter, Job};
 use inbox::Inbox;
 pub use request::{
@@ -74,6 +76,8 @@ pub struct Slots {
     pub compass: Slot<CompassView>,
     /// The search for asymmetric directions; empty before the first one of the open run.
     pub search: Slot<SearchView>,
+    /// The curvature at a point; empty before the first one of the open run.
+    pub curvature: Slot<CurvatureView>,
     /// How far training is; empty when none goes on.
     pub training: Slot<TrainingStatus>,
     /// Share of a data set that is read, 0..1; empty when none is being read.

@@ -9,6 +9,12 @@ use crate::landscape::normalisation::Normalisation;
 impl Session {
     /// What a basis direction is called.
     pub fn basis_name(&self, basis: Basis) -> String {
+        if let Basis::Eigenvector { set, index } = basis
+            && let Some(known) = self.eigenvectors.iter().find(|known| known.number == set)
+            && let Some(name) = known.names.get(index)
+        {
+            return name.clone();
+        }
         let names = self.names();
         let files: Vec<&str> = self.files.iter().map(|(name, _)| name.as_str()).collect();
         basis.name(names.each_ref().map(String::as_str), &files)

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use image::RgbImage;
 
+use super::curvature::CurvatureRequest;
 use super::search::SearchRequest;
 use crate::checkpoint::{Listing, Reference};
 use crate::experiment::cost::Estimate;
@@ -41,6 +42,9 @@ pub enum Request {
     Slice(Option<Box<SliceRequest>>),
     /// Search for asymmetric directions behind all else, in place of the search before. Without one, that one ends.
     Search(Option<Box<SearchRequest>>),
+    /// Find the curvature at a point behind all else, in place of the one before; the same goes on where it was left.
+    /// Without one, it stays there.
+    Curvature(Option<Box<CurvatureRequest>>),
     /// End the worker.
     Quit,
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::directions::Eigenvectors;
 use super::names::normalisation_note;
 use super::request::{Anchor, CheckpointRequest, PlaneChoice, RunSummary, Step, TrainRequest, View};
 use super::slice::Speed;
@@ -37,6 +38,8 @@ pub struct Session {
     pub(super) directions: HashMap<Basis, Arc<Vec<f32>>>,
     /// Directions read from files, with the files' names.
     pub(super) files: Vec<(String, Arc<Vec<f32>>)>,
+    /// Eigenvectors of the points whose curvature was found, the last at the end.
+    pub(super) eigenvectors: Vec<Eigenvectors>,
     solutions: HashMap<&'static str, Arc<Solution>>,
     /// The trajectory's leading components, and the number of snapshots they are of.
     pub(super) principal: Option<(usize, PrincipalComponents)>,
@@ -102,6 +105,7 @@ impl Session {
             objective,
             directions: HashMap::new(),
             files: Vec::new(),
+            eigenvectors: Vec::new(),
             solutions,
             principal: None,
             origin: Origin::Checkpoint {
@@ -127,6 +131,7 @@ impl Session {
             speed: Speed::new(&objective),
             directions: HashMap::new(),
             files: Vec::new(),
+            eigenvectors: Vec::new(),
             solutions: HashMap::new(),
             principal: None,
             objective,

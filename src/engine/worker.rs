@@ -1,11 +1,14 @@
 //! The worker's loop: takes requests, does one batch of the most urgent work, and shows what is new.
 
+mod curvature;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::curvature::CurvatureJob;
 use super::inbox::Inbox;
 use super::request::{Anchor, Inspection, Request, SaveRequest, SliceRequest, TrainingStatus, Update, View};
 use super::search::{SearchJob, SearchRequest};
@@ -51,6 +54,7 @@ pub struct Worker {
     live: Option<SliceRequest>,
     job: Option<SliceJob>,
     search: Option<SearchJob>,
+    curvature: Option<CurvatureJob>,
     /// Whether it is not training's turn.
     slice_turn: bool,
     progress_shown: Instant,
@@ -77,6 +81,7 @@ impl Worker {
             live: None,
             job: None,
             search: None,
+            curvature: None,
             slice_turn: false,
             progress_shown: Instant::now(),
         }
@@ -111,6 +116,7 @@ impl Worker {
                 self.job = None;
                 self.live = None;
                 self.end_search();
+                self.lose_curvature();
                 if self.training.take().is_some() {
                     self.slots.training.set(None);
                     self.tell(Update::TrainingEnded(RunStatus::Unfinished));
@@ -133,7 +139,10 @@ impl Worker {
     }
 
     fn has_work(&self) -> bool {
-        self.is_training() || self.search.is_some() || self.job.as_ref().is_some_and(|job| !job.is_finished())
+        self.is_training()
+            || self.search.is_some()
+            || self.finds_curvature()
+            || self.job.as_ref().is_some_and(|job| !job.is_finished())
     }
 
     fn handle(&mut self, request: Request) -> Result<()> {
@@ -193,6 +202,8 @@ impl Worker {
                     self.start_search(*request)?;
                 }
             }
+            Request::Curvature(Some(request)) => self.start_curvature(*request),
+            Request::Curvature(None) => self.hold_curvature(),
             Request::Slice(_) | Request::Quit => {}
         }
         Ok(())
@@ -289,6 +300,8 @@ impl Worker {
         self.slots.surface.set(None);
         self.search = None;
         self.slots.search.set(None);
+        self.curvature = None;
+        self.slots.curvature.set(None);
         self.tell(Update::Opened(Box::new(summary)));
         Ok(())
     }
@@ -395,7 +408,12 @@ impl Worker {
         if job_waits && (urgent || turn) {
             return self.slice_step();
         }
-        // A search goes on only where nothing on its way to the stage waits.
+        // Curvature and search go on only where nothing on its way to the stage waits. Who looks at the curvature does
+        // not see the search.
+        if self.finds_curvature() && !job_waits && turn {
+            self.curvature_step();
+            return Ok(());
+        }
         if self.search.is_some() && !job_waits && turn {
             return self.search_step();
         }

@@ -144,7 +144,10 @@ impl Recipe {
         if let Some(descents) = self.measure.experiment().descents() {
             let objective = laboratory.objective(descents.model, descents.data)?;
             let images = objective.data().train.len();
-            let passes = descents.ways.iter().map(|(method, steps)| method.passes(*steps, images));
+            let passes = descents
+                .ways
+                .iter()
+                .map(|(method, steps)| method.passes(*steps, images));
             let gradient = images as f64 * cost::gradient(objective.graph()).multiply_adds as f64 / rates.training;
             let seeds = self.seeds.len() as f64;
             estimate.training += seeds * passes.sum::<f64>() * gradient;

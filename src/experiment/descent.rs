@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use self::way::{Way, evaluated};
 use super::laboratory::Laboratory;
 use super::outcome::points;
-use crate::curvature::hessian::{self, Sharpness};
 use crate::curvature::lanczos::Effort;
+use crate::curvature::sharpness::{self, Sharpness};
 use crate::curvature::{NonUniformity, Sgd};
 use crate::data::Part;
 use crate::error::{Error, Result};
@@ -152,7 +152,9 @@ impl Record {
 
     /// The largest train loss on the way.
     pub fn highest(&self) -> f64 {
-        self.losses.iter().fold(f64::NEG_INFINITY, |most, (_, loss)| most.max(*loss))
+        self.losses
+            .iter()
+            .fold(f64::NEG_INFINITY, |most, (_, loss)| most.max(*loss))
     }
 
     /// The distance of the end from the start.
@@ -220,26 +222,26 @@ impl Laboratory<'_> {
     /// The sharpness a = λ_max(H) at a solution, over all training images.
     ///
     /// # Errors
-    /// As [`hessian::sharpness`].
+    /// As [`sharpness::sharpness`].
     pub fn sharpness(&mut self, objective: &Objective, solution: &Solution, what: &str) -> Result<Sharpness> {
         let (made, what) = (format!("sharpness, {EXACT:?}"), format!("{what}: sharpness"));
         let numbers: [&[u8]; 1] = [bytemuck::cast_slice(&solution.parameters)];
         self.remember(objective, &made, &numbers, |laboratory| {
             let mut told = |share: f64| laboratory.report(&what, share).is_ok();
-            hessian::sharpness(objective, solution, usize::MAX, EXACT, &mut told)
+            sharpness::sharpness(objective, solution, usize::MAX, EXACT, &mut told)
         })
     }
 
     /// The non-uniformity s = λ_max(Σ)^½ at a solution, over all training images.
     ///
     /// # Errors
-    /// As [`hessian::non_uniformity`].
+    /// As [`sharpness::non_uniformity`].
     pub fn non_uniformity(&mut self, objective: &Objective, solution: &Solution, what: &str) -> Result<NonUniformity> {
         let (made, what) = (format!("non-uniformity, {ROUGH:?}"), format!("{what}: non-uniformity"));
         let numbers: [&[u8]; 1] = [bytemuck::cast_slice(&solution.parameters)];
         self.remember(objective, &made, &numbers, |laboratory| {
             let mut told = |share: f64| laboratory.report(&what, share).is_ok();
-            hessian::non_uniformity(objective, solution, usize::MAX, ROUGH, &mut told)
+            sharpness::non_uniformity(objective, solution, usize::MAX, ROUGH, &mut told)
         })
     }
 }

@@ -38,7 +38,7 @@ pub const GREY: [u8; 3] = [90, 90, 90];
 /// A curve.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
-    /// Its name in the legend.
+    /// Its name in the legend; without one it is not there.
     pub label: String,
     /// Its colour.
     pub colour: [u8; 3],
@@ -313,7 +313,7 @@ impl Plot<'_> {
         let unit = self.unit;
         let [r, g, b] = series.colour;
         let style = RGBColor(r, g, b).stroke_width((4.0 * unit).round() as u32);
-        let mut first = true;
+        let mut first = !series.label.is_empty();
         // Each stretch of finite values is a line of its own: what is not finite stays a gap.
         for stretch in series.points.split(|(_, y)| !y.is_finite()) {
             if stretch.is_empty() {
@@ -440,7 +440,12 @@ mod tests {
         let lost = svg(vec![(0.0, 1.0), gap, (1.0, 2.0), (2.0, f64::NAN), (4.0, 3.0)]);
         assert_eq!(circles(&lost), 3);
         let strokes = |svg: &str| svg.matches("#0072B2").count();
-        assert!(strokes(&lost) > strokes(&dots), "{} and {}", strokes(&lost), strokes(&dots));
+        assert!(
+            strokes(&lost) > strokes(&dots),
+            "{} and {}",
+            strokes(&lost),
+            strokes(&dots)
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod chart;
 pub mod colour_map;
 pub mod colouring;
 pub mod contour;
+pub mod curvature;
 pub mod demo;
 pub mod experiment;
 mod gltf_file;

@@ -17,9 +17,13 @@
 //!
 //! Along one direction the proof's two sides are averages of L̂ itself: E L'(ŵ* + l·u) is ½·(L̂(l + δ̄) + L̂(l − δ̄)) up to
 //! ξ. [`measured_gain`] reads these off a curve; the theorem bounds its gain from below by (c − 1)·l·p/2, and the
-//! population's gain differs from it by at most 2ξ.
+//! population's gain differs from it by at most 2ξ. All this is put together for one measured line by [`Biased`].
+
+mod solution;
 
 use serde::{Deserialize, Serialize};
+
+pub use solution::Biased;
 
 use super::shift::piecewise::ascending;
 use crate::error::{Error, Result};
@@ -70,7 +74,9 @@ pub struct PredictedGain {
     pub gain: f64,
     /// One entry a direction.
     pub terms: Vec<Term>,
-    /// ξ: the shift gap that both +δ̄ and −δ̄ leave at most, in units of the loss.
+    /// ξ: the shift gap that the shift leaves at most, in units of the loss. The shift is +δ̄ or −δ̄, one of the two in
+    /// any draw of the training data, and Assumption 1 is about the gap that this one leaves. The other, which did not
+    /// come about, would lay the losses as far apart as it can.
     pub xi: f64,
     /// k: the number of directions.
     pub k: usize,
@@ -92,7 +98,8 @@ pub struct MeasuredGain {
 }
 
 impl PredictedGain {
-    /// Of a bias along orthogonal directions of unit length, with the shift gap `xi` that remains under the shifts.
+    /// Of a bias along orthogonal directions of unit length, with the shift gap `xi` that the shift, of whichever
+    /// sign it is, leaves at most.
     ///
     /// # Errors
     /// When a number is not finite, or the definitions exclude it: p > 0, c > 1, 0 ≤ r < r̄, δ̄ ≥ 0, l ≥ 0, ξ ≥ 0.

@@ -156,10 +156,18 @@ pub enum Basis {
         /// Snapshots.
         snapshots: usize,
     },
+    /// An eigenvector of the Hessian at a point, as it was found.
+    Eigenvector {
+        /// The number of those that were found with it, at the same point.
+        set: usize,
+        /// Which of these.
+        index: usize,
+    },
 }
 
 impl Basis {
-    /// What it is called, given the names of the two solutions and of the files that directions were read from.
+    /// What it is called, given the names of the two solutions and of the files that directions were read from. An
+    /// eigenvector's own does not say of which point it is.
     pub fn name<T: AsRef<str>>(self, [first, second]: [&str; 2], files: &[T]) -> String {
         match self {
             Self::Random(kind, seed) => format!("{kind} (seed {seed})"),
@@ -170,6 +178,7 @@ impl Basis {
             Self::Principal { component, snapshots } => {
                 format!("PC {} of epochs 0 to {}", component + 1, snapshots.saturating_sub(1))
             }
+            Self::Eigenvector { index, .. } => format!("eigenvector {}", index + 1),
         }
     }
 }

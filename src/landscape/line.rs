@@ -71,6 +71,11 @@ pub fn positions(start: f64, end: f64, count: usize) -> Vec<f64> {
     }
 }
 
+/// Whether a position lies within ±reach; one that rounding puts beside the end does.
+pub fn is_within(position: f64, reach: f64) -> bool {
+    position.abs() <= reach * (1.0 + 1e-9)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +86,12 @@ mod tests {
         assert_eq!(positions(-3.0, 3.0, 7), [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]);
         assert_eq!(positions(0.3, 1.1, 2), [0.3, 1.1]);
         assert_eq!(positions(2.0, 5.0, 1), [2.0]);
+    }
+
+    #[test]
+    fn rounding_puts_no_position_beyond_the_end() {
+        assert!(is_within(3.0 * 0.1, 0.3) && is_within(-0.3, 0.3) && is_within(0.0, 0.3));
+        assert!(!is_within(0.31, 0.3) && !is_within(-0.31, 0.3) && !is_within(f64::NAN, 0.3));
     }
 
     proptest! {

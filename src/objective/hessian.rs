@@ -1,7 +1,8 @@
 //! Exact derivatives of the mean loss along directions of parameter space, without the matrices they are made of:
 //! slopes ⟨∇L, u⟩, Hessian-vector products H·v, and Gauss–Newton products.
 //!
-//! Burn's tensors compute them on the objective's device, whatever evaluates its losses.
+//! Where the objective evaluates over the processor's vectors and batch-norm statistics are constants, that evaluator
+//! computes them; elsewhere Burn's tensors do, on the objective's device.
 
 mod images;
 
@@ -10,6 +11,7 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
+use super::lanes::{Expansion, Lanes};
 use super::tensors::{read, upload};
 use super::{BatchNormPolicy, Evaluation, Objective, Solution};
 use crate::data::{Part, Progress};
@@ -153,8 +155,8 @@ impl<'a> Derivatives<'a> {
                 None
             }
         };
-        if let Some(value) = statistics.as_deref().and_then(not_finite) {
-            return Err(diverged(&format!("a batch-norm layer's statistics hold {value}")));
+        if let Some(statistics) = &statistics {
+            check_statistics(statistics)?;
         }
         Ok(Self {
             objective,
@@ -171,15 +173,59 @@ impl<'a> Derivatives<'a> {
     /// When the vector is of another length or not finite, or the product is not finite; [`Error::Device`] when the
     /// device fails, [`Error::Cancelled`].
     pub fn hessian_vector(&self, vector: &[f32], progress: Progress) -> Result<Vec<f32>> {
-        let directions = Leaves::new(self.graph(), &self.directions(vector)?.autodiff());
+        self.check_vector(vector)?;
+        if let Some((lanes, expansion)) = self.expansion() {
+            let direction = expansion.direction(vector);
+            return self.mean_over_batches(progress, |range| {
+                let batch = lanes.images(self.objective.data(), self.part, range);
+                Ok(expansion.hessian_vector(&direction, &batch))
+            });
+        }
         let point = self.point().on_tape();
-        self.mean_over_batches(progress, |range| {
-            let (images, labels) = self.objective.batch(self.part, range);
-            let images = Images::Shared(images.autodiff());
-            let pass = tangent::forward(self.graph(), &point.leaves, &directions, images, point.normaliser());
-            let slopes = self.graph().loss.slopes(pass.logits, pass.tangents, labels.autodiff());
-            point.gradient(&slopes.mean())
-        })
+        let directions = Leaves::new(self.graph(), &self.directions(vector).autodiff());
+        self.mean_over_batches(progress, |range| self.tensor_product(&point, &directions, range))
+    }
+
+    /// H·v `[d]` of the mean loss of some images, by tensors.
+    fn tensor_product(&self, point: &Point, directions: &Leaves, range: Range<usize>) -> Result<Vec<f32>> {
+        let (images, labels) = self.objective.batch(self.part, range);
+        let images = Images::Shared(images.autodiff());
+        let pass = tangent::forward(self.graph(), &point.leaves, directions, images, point.normaliser());
+        let slopes = self.graph().loss.slopes(pass.logits, pass.tangents, labels.autodiff());
+        point.gradient(&slopes.mean())
+    }
+
+    /// The batches that the mean is taken over, as ranges of images.
+    pub fn batches(&self) -> &[Range<usize>] {
+        &self.batches
+    }
+
+    /// The Hessian of the mean loss over the images `range` alone, as one batch, times `vector`, `[d]`. The mean over
+    /// [`Derivatives::batches`], weighted by their images, is [`Derivatives::hessian_vector`].
+    ///
+    /// # Errors
+    /// When there are no such images, the batch could not be normalised by itself, or the vector is of another length
+    /// or not finite; [`Error::Device`] when the device fails.
+    pub fn batch_hessian_vector(&self, range: Range<usize>, vector: &[f32]) -> Result<Vec<f32>> {
+        let count = self.objective.data().split(self.part).len();
+        if range.is_empty() || range.end > count {
+            return Err(Error::Request(format!(
+                "there are no {} images {} to {}; ask for some of the {count} there are",
+                self.part.name(),
+                range.start,
+                range.end
+            )));
+        }
+        if self.statistics.is_none() {
+            self.graph().check_batch(range.len())?;
+        }
+        self.check_vector(vector)?;
+        if let Some((lanes, expansion)) = self.expansion() {
+            let batch = lanes.images(self.objective.data(), self.part, range);
+            return Ok(expansion.hessian_vector(&expansion.direction(vector), &batch));
+        }
+        let directions = Leaves::new(self.graph(), &self.directions(vector).autodiff());
+        self.tensor_product(&self.point().on_tape(), &directions, range)
     }
 
     /// The Gauss–Newton matrix times `vector`, `[d]`, telling the share done after every batch.
@@ -187,7 +233,15 @@ impl<'a> Derivatives<'a> {
     /// # Errors
     /// As [`Derivatives::hessian_vector`].
     pub fn gauss_newton_vector(&self, vector: &[f32], progress: Progress) -> Result<Vec<f32>> {
-        let directions = Leaves::new(self.graph(), &self.directions(vector)?);
+        self.check_vector(vector)?;
+        if let Some((lanes, expansion)) = self.expansion() {
+            let direction = expansion.direction(vector);
+            return self.mean_over_batches(progress, |range| {
+                let batch = lanes.images(self.objective.data(), self.part, range);
+                Ok(expansion.gauss_newton_vector(&direction, &batch))
+            });
+        }
+        let directions = Leaves::new(self.graph(), &self.directions(vector));
         let point = self.point();
         let tracked = point.clone().on_tape();
         self.mean_over_batches(progress, |range| {
@@ -210,32 +264,52 @@ impl<'a> Derivatives<'a> {
     /// When the direction is of another length or not finite; [`Error::Device`] when the device fails,
     /// [`Error::Cancelled`].
     pub fn slope(&self, direction: &[f32], progress: Progress) -> Result<(f64, f64)> {
-        let directions = Leaves::new(self.graph(), &self.directions(direction)?);
+        self.check_vector(direction)?;
+        if let Some((lanes, expansion)) = self.expansion() {
+            let direction = expansion.direction(direction);
+            return self.mean_slope(progress, |range| {
+                let batch = lanes.images(self.objective.data(), self.part, range);
+                Ok(expansion.slopes(&direction, &batch))
+            });
+        }
+        let directions = Leaves::new(self.graph(), &self.directions(direction));
         let point = self.point();
-        let (mut loss, mut slope) = (0.0, 0.0);
-        for range in &self.batches {
-            let (images, labels) = self.objective.batch(self.part, range.clone());
+        self.mean_slope(progress, |range| {
+            let count = range.len();
+            let (images, labels) = self.objective.batch(self.part, range);
             let images = Images::Shared(images);
             let pass = tangent::forward(self.graph(), &point.leaves, &directions, images, point.normaliser());
             let losses = self.graph().loss.of(pass.logits.clone(), labels.clone());
             let slopes = self.graph().loss.slopes(pass.logits, pass.tangents, labels);
-            let values = read(Tensor::cat(vec![losses, slopes], 0).reshape([2 * range.len()]))?;
-            let (losses, slopes) = values.split_at(range.len());
-            loss += losses.iter().map(|&value| f64::from(value)).sum::<f64>();
-            slope += slopes.iter().map(|&value| f64::from(value)).sum::<f64>();
-            self.tell(range, progress)?;
-        }
-        let images = self.images() as f64;
-        Ok((loss / images, slope / images))
+            let values = read(Tensor::cat(vec![losses, slopes], 0).reshape([2 * count]))?;
+            let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
+            let (losses, slopes) = values.split_at(count);
+            Ok((sum(losses), sum(slopes)))
+        })
     }
 
-    fn graph(&self) -> &Graph {
-        self.objective.graph()
+    /// The network on its data.
+    pub fn objective(&self) -> &'a Objective {
+        self.objective
     }
 
-    /// Number of images that the mean is taken over.
-    fn images(&self) -> usize {
+    /// The point's parameters `[d]`.
+    pub fn parameters(&self) -> &'a [f32] {
+        self.parameters
+    }
+
+    /// The split that the mean is taken over.
+    pub fn part(&self) -> Part {
+        self.part
+    }
+
+    /// Number of images that the mean is taken over, the first of the split.
+    pub fn images(&self) -> usize {
         self.batches.last().map_or(0, |last| last.end)
+    }
+
+    fn graph(&self) -> &'a Graph {
+        self.objective.graph()
     }
 
     /// Tells the share that is done after the batch `range`.
@@ -247,6 +321,18 @@ impl<'a> Derivatives<'a> {
         }
     }
 
+    /// The evaluator over the processor's vectors and the point made ready for it, where statistics are constants, as
+    /// they are without batch norm.
+    fn expansion(&self) -> Option<(&'a Lanes, Expansion<'a>)> {
+        let statistics: &[f32] = match &self.statistics {
+            Some(statistics) => statistics,
+            None if self.graph().batch_norm_layers.is_empty() => &[],
+            None => return None,
+        };
+        let lanes = self.objective.lanes.as_ref()?;
+        Some((lanes, lanes.expansion(self.parameters, statistics)))
+    }
+
     /// The point on the device.
     fn point(&self) -> Point {
         let compute = self.objective.compute();
@@ -256,8 +342,8 @@ impl<'a> Derivatives<'a> {
         }
     }
 
-    /// A vector of parameter space on the device, `[1, d]`.
-    fn directions(&self, vector: &[f32]) -> Result<Tensor<2>> {
+    /// Refuses what is no vector of parameter space.
+    fn check_vector(&self, vector: &[f32]) -> Result<()> {
         if vector.len() != self.parameters.len() {
             return Err(Error::Request(format!(
                 "{} takes vectors of {} parameters; given was one of {}",
@@ -266,12 +352,29 @@ impl<'a> Derivatives<'a> {
                 vector.len()
             )));
         }
-        if let Some(value) = not_finite(vector) {
-            return Err(Error::Request(format!(
-                "there is no derivative along a vector that holds {value}; give one of finite numbers"
-            )));
+        check_direction(vector)
+    }
+
+    /// A vector of parameter space on the device, `[1, d]`.
+    fn directions(&self, vector: &[f32]) -> Tensor<2> {
+        upload(self.objective.compute(), vector, 1)
+    }
+
+    /// The means over all images of the loss and its slope, from their sums over each batch.
+    fn mean_slope(
+        &self,
+        progress: Progress,
+        mut sums: impl FnMut(Range<usize>) -> Result<(f64, f64)>,
+    ) -> Result<(f64, f64)> {
+        let (mut loss, mut slope) = (0.0, 0.0);
+        for range in &self.batches {
+            let sum = sums(range.clone())?;
+            loss += sum.0;
+            slope += sum.1;
+            self.tell(range, progress)?;
         }
-        Ok(upload(self.objective.compute(), vector, 1))
+        let images = self.images() as f64;
+        Ok((loss / images, slope / images))
     }
 
     /// The mean over all batches, weighted by their images, of a product `[d]` with a vector.
@@ -288,11 +391,7 @@ impl<'a> Derivatives<'a> {
             }
             self.tell(range, progress)?;
         }
-        let mean: Vec<f32> = sum.into_iter().map(|value| value as f32).collect();
-        match not_finite(&mean) {
-            Some(value) => Err(diverged(&format!("its product with the vector holds {value}"))),
-            None => Ok(mean),
-        }
+        checked(sum.into_iter().map(|value| value as f32).collect())
     }
 }
 
@@ -330,6 +429,32 @@ impl Point {
 /// The first value that is not finite.
 fn not_finite(values: &[f32]) -> Option<f32> {
     values.iter().copied().find(|value| !value.is_finite())
+}
+
+/// Refuses a direction, or several, that is not finite.
+fn check_direction(values: &[f32]) -> Result<()> {
+    match not_finite(values) {
+        Some(value) => Err(Error::Request(format!(
+            "there is no derivative along a vector that holds {value}; give one of finite numbers"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses statistics that are not finite.
+fn check_statistics(statistics: &[f32]) -> Result<()> {
+    match not_finite(statistics) {
+        Some(value) => Err(diverged(&format!("a batch-norm layer's statistics hold {value}"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a product that is not finite.
+fn checked(product: Vec<f32>) -> Result<Vec<f32>> {
+    match not_finite(&product) {
+        Some(value) => Err(diverged(&format!("its product with the vector holds {value}"))),
+        None => Ok(product),
+    }
 }
 
 fn diverged(what: &str) -> Error {

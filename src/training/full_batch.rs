@@ -178,7 +178,10 @@ mod tests {
     const CURVATURES: [f32; 3] = [0.25, 1.0, 4.0];
 
     fn quadratic(w: &[f32]) -> Result<(f64, Vec<f32>)> {
-        let squares = w.iter().zip(CURVATURES).map(|(&w, h)| f64::from(h) * f64::from(w).powi(2));
+        let squares = w
+            .iter()
+            .zip(CURVATURES)
+            .map(|(&w, h)| f64::from(h) * f64::from(w).powi(2));
         let gradient = w.iter().zip(CURVATURES).map(|(w, h)| h * w).collect();
         Ok((0.5 * squares.sum::<f64>(), gradient))
     }

@@ -197,7 +197,11 @@ fn search(
         } else {
             high = far;
         }
-        far = if high.is_finite() { 0.5 * (low + high) } else { 2.0 * far };
+        far = if high.is_finite() {
+            0.5 * (low + high)
+        } else {
+            2.0 * far
+        };
     }
     Ok(found)
 }
@@ -251,7 +255,10 @@ mod tests {
         let (x, y) = (f64::from(w[0]), f64::from(w[1]));
         let beside = y - x * x;
         let gradient = [-2.0 * (1.0 - x) - 400.0 * x * beside, 200.0 * beside];
-        Ok(((1.0 - x).powi(2) + 100.0 * beside * beside, gradient.map(|g| g as f32).to_vec()))
+        Ok((
+            (1.0 - x).powi(2) + 100.0 * beside * beside,
+            gradient.map(|g| g as f32).to_vec(),
+        ))
     }
 
     #[test]
@@ -262,10 +269,18 @@ mod tests {
                 let (look, asked) = finish(&mut machine, &mut rosenbrock, until(1e-3, 200));
                 assert_eq!(look.end, Some(End::Gradient), "{start:?}, {memory}: {look:?}");
                 // An independent program takes 24 to 48 steps to a gradient of 1e-4, and 31 to 74 evaluations.
-                assert!(look.steps <= 60 && asked <= 120, "{start:?}, {memory}: {look:?}, {asked}");
+                assert!(
+                    look.steps <= 60 && asked <= 120,
+                    "{start:?}, {memory}: {look:?}, {asked}"
+                );
                 // The smallest curvature at the minimum is 0.4: a gradient of 1e-3 is 2.5e-3 away from it at most, and
                 // a little further for the curvature's change on the way.
-                let far = machine.parameters().iter().map(|w| (w - 1.0).powi(2)).sum::<f32>().sqrt();
+                let far = machine
+                    .parameters()
+                    .iter()
+                    .map(|w| (w - 1.0).powi(2))
+                    .sum::<f32>()
+                    .sqrt();
                 assert!(far < 3e-3, "{start:?}, {memory}: {:?}", machine.parameters());
             }
         }
@@ -310,7 +325,10 @@ mod tests {
         let expected = -(&inverse * vector(&gradient));
         let found = DVector::from_vec(machine.direction(&gradient));
         // Both are sums of some dozen products in double precision.
-        assert!((&found - &expected).norm() < 1e-11 * expected.norm(), "{found} {expected}");
+        assert!(
+            (&found - &expected).norm() < 1e-11 * expected.norm(),
+            "{found} {expected}"
+        );
     }
 
     #[test]

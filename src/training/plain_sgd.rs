@@ -137,7 +137,10 @@ mod tests {
         assert_eq!(Batches::new(5, 5, 1).unwrap().draw().len(), 5);
         for size in [0, 11] {
             let message = Batches::new(10, size, 1).unwrap_err().to_string();
-            assert!(message.starts_with("batch-size") && message.contains("1 to 10"), "{message}");
+            assert!(
+                message.starts_with("batch-size") && message.contains("1 to 10"),
+                "{message}"
+            );
         }
     }
 

@@ -14,8 +14,6 @@ use crate::experiment::recipe::Recipe;
 
 /// The experiments, and what is known of them.
 pub struct Experiments {
-    /// Whether their page is open.
-    pub open: bool,
     /// Folder of their outcomes, and of the runs that they share.
     pub folder: PathBuf,
     /// All of them, once the page was open.
@@ -43,7 +41,6 @@ pub struct Experiments {
 impl Default for Experiments {
     fn default() -> Self {
         Self {
-            open: false,
             folder: PathBuf::from(FOLDER),
             recipes: Vec::new(),
             chosen: 0,
@@ -68,12 +65,6 @@ impl Experiments {
     /// Puts another on the page.
     pub fn choose(&mut self, index: usize) {
         self.chosen = index;
-        self.enlarged = None;
-    }
-
-    /// Closes the page.
-    pub fn close(&mut self) {
-        self.open = false;
         self.enlarged = None;
     }
 

@@ -35,15 +35,8 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     stage.show(ui, |ui| page::show(ui, state, commands));
 }
 
-/// Opens the page, or closes it. Opened for the first time, it asks for what was made before and for what the others
-/// take.
-pub fn toggle(state: &mut State) -> Vec<Effect> {
-    if state.experiments.open {
-        state.experiments.close();
-        return Vec::new();
-    }
-    state.playing = false;
-    state.experiments.open = true;
+/// What the page asks for when it is opened for the first time: what was made before, and what the others take.
+pub fn opened(state: &mut State) -> Vec<Effect> {
     if !state.experiments.recipes.is_empty() {
         return Vec::new();
     }

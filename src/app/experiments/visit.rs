@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Experiments;
 use crate::app::export::Effect;
 use crate::app::look::Picture;
+use crate::app::page::Page;
 use crate::app::state::State;
 use crate::engine::{Anchor, Request};
 use crate::experiment::laboratory::{RUNS, Which};
@@ -79,6 +80,6 @@ impl State {
             look.second = second;
         }
         self.fit = None;
-        self.experiments.close();
+        self.turn_to(Page::Explore);
     }
 }

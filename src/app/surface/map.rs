@@ -20,9 +20,10 @@ use crate::figure::chart::number;
 use crate::landscape::{Heights, Node, Quantity};
 use crate::render::{Scene, View};
 
-/// Room for the marks and names of the axes.
-const LEFT: f32 = 50.0;
-const BELOW: f32 = 38.0;
+/// Room for the marks and names of the axes, on the left.
+pub const LEFT: f32 = 50.0;
+/// And below.
+pub const BELOW: f32 = 38.0;
 /// How near an axis' end or a step of the trajectory counts as on it.
 const NEAR: f32 = 11.0;
 /// Length of the handles beyond the point, as a share of the map's shorter side.
@@ -347,7 +348,7 @@ fn nearest_index(columns: usize, rows: usize, x: f64, y: f64) -> Option<usize> {
 }
 
 /// Marks and names of the axes.
-fn axes(ui: &Ui, rect: Rect, space: &MapSpace, names: &[String; 2], palette: &Palette) {
+pub fn axes(ui: &Ui, rect: Rect, space: &MapSpace, names: &[String; 2], palette: &Palette) {
     let painter = ui.painter_at(rect);
     let inner = space.rect;
     painter.rect_stroke(inner, 0.0, Stroke::new(1.0, palette.grid), egui::StrokeKind::Outside);

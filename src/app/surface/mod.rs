@@ -3,12 +3,12 @@
 
 pub mod bar;
 pub mod look;
-mod map;
+pub mod map;
 mod marginals;
 mod moves;
 pub mod overlay;
-mod relief;
-mod space;
+pub mod relief;
+pub mod space;
 
 use std::sync::Arc;
 

@@ -233,7 +233,39 @@ fn what_is_no_problem_is_refused() {
     assert_eq!((blown.len(), blown[0], blown[6]), (7, 2.0, f64::INFINITY));
 }
 
+#[test]
+fn a_bound_that_is_none_has_no_hyper_parameters() {
+    let sgd = Sgd::new(0.1, 4, 100).unwrap();
+    for bound in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(sgd.with_sharpness_bound(bound).is_err(), "{bound}");
+    }
+    for bound in [-1.0, f64::NAN] {
+        assert!(sgd.with_non_uniformity_bound(bound).is_err(), "{bound}");
+    }
+    // Below the bound of single samples, and of gradient descent, which has none.
+    for (bound, batch_size) in [(0.0, 1), (1e-300, 1), (1e300, 100), (f64::INFINITY, 100)] {
+        assert_eq!(sgd.with_non_uniformity_bound(bound).unwrap().batch_size(), batch_size);
+    }
+}
+
 proptest! {
+    #[test]
+    fn bounds_lead_back_to_their_hyper_parameters(
+        rate in 1e-4_f64..10.0,
+        samples in 2_usize..100_000,
+        share in 0.0_f64..1.0,
+        other in 1e-4_f64..10.0,
+    ) {
+        let batch = 1 + (share * (samples - 1) as f64) as usize;
+        let sgd = Sgd::new(rate, batch, samples).unwrap();
+        let back = Sgd::new(other, batch, samples).unwrap().with_sharpness_bound(sgd.sharpness_bound()).unwrap();
+        prop_assert!((back.learning_rate() / rate - 1.0).abs() < 1e-14);
+        prop_assert_eq!((back.batch_size(), back.samples()), (batch, samples));
+        let from = Sgd::new(rate, 1, samples).unwrap();
+        let back = from.with_non_uniformity_bound(sgd.non_uniformity_bound()).unwrap();
+        prop_assert_eq!(back, sgd);
+    }
+
     #[test]
     fn in_one_dimension_the_factor_decides(
         curvatures in proptest::collection::vec(-1.0_f64..5.0, 2..7),

@@ -43,8 +43,15 @@ fn a_method_is_written_as_it_is_read_in_a_recipe() {
     let names: Vec<String> = read.methods.iter().map(|method| method.name()).collect();
     assert_eq!(names, ["GD, η = 0.2", "SGD, η = 0.1, B = 4", "L-BFGS, 10 pairs"]);
     assert!(read.methods.iter().all(|method| method.check().is_ok()));
-    for wrong in ["{ sgd = { learning-rate = 0.1 } }", "{ l-bfgs = { memory = 1, rate = 2.0 } }", "{ adam = {} }"] {
-        assert!(toml::from_str::<Methods>(&format!("methods = [{wrong}]")).is_err(), "{wrong}");
+    for wrong in [
+        "{ sgd = { learning-rate = 0.1 } }",
+        "{ l-bfgs = { memory = 1, rate = 2.0 } }",
+        "{ adam = {} }",
+    ] {
+        assert!(
+            toml::from_str::<Methods>(&format!("methods = [{wrong}]")).is_err(),
+            "{wrong}"
+        );
     }
     let sgd = |learning_rate, batch_size| Method::Sgd {
         learning_rate,
@@ -56,7 +63,10 @@ fn a_method_is_written_as_it_is_read_in_a_recipe() {
     let bounds = sgd(0.5, 4).stability(20).unwrap().unwrap();
     assert_eq!(bounds.sharpness_bound(), 4.0);
     assert!((bounds.non_uniformity_bound() - 2.0 * (4.0_f64 * 19.0 / 16.0).sqrt()).abs() < 1e-12);
-    let whole = Method::GradientDescent { learning_rate: 0.5 }.stability(20).unwrap().unwrap();
+    let whole = Method::GradientDescent { learning_rate: 0.5 }
+        .stability(20)
+        .unwrap()
+        .unwrap();
     assert_eq!(whole.non_uniformity_bound(), f64::INFINITY);
 }
 
@@ -121,7 +131,10 @@ fn leaving_the_finite_numbers_is_an_end() {
         assert_eq!(lost.record.end, End::Diverged);
         assert!(lost.record.highest() == f64::INFINITY && !lost.record.has_arrived());
         let (again, told) = descend(folder.path(), &descent);
-        assert_eq!((again.record.end, again.record.loss, told), (End::Diverged, f64::INFINITY, 0));
+        assert_eq!(
+            (again.record.end, again.record.loss, told),
+            (End::Diverged, f64::INFINITY, 0)
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! A descent step by step, with what is recorded on the way.
 
 use super::{Descent, Method, ROUGH, Record};
-use crate::curvature::hessian;
+use crate::curvature::sharpness;
 use crate::data::Part;
 use crate::error::{Error, Result};
 use crate::landscape::direction::distance;
@@ -164,7 +164,7 @@ impl<'a> Way<'a> {
     fn measure(&mut self, parameters: &[f32], steps: usize) -> Result<()> {
         let (tell, done) = (&mut self.tell, share(steps, self.descent.steps));
         let mut told = |_: f64| tell(done).is_ok();
-        let value = match hessian::sharpness(self.objective, &plain(parameters), usize::MAX, ROUGH, &mut told) {
+        let value = match sharpness::sharpness(self.objective, &plain(parameters), usize::MAX, ROUGH, &mut told) {
             Ok(found) => found.value,
             // On the way out of the finite numbers there is none.
             Err(Error::Request(_)) => f64::NAN,

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use super::curves::{RAY_AXIS, check_draws, check_positive};
+use super::checks::{check_count, check_positive, check_solution, check_width};
+use super::curves::RAY_AXIS;
+use super::defaults::{uniform, usual_draws, usual_points};
 use super::effort::Efforts;
 use super::{Experiment, Kind};
 use crate::data::Part;
@@ -41,18 +43,6 @@ pub struct AsymmetricDirection {
     pub width: f64,
 }
 
-fn uniform() -> DirectionKind {
-    DirectionKind::Uniform
-}
-
-fn usual_draws() -> u64 {
-    5
-}
-
-fn usual_points() -> usize {
-    41
-}
-
 /// The most asymmetric direction of a seed by differences.
 struct Best {
     c: f64,
@@ -86,6 +76,11 @@ impl Compared {
         })
     }
 
+    /// Whether the direction is clearly asymmetric by exact slopes.
+    fn is_clear(&self) -> bool {
+        self.exact.is_some_and(|certificate| certificate.c > ASYMMETRIC)
+    }
+
     fn row(&self, seed: u64) -> Vec<String> {
         let holds = match self.holds {
             Some(true) => "yes",
@@ -107,10 +102,12 @@ impl Experiment for AsymmetricDirection {
         vec![&self.run]
     }
 
-    fn check(&self, _recipe: &Recipe) -> Result<()> {
+    fn check(&self, recipe: &Recipe) -> Result<()> {
         check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [-self.reach, self.reach])?;
-        check_draws(self.draws)
+        check_width(self.width, self.reach)?;
+        check_count("draws", self.draws)?;
+        check_solution(recipe, &self.run, self.solution)
     }
 
     fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
@@ -147,7 +144,8 @@ impl Experiment for AsymmetricDirection {
                 .to_vec(),
             rows: Vec::new(),
         };
-        let (mut all, mut compared, mut shown) = (Vec::new(), Vec::new(), 0);
+        let (mut all, mut compared) = (Vec::new(), Vec::new());
+        let (mut by_differences, mut shown) = (0, 0);
         for &seed in &recipe.seeds {
             let trained = laboratory.trained(recipe, &self.run, seed)?;
             let mut draws = Vec::new();
@@ -196,9 +194,10 @@ impl Experiment for AsymmetricDirection {
                 outcome.figures.push(best.figure);
                 let found = self.compared(&trained, best.draw, best.profile, laboratory)?;
                 exact.rows.push(found.row(seed));
+                shown += usize::from(found.is_clear());
                 compared.push(found);
             }
-            shown += usize::from(Summary::of(&draws, 1).share > 0.0);
+            by_differences += usize::from(Summary::of(&draws, 1).share > 0.0);
             all.extend(draws);
         }
         outcome.tables.extend([table, exact]);
@@ -206,9 +205,10 @@ impl Experiment for AsymmetricDirection {
         outcome.verdict = Verdict {
             answer: Answer::of(shown, recipe.seeds.len()),
             measured: format!(
-                "c > {ASYMMETRIC} over an interval at least {} long for {:.0} % of {} directions, and for one at least \
-                 at {shown} of {} solutions; the largest c is {}. From exact slopes along the most asymmetric \
-                 direction of each it is {}, and what differences say holds for {} of {} of these.",
+                "By differences c > {ASYMMETRIC} over an interval at least {} long for {:.0} % of {} directions, and \
+                 for one at least at {by_differences} of {} solutions; the largest c is {}. From exact slopes along \
+                 the most asymmetric direction of each the largest is {}, c > {ASYMMETRIC} is so at {shown} of the \
+                 solutions, and what differences say holds for {} of {} of these directions.",
                 self.width,
                 100.0 * summary.share,
                 summary.draws,
@@ -305,17 +305,20 @@ mod tests {
         let bent = Compared::of(3, profile(), &[-8.0, -4.0, 0.0, 0.25, 0.75], 0.5).unwrap();
         assert_eq!(bent.differences.unwrap().published(), (2.0, 1.0, 0.5, 12.0));
         assert_eq!(bent.exact.unwrap().published(), (2.0, 1.0, 0.75, 16.0 / 3.0));
-        assert_eq!(bent.holds, Some(false));
+        assert!(bent.holds == Some(false) && bent.is_clear());
         assert_eq!(
             bent.row(1),
             ["1", "3", "(2.00, 1.00, 0.500, 12.0)", "(2.00, 1.00, 0.750, 5.33)", "no"]
         );
         let straight = Compared::of(3, profile(), &[-6.0, -6.0, 0.0, 0.5, 0.5], 0.5).unwrap();
         assert_eq!((straight.exact.unwrap().c, straight.holds), (12.0, Some(true)));
+        // Differences of 0.5 and 6 hide a flat side that rises as fast as the other at one end.
+        let hidden = Compared::of(3, profile(), &[-8.0, -4.0, 0.0, -3.0, 4.0], 0.5).unwrap();
+        assert!(hidden.differences.unwrap().c > ASYMMETRIC && !hidden.is_clear());
         // A side that does not rise has no certificate to compare.
         let falling = Profile::new(&[-1.0, 0.0, 1.0], &[0.0, 1.0, 0.0]).unwrap();
         let none = Compared::of(1, falling, &[1.0, 0.0, -1.0], 0.5).unwrap();
-        assert_eq!(none.holds, None);
+        assert!(none.holds.is_none() && !none.is_clear());
         assert_eq!(none.row(2), ["2", "1", "none", "none", ""]);
     }
 

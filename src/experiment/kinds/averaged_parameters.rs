@@ -2,12 +2,13 @@
 
 use serde::Deserialize;
 
+use super::checks::check_solution;
 use super::effort::Efforts;
 use super::{Experiment, Kind};
 use crate::error::{Error, Result};
 use crate::experiment::averages::{self, EpochAccuracies, SGD};
 use crate::experiment::cost::Effort;
-use crate::experiment::laboratory::Laboratory;
+use crate::experiment::laboratory::{Laboratory, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict, spread, spread_text};
 use crate::experiment::recipe::Recipe;
 
@@ -42,7 +43,7 @@ impl Experiment for AveragedParameters {
         vec![&self.run]
     }
 
-    fn check(&self, _recipe: &Recipe) -> Result<()> {
+    fn check(&self, recipe: &Recipe) -> Result<()> {
         if !(1..=MOST_DRAWS).contains(&self.draws) {
             return Err(Error::option(
                 "draws",
@@ -50,7 +51,7 @@ impl Experiment for AveragedParameters {
                 format!("it must be from 1 to {MOST_DRAWS}"),
             ));
         }
-        Ok(())
+        check_solution(recipe, &self.run, Which::Swa)
     }
 
     fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {

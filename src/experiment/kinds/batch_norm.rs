@@ -3,11 +3,12 @@
 use serde::Deserialize;
 
 use super::Experiment;
+use super::checks::check_solution;
 use super::effort::Efforts;
 use crate::error::{Error, Result};
 use crate::experiment::averages::{self, EpochAccuracies, SGD};
 use crate::experiment::cost::Effort;
-use crate::experiment::laboratory::Laboratory;
+use crate::experiment::laboratory::{Laboratory, Which};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Table, Verdict, spread, spread_text};
 use crate::experiment::recipe::Recipe;
 
@@ -27,6 +28,11 @@ const AVERAGE: usize = 1;
 impl Experiment for BatchNorm {
     fn runs(&self) -> Vec<&str> {
         vec![&self.with, &self.without]
+    }
+
+    fn check(&self, recipe: &Recipe) -> Result<()> {
+        check_solution(recipe, &self.with, Which::Swa)?;
+        check_solution(recipe, &self.without, Which::Swa)
     }
 
     fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 
 use super::asymmetric_direction::{number, row};
-use super::curves::{check_draws, check_positive};
+use super::checks::{check_count, check_positive, check_solution, check_width};
+use super::curves::RAY_AXIS;
+use super::defaults::{sgd, usual_draws, usual_points};
 use super::effort::Efforts;
 use super::{Experiment, Kind};
 use crate::data::Part;
@@ -47,27 +49,17 @@ pub struct BatchNormDirections {
     pub batch_norm: BatchNormPolicy,
 }
 
-fn sgd() -> Which {
-    Which::Sgd
-}
-
-fn usual_draws() -> u64 {
-    5
-}
-
-fn usual_points() -> usize {
-    41
-}
-
 impl Experiment for BatchNormDirections {
     fn runs(&self) -> Vec<&str> {
         vec![&self.run]
     }
 
-    fn check(&self, _recipe: &Recipe) -> Result<()> {
+    fn check(&self, recipe: &Recipe) -> Result<()> {
         check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [-self.reach, self.reach])?;
-        check_draws(self.draws)
+        check_width(self.width, self.reach)?;
+        check_count("draws", self.draws)?;
+        check_solution(recipe, &self.run, self.solution)
     }
 
     fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
@@ -126,7 +118,7 @@ impl Experiment for BatchNormDirections {
                 name: format!("directions-seed{seed}"),
                 title: format!("The first direction of each kind, seed {seed}"),
                 content: Content::Lines {
-                    axis: "position l of w + l·u, |u| = 1".to_owned(),
+                    axis: RAY_AXIS.to_owned(),
                     records,
                 },
                 place: trained.place(

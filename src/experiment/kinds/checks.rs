@@ -1,10 +1,9 @@
 //! Checks of what recipes ask for, made before anything is trained.
 
+use super::Kind;
 use crate::error::{Error, Result};
 use crate::experiment::laboratory::Which;
 use crate::experiment::recipe::Recipe;
-
-use super::Kind;
 
 /// More directions, rays or points around a solution than anybody waits for.
 const MOST_DRAWS: u64 = 5000;

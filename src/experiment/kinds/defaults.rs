@@ -33,6 +33,11 @@ pub(super) fn few_points() -> usize {
     21
 }
 
+/// Train images for a gradient, where many are taken.
+pub(super) fn usual_samples() -> usize {
+    1000
+}
+
 /// Images used of each split.
 pub(super) fn all_images() -> usize {
     usize::MAX

@@ -93,9 +93,9 @@ impl Switched {
     /// Whether it left for a flatter place that is within its bounds.
     fn has_settled(&self, start: &Measured, tolerance: f64) -> bool {
         self.left
-            && self.end.is_some_and(|end| {
-                end.sharpness.value < start.sharpness.value && end.is_within(self.bounds, tolerance)
-            })
+            && self
+                .end
+                .is_some_and(|end| end.sharpness.value < start.sharpness.value && end.is_within(self.bounds, tolerance))
     }
 }
 
@@ -173,7 +173,10 @@ impl Experiment for Escape {
 
     fn settings(&self) -> Vec<[String; 2]> {
         let mut rows = settings(&self.model, &self.data, &self.ways());
-        rows.push(["the first finds its minimum at a train loss of".to_owned(), self.loss.to_string()]);
+        rows.push([
+            "the first finds its minimum at a train loss of".to_owned(),
+            self.loss.to_string(),
+        ]);
         rows
     }
 
@@ -214,7 +217,9 @@ impl Escape {
     /// All descents of one seed, with their steps at most.
     fn ways(&self) -> Vec<(Method, usize)> {
         let switches = self.switches.iter().map(|&method| (method, self.steps));
-        std::iter::once((self.start, self.start_steps)).chain(switches).collect()
+        std::iter::once((self.start, self.start_steps))
+            .chain(switches)
+            .collect()
     }
 
     /// A minimum that was found, and all that goes on from there.
@@ -271,14 +276,30 @@ impl Escape {
         };
         let curves = |points: fn(&Record) -> &Vec<(f64, f64)>| -> Vec<Series> {
             let each = self.switches.iter().zip(&first.switched);
-            each.map(|(method, switched)| curve(method.name(), &switched.record, points)).collect()
+            each.map(|(method, switched)| curve(method.name(), &switched.record, points))
+                .collect()
         };
         let after = format!("After {}, seed {}", self.start.name(), first.seed);
         let loss_axis = loss_axis(objective);
         [
-            ("losses", "train loss", loss_axis.as_str(), curves(|record| &record.losses)),
-            ("sharpness", "sharpness", SHARPNESS_AXIS, curves(|record| &record.sharpness)),
-            ("distances", "distance travelled", "distance |w − w₀|", curves(|record| &record.distances)),
+            (
+                "losses",
+                "train loss",
+                loss_axis.as_str(),
+                curves(|record| &record.losses),
+            ),
+            (
+                "sharpness",
+                "sharpness",
+                SHARPNESS_AXIS,
+                curves(|record| &record.sharpness),
+            ),
+            (
+                "distances",
+                "distance travelled",
+                "distance |w − w₀|",
+                curves(|record| &record.distances),
+            ),
         ]
         .into_iter()
         .map(|(name, title, axis, series)| {
@@ -315,7 +336,9 @@ impl Escape {
                 format!("{counted} of {}", all.len())
             };
             let ends = |value: fn(&Measured) -> f64| -> Vec<f64> {
-                all.iter().filter_map(|switched| switched.end.as_ref().map(value)).collect()
+                all.iter()
+                    .filter_map(|switched| switched.end.as_ref().map(value))
+                    .collect()
             };
             let records = |value: fn(&Record) -> f64| -> Vec<f64> {
                 all.iter().map(|switched| value(&switched.record)).collect()
@@ -363,7 +386,12 @@ impl Escape {
             let left = all.clone().filter(|switched| switched.left).count();
             let ends = all.filter_map(|switched| Some(switched.end?.sharpness.value));
             let after: Vec<f64> = ends.collect();
-            format!("{}: left {left} of {}, sharpness after {}", method.name(), minima.len(), text(&after, 2))
+            format!(
+                "{}: left {left} of {}, sharpness after {}",
+                method.name(),
+                minima.len(),
+                text(&after, 2)
+            )
         };
         let switches = self.switches.iter().enumerate();
         let each: Vec<String> = switches.map(|(index, &method)| one(index, method)).collect();
@@ -505,7 +533,10 @@ mod tests {
             assert!(found.measured.contains(words), "{words} in {}", found.measured);
         }
         let rows = kind().table(&all()).rows;
-        assert_eq!(rows[0][..6], ["GD, η = 0.2", "10.0", "none", "0 of 1", "0 of 1", "0 of 1"]);
+        assert_eq!(
+            rows[0][..6],
+            ["GD, η = 0.2", "10.0", "none", "0 of 1", "0 of 1", "0 of 1"]
+        );
         assert_eq!(rows[1][3..8], ["1 of 1", "1 of 1", "1 of 1", "0.10", "–"]);
         assert_eq!(kind().starts(&all()).rows[0][..3], ["1", "70", "0.000100"]);
         let none = kind().verdict(&[], "The start does not arrive. ");
@@ -516,17 +547,50 @@ mod tests {
     fn what_cannot_be_tried_is_told_by_its_name() {
         let recipe = Recipe::named("escape").unwrap();
         assert!(kind().check(&recipe).is_ok());
-        assert_eq!(kind().ways(), [(kind().start, 100), (kind().switches[0], 10), (kind().switches[1], 10)]);
+        assert_eq!(
+            kind().ways(),
+            [(kind().start, 100), (kind().switches[0], 10), (kind().switches[1], 10)]
+        );
         let lbfgs = Method::LimitedBfgs { memory: 5 };
         assert!(Escape { start: lbfgs, ..kind() }.check(&recipe).is_ok());
         for (name, kind) in [
-            ("switches", Escape { switches: Vec::new(), ..kind() }),
-            ("switches", Escape { switches: vec![lbfgs], ..kind() }),
-            ("start-steps", Escape { start_steps: 0, ..kind() }),
+            (
+                "switches",
+                Escape {
+                    switches: Vec::new(),
+                    ..kind()
+                },
+            ),
+            (
+                "switches",
+                Escape {
+                    switches: vec![lbfgs],
+                    ..kind()
+                },
+            ),
+            (
+                "start-steps",
+                Escape {
+                    start_steps: 0,
+                    ..kind()
+                },
+            ),
             ("steps", Escape { steps: 0, ..kind() }),
-            ("sharpness-every", Escape { sharpness_every: 0, ..kind() }),
+            (
+                "sharpness-every",
+                Escape {
+                    sharpness_every: 0,
+                    ..kind()
+                },
+            ),
             ("burst", Escape { burst: 0.0, ..kind() }),
-            ("loss", Escape { loss: f64::NAN, ..kind() }),
+            (
+                "loss",
+                Escape {
+                    loss: f64::NAN,
+                    ..kind()
+                },
+            ),
         ] {
             let message = kind.check(&recipe).unwrap_err().to_string();
             assert!(message.starts_with(name), "{message}");

@@ -162,9 +162,7 @@ fn shifts_text(shifts: &[Option<f64>]) -> String {
     let known: Vec<f64> = shifts.iter().copied().flatten().collect();
     let unknown = match shifts.len() - known.len() {
         0 => String::new(),
-        count => {
-            format!(" For {count} of the seeds a loss is lowest at the edge of the line, and there is none to tell.")
-        }
+        count => format!(" For {count} of the seeds a loss is lowest at the edge, and there is nothing to tell."),
     };
     if known.is_empty() {
         return unknown.trim_start().to_owned();

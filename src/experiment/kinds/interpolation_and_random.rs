@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::asymmetric_direction::number;
-use super::curves::{
-    LOSS_AXIS, RAY_AXIS, check_draws, check_positive, columns, deviation_series, lowest, mean_series, series,
-};
+use super::asymmetric_direction::interval;
+use super::checks::{check_count, check_positive, check_solution, check_width};
+use super::curves::{LOSS_AXIS, RAY_AXIS, columns, deviation_series, lowest, mean_series, series};
 use super::effort::Efforts;
 use super::{Experiment, Kind};
 use crate::data::Part;
@@ -100,17 +99,10 @@ impl Found {
     }
 
     fn row(&self, seed: u64, draw: u64) -> Vec<String> {
-        let (side, interval) = match &self.certificate {
-            Some(certificate) => {
-                let (end, start, p, c) = certificate.published();
-                let side = match certificate.flat {
-                    Side::Positive => "away from SGD",
-                    Side::Negative => "towards SGD",
-                };
-                (side, format!("({end:.2}, {start:.2}, {}, {})", number(p), number(c)))
-            }
-            None => ("", "none".to_owned()),
-        };
+        let side = self.certificate.map_or("", |certificate| match certificate.flat {
+            Side::Positive => "away from SGD",
+            Side::Negative => "towards SGD",
+        });
         let on_it = if self.is_on_flat_side() { "yes" } else { "no" };
         vec![
             seed.to_string(),
@@ -118,7 +110,7 @@ impl Found {
             format!("{:+.3}", self.sgd),
             format!("{:+.3}", self.lowest),
             side.to_owned(),
-            interval,
+            interval(self.certificate.as_ref()),
             on_it.to_owned(),
         ]
     }
@@ -129,10 +121,12 @@ impl Experiment for InterpolationAndRandom {
         vec![&self.run]
     }
 
-    fn check(&self, _recipe: &Recipe) -> Result<()> {
+    fn check(&self, recipe: &Recipe) -> Result<()> {
         check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [-self.reach, self.reach])?;
-        check_draws(self.draws)
+        check_width(self.width, self.reach)?;
+        check_count("draws", self.draws)?;
+        check_solution(recipe, &self.run, Which::Sgd)
     }
 
     fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
@@ -151,10 +145,6 @@ impl Experiment for InterpolationAndRandom {
         let (mut all, mut shown) = (Vec::new(), 0);
         for &seed in &recipe.seeds {
             let trained = laboratory.trained(recipe, &self.run, seed)?;
-            let results = trained.folder.record().results;
-            if results.swa.is_none() || results.sgd.is_none() {
-                return Err(Kind::lacks(&self.run, "SWA and SGD; give it swa-start and sgd-epochs"));
-            }
             let [swa, sgd] = [trained.solution(Which::Swa)?, trained.solution(Which::Sgd)?];
             let graph = trained.objective.graph();
             let (mut found, mut records) = (Vec::new(), Vec::new());

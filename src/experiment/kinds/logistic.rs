@@ -3,13 +3,17 @@
 use serde::Deserialize;
 
 use super::Experiment;
-use super::asymmetric_direction::number;
+use super::asymmetric_direction::{flat_side, interval, number};
+use super::checks::check_width;
 use crate::error::Result;
 use crate::experiment::laboratory::Laboratory;
 use crate::experiment::logistic::{self, LogisticRun};
 use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Series, Table, Verdict, median, spread_text};
 use crate::experiment::recipe::Recipe;
-use crate::landscape::asymmetry::{ASYMMETRIC, Certificate, Profile, Side};
+use crate::landscape::asymmetry::{ASYMMETRIC, Certificate, Profile};
+
+/// How far lines reach from the average on either side.
+const REACH: f64 = 0.5 * (logistic::POINTS - 1) as f64 * logistic::SPACING;
 
 /// The loss of two parameters along directions from U(0, 1)² (NeurIPS Appendix A), one a seed. It needs no run: samples,
 /// start and direction are drawn from the seed, and all else is as published.
@@ -83,23 +87,14 @@ fn above(ratios: &[f64], limit: f64) -> usize {
 
 /// Flat side, and the certificate as NeurIPS writes it.
 fn cells(certificate: Option<&Certificate>) -> [String; 2] {
-    match certificate {
-        Some(certificate) => {
-            let (end, start, p, c) = certificate.published();
-            let side = match certificate.flat {
-                Side::Positive => "+u",
-                Side::Negative => "−u",
-            };
-            [
-                side.to_owned(),
-                format!("({end:.2}, {start:.2}, {}, {})", number(p), number(c)),
-            ]
-        }
-        None => ["", "none"].map(str::to_owned),
-    }
+    [certificate.map_or("", flat_side).to_owned(), interval(certificate)]
 }
 
 impl Experiment for Logistic {
+    fn check(&self, _recipe: &Recipe) -> Result<()> {
+        check_width(self.width, REACH)
+    }
+
     fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let mut table = Table {
             caption: "Certificates (r̄, r, p, c) of the train loss along U(0, 1)² directions, around the average and \

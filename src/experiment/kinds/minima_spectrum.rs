@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::checks::check_samples;
 use super::convexity::{Bounds, Count, Gradients, batch, chart, footnote};
 use super::curves::{LOSS_AXIS, columns};
+use super::defaults::usual_samples;
 use super::effort::Efforts;
 use super::{Experiment, Kind};
 use crate::error::{Error, Result};
@@ -42,10 +43,6 @@ pub struct MinimaSpectrum {
     /// Train images for the gradients, from the first. Losses are of all images.
     #[serde(default = "usual_samples")]
     pub samples: usize,
-}
-
-fn usual_samples() -> usize {
-    1000
 }
 
 /// A run with a small step and where it ends.

@@ -6,10 +6,9 @@ use serde::Deserialize;
 
 use super::asymmetric_direction::{number, row};
 use super::ball::{across, in_ball};
-use super::curves::{
-    LOSS_AXIS, RAY_AXIS, all_images, check_draws, check_positive, check_samples, columns, deviation_series,
-    mean_series, series,
-};
+use super::checks::{check_count, check_positive, check_samples, check_solution, check_width};
+use super::curves::{LOSS_AXIS, RAY_AXIS, columns, deviation_series, mean_series, series};
+use super::defaults::{all_images, few_points, many_draws, sgd, uniform};
 use super::effort::Efforts;
 use super::{Experiment, Kind};
 use crate::data::Part;
@@ -40,7 +39,7 @@ pub struct Neighbourhood {
     #[serde(default = "usual_candidates")]
     pub candidates: u64,
     /// Points around the solution; 100 in the paper.
-    #[serde(default = "usual_draws")]
+    #[serde(default = "many_draws")]
     pub draws: u64,
     /// They are uniform in the ball of this radius around it, a length in parameter space; 25 in the paper. In so many
     /// dimensions nearly all of the ball lies next to its surface, so that a parameter changes by radius/√d.
@@ -48,7 +47,7 @@ pub struct Neighbourhood {
     /// Positions reach from −reach to reach.
     pub reach: f64,
     /// Number of points on each curve.
-    #[serde(default = "usual_points")]
+    #[serde(default = "few_points")]
     pub points: usize,
     /// Length of the interval that a certificate is about, at least.
     pub width: f64,
@@ -57,24 +56,8 @@ pub struct Neighbourhood {
     pub samples: usize,
 }
 
-fn sgd() -> Which {
-    Which::Sgd
-}
-
-fn uniform() -> DirectionKind {
-    DirectionKind::Uniform
-}
-
 fn usual_candidates() -> u64 {
     3
-}
-
-fn usual_draws() -> u64 {
-    20
-}
-
-fn usual_points() -> usize {
-    21
 }
 
 /// A direction with what was measured along it through the solution itself.
@@ -90,12 +73,15 @@ impl Experiment for Neighbourhood {
         vec![&self.run]
     }
 
-    fn check(&self, _recipe: &Recipe) -> Result<()> {
+    fn check(&self, recipe: &Recipe) -> Result<()> {
         check_positive("reach", self.reach)?;
         Kind::check_points(self.points, [-self.reach, self.reach])?;
-        check_draws(self.draws)?;
+        check_width(self.width, self.reach)?;
+        check_count("candidates", self.candidates)?;
+        check_count("draws", self.draws)?;
         check_positive("radius", self.radius)?;
-        check_samples(self.samples)
+        check_samples(self.samples)?;
+        check_solution(recipe, &self.run, self.solution)
     }
 
     fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
@@ -267,6 +253,28 @@ fn relative_deviation(band: &Band) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_measured_is_refused() {
+        let recipe = Recipe::named("neighbourhood").unwrap();
+        let Kind::Neighbourhood(kind) = recipe.measure.clone() else {
+            panic!("a neighbourhood");
+        };
+        assert!(kind.check(&recipe).is_ok());
+        type Change = fn(&mut Neighbourhood);
+        let changes: [(&str, Change); 4] = [
+            ("candidates", |kind| kind.candidates = 0),
+            ("draws", |kind| kind.draws = 1_000_000),
+            ("width", |kind| kind.width = 2.5),
+            ("radius", |kind| kind.radius = f64::NAN),
+        ];
+        for (name, change) in changes {
+            let mut wrong = kind.clone();
+            change(&mut wrong);
+            let told = wrong.check(&recipe).unwrap_err().to_string();
+            assert!(told.starts_with(name), "{told}");
+        }
+    }
 
     #[test]
     fn the_spread_is_relative_to_the_mean() {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::Experiment;
 use crate::dynamics::noise::Noise;
 use crate::dynamics::proportion::Proportion;
-use crate::dynamics::race::{BORDER, LEARNING_RATE, MAGNITUDE, Run, STEPS, Settings};
+use crate::dynamics::race::{BORDER, COMPARED, LEARNING_RATE, MAGNITUDE, Run, STEPS, Settings};
 use crate::dynamics::surface::Samples;
 use crate::error::{Error, Result};
 use crate::experiment::laboratory::Laboratory;
@@ -33,14 +33,7 @@ pub struct NoiseRace {
 }
 
 fn those_of_the_figure() -> Vec<Noise> {
-    vec![
-        Noise::Gd,
-        Noise::GldConstant,
-        Noise::GldDiagonal,
-        Noise::GldLeading,
-        Noise::GldHessian,
-        Noise::GldFirstEigenvector,
-    ]
+    COMPARED.to_vec()
 }
 
 fn usual_steps() -> usize {
@@ -157,10 +150,9 @@ impl Experiment for NoiseRace {
                 let done = index as f64 + place as f64 / recipe.seeds.len() as f64;
                 laboratory.report(noise.name(), done / self.dynamics.len() as f64)?;
                 tally.add(Run::make(Settings {
-                    noise,
                     samples: self.samples,
                     steps: self.steps,
-                    seed,
+                    ..Settings::published(noise, seed)
                 })?);
             }
             tallies.push(tally);

@@ -7,6 +7,7 @@ use super::ball::in_ball;
 use super::checks::{check_count, check_positive, check_samples};
 use super::convexity::{Bounds, Count, Gradients, PRODUCT_AXIS, batch, bounds_series, chart, footnote};
 use super::curves::columns;
+use super::defaults::usual_samples;
 use super::effort::Efforts;
 use crate::error::{Error, Result};
 use crate::experiment::averages::EPOCH_AXIS;
@@ -60,10 +61,6 @@ fn usual_draws() -> u64 {
 
 fn usual_neighbourhoods() -> usize {
     1
-}
-
-fn usual_samples() -> usize {
-    1000
 }
 
 /// What is found at w_t.

@@ -192,8 +192,8 @@ impl Experiment for RandomRays {
             measured: format!(
                 "The mean train loss along {} random rays rises by {} at a distance of {} from {} and of {} from {}: \
                  {} looks wider for {wider} of {seeds} seeds and along {wider_rays} of {} rays. The bump between the \
-                 two is {} of the basin's height, so that for {shown} of {seeds} seeds what looks wider lies \
-                 in the same basin (a bump of up to {:.0} % counts as none).",
+                 two is {} of the basin's height, so that for {shown} of {seeds} seeds what looks wider lies in the \
+                 same basin (a bump of up to {:.0} % counts as none).",
                 self.draws,
                 self.rise,
                 self.distances(&widths[0]),
@@ -265,6 +265,7 @@ impl RandomRays {
             curves.push(losses);
             footnote = record.provenance.footnote();
         }
+        // Not a band's mean, which is unknown wherever a loss is infinite.
         let mean = mean(&curves);
         Ok(Rays {
             width: width(&mean, self.rise),

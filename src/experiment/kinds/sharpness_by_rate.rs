@@ -67,7 +67,10 @@ impl Family {
     /// Shares a·η/2 of the rates whose bound 2/η is below the sharpness that the smallest rate finds: there the bound
     /// is what limits it.
     fn limited(&self) -> Vec<f64> {
-        let mut arrived = self.found.iter().filter_map(|found| Some((found, found.solution.as_ref()?.0.value)));
+        let mut arrived = self
+            .found
+            .iter()
+            .filter_map(|found| Some((found, found.solution.as_ref()?.0.value)));
         let Some((_, free)) = arrived.next() else {
             return Vec::new();
         };
@@ -145,7 +148,11 @@ impl Experiment for SharpnessByRate {
             }
             families.push(Family { seed, found });
         }
-        let foot = footnote(&objective, &format!("gradient descent to a train loss of {}", self.loss), &recipe.seeds);
+        let foot = footnote(
+            &objective,
+            &format!("gradient descent to a train loss of {}", self.loss),
+            &recipe.seeds,
+        );
         Ok(Outcome {
             figures: self.figures(&objective, &families, &foot),
             tables: vec![self.table(&families)],
@@ -165,7 +172,11 @@ impl SharpnessByRate {
     fn figures(&self, objective: &Objective, families: &[Family], foot: &str) -> Vec<Figure> {
         let mut sharpness = vec![Series {
             label: "2/η".to_owned(),
-            points: self.learning_rates.iter().map(|rate| (rate.log10(), 2.0 / rate)).collect(),
+            points: self
+                .learning_rates
+                .iter()
+                .map(|rate| (rate.log10(), 2.0 / rate))
+                .collect(),
             dashed: true,
         }];
         sharpness.extend(families.iter().map(|family| {
@@ -182,7 +193,9 @@ impl SharpnessByRate {
         let losses = families.first().map_or(Vec::new(), |family| {
             let curves = family.found.iter();
             let name = |found: &Found| format!("η = {}: {}", found.learning_rate, found.record.end.name());
-            curves.map(|found| curve(name(found), &found.record, |record| &record.losses)).collect()
+            curves
+                .map(|found| curve(name(found), &found.record, |record| &record.losses))
+                .collect()
         });
         let seed = families.first().map_or(0, |family| family.seed);
         let loss_axis = loss_axis(objective);
@@ -245,7 +258,10 @@ impl SharpnessByRate {
 
     fn verdict(&self, families: &[Family]) -> Verdict {
         let percent = 100.0 * self.tolerance;
-        let shown = families.iter().filter(|family| family.bears_out(self.tolerance)).count();
+        let shown = families
+            .iter()
+            .filter(|family| family.bears_out(self.tolerance))
+            .count();
         let shares: Vec<f64> = families
             .iter()
             .flat_map(|family| family.found.iter().filter_map(Found::share))
@@ -277,25 +293,28 @@ mod tests {
     use crate::training::End;
 
     fn family(sharpness: &[Option<f64>]) -> Family {
-        let found = [0.5, 1.0, 2.0].into_iter().zip(sharpness).map(|(learning_rate, value)| Found {
-            learning_rate,
-            record: Record {
-                end: value.map_or(End::Diverged, |_| End::Loss),
-                steps: 7,
-                loss: 1e-5,
-                losses: vec![(0.0, 1.0), (7.0, 1e-5)],
-                distances: Vec::new(),
-                sharpness: Vec::new(),
-            },
-            solution: value.map(|value| {
-                let sharpness = Sharpness {
-                    value,
-                    residual: 0.001,
-                    converged: true,
-                };
-                (sharpness, 0.25)
-            }),
-        });
+        let found = [0.5, 1.0, 2.0]
+            .into_iter()
+            .zip(sharpness)
+            .map(|(learning_rate, value)| Found {
+                learning_rate,
+                record: Record {
+                    end: value.map_or(End::Diverged, |_| End::Loss),
+                    steps: 7,
+                    loss: 1e-5,
+                    losses: vec![(0.0, 1.0), (7.0, 1e-5)],
+                    distances: Vec::new(),
+                    sharpness: Vec::new(),
+                },
+                solution: value.map(|value| {
+                    let sharpness = Sharpness {
+                        value,
+                        residual: 0.001,
+                        converged: true,
+                    };
+                    (sharpness, 0.25)
+                }),
+            });
         Family {
             seed: 1,
             found: found.collect(),
@@ -332,7 +351,10 @@ mod tests {
 
     #[test]
     fn a_verdict_has_its_numbers_and_a_table_its_dashes() {
-        let families = [family(&[Some(3.0), Some(1.98), None]), family(&[Some(3.2), Some(2.02), None])];
+        let families = [
+            family(&[Some(3.0), Some(1.98), None]),
+            family(&[Some(3.2), Some(2.02), None]),
+        ];
         let found = kind().verdict(&families);
         assert_eq!(found.answer, Answer::Shown);
         for words in [
@@ -344,7 +366,10 @@ mod tests {
             assert!(found.measured.contains(words), "{words} in {}", found.measured);
         }
         let rows = kind().table(&families).rows;
-        assert_eq!(rows[1][..6], ["1", "2.00", "2.00 ± 0.03", "1.000 ± 0.014", "0.001", "2 of 2"]);
+        assert_eq!(
+            rows[1][..6],
+            ["1", "2.00", "2.00 ± 0.03", "1.000 ± 0.014", "0.001", "2 of 2"]
+        );
         assert_eq!(rows[2][..7], ["2", "1.00", "–", "–", "–", "0 of 2", "–"]);
     }
 

@@ -3,7 +3,9 @@
 
 use serde::Deserialize;
 
-use super::curves::{LOSS_AXIS, RAY_AXIS, check_draws, check_positive, columns, series};
+use super::checks::{check_compared, check_count, check_positive, check_solution};
+use super::curves::{LOSS_AXIS, RAY_AXIS, columns, series};
+use super::defaults::{sgd, uniform};
 use super::effort::Efforts;
 use super::{Experiment, Kind};
 use crate::data::Part;
@@ -14,7 +16,7 @@ use crate::experiment::outcome::{
     Answer, Content, Figure, Outcome, PlaceView, Series, Table, Verdict, spread, spread_text,
 };
 use crate::experiment::recipe::Recipe;
-use crate::landscape::line::positions;
+use crate::landscape::line::{is_within, positions};
 use crate::landscape::{DirectionKind, LineRecord, ShiftGap};
 use crate::objective::BatchNormPolicy;
 
@@ -41,18 +43,12 @@ pub struct Shift {
     #[serde(default = "usual_draws")]
     pub draws: u64,
     /// ξ is the largest difference from −reach to reach; 3 in the paper. For each of these, and drawn for the first.
+    /// Lines are measured twice as far as the farthest, so that a test loss that is shifted by as much is still
+    /// compared with all of the train loss.
     pub reaches: Vec<f64>,
-    /// Number of points on each line, which is measured over the farthest reach.
+    /// Number of points from −reach to reach of the farthest; beyond it they are as dense.
     #[serde(default = "usual_points")]
     pub points: usize,
-}
-
-fn sgd() -> Which {
-    Which::Sgd
-}
-
-fn uniform() -> DirectionKind {
-    DirectionKind::Uniform
 }
 
 fn usual_draws() -> u64 {
@@ -77,7 +73,7 @@ impl Experiment for Shift {
         vec![&self.run]
     }
 
-    fn check(&self, _recipe: &Recipe) -> Result<()> {
+    fn check(&self, recipe: &Recipe) -> Result<()> {
         if self.reaches.is_empty() {
             return Err(Error::option("reaches", "[]", "name one at least"));
         }
@@ -85,11 +81,13 @@ impl Experiment for Shift {
             check_positive("reaches", reach)?;
             Kind::check_points(self.points, [-reach, reach])?;
         }
-        check_draws(self.draws)
+        check_compared(self.points)?;
+        check_count("draws", self.draws)?;
+        check_solution(recipe, &self.run, self.solution)
     }
 
     fn efforts<'a>(&'a self, recipe: &'a Recipe) -> Vec<Effort<'a>> {
-        vec![Efforts::of(recipe).lines(&self.run, self.draws, self.points, BatchNormPolicy::Running)]
+        vec![Efforts::of(recipe).lines(&self.run, self.draws, self.measured(), BatchNormPolicy::Running)]
     }
 
     fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
@@ -102,7 +100,7 @@ impl Experiment for Shift {
             let mut of_seed = vec![Vec::new(); self.reaches.len()];
             let (mut shifted, mut ratios, mut footnote) = (None, Vec::new(), String::new());
             for draw in 1..=self.draws {
-                let along = positions(-farthest, farthest, self.points);
+                let along = positions(-2.0 * farthest, 2.0 * farthest, self.measured());
                 let record = laboratory.random_ray(
                     &trained,
                     self.solution,
@@ -165,6 +163,11 @@ impl Experiment for Shift {
 }
 
 impl Shift {
+    /// Number of points that are measured on each line: as dense as asked for, twice as far.
+    fn measured(&self) -> usize {
+        2 * self.points - 1
+    }
+
     fn table(&self) -> Table {
         Table {
             caption: format!(
@@ -266,11 +269,6 @@ fn ratio_series(gap: &ShiftGap, reach: f64, draw: u64) -> Series {
     }
 }
 
-/// Whether a position lies within ±reach; one that rounding puts beside the end does.
-pub(super) fn is_within(position: f64, reach: f64) -> bool {
-    position.abs() <= reach * (1.0 + 1e-9)
-}
-
 /// Stretches of a curve within ±reach as one, with a loss that is not a number where they are apart.
 pub(super) fn joined(stretches: &[Vec<(f64, f64)>], reach: f64) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, f64)> = Vec::new();
@@ -299,6 +297,46 @@ mod tests {
         assert_eq!((points[0], points[2]), ((-1.0, 0.5), (1.0, 0.25)));
         assert!(points.len() == 3 && points[1].0 == 0.0 && points[1].1.is_nan());
         assert!(joined(&stretches[..1], 0.5).is_empty());
+    }
+
+    fn kind() -> (Recipe, Shift) {
+        let recipe = Recipe::named("shift").unwrap();
+        let Kind::Shift(kind) = recipe.measure.clone() else {
+            panic!("a shift");
+        };
+        (recipe, kind)
+    }
+
+    #[test]
+    fn lines_are_measured_twice_as_far_as_they_are_looked_at() {
+        let (_, kind) = kind();
+        let near = positions(-3.0, 3.0, kind.points);
+        let measured = positions(-6.0, 6.0, kind.measured());
+        let inside: Vec<f64> = measured.into_iter().filter(|&l| is_within(l, 3.0)).collect();
+        assert_eq!(inside.len(), near.len());
+        for (a, b) in inside.iter().zip(&near) {
+            assert!((a - b).abs() < 1e-12, "{a} {b}");
+        }
+        // A test loss that is shifted by half the reach is compared with all of the train loss.
+        let places = positions(-6.0, 6.0, kind.measured());
+        let loss = |moved: f64| -> Vec<(f64, f64)> { places.iter().map(|&l| (l, (l - moved).powi(2))).collect() };
+        let best = ShiftGap::new(&loss(0.0), &loss(1.5), (-3.0, 3.0))
+            .unwrap()
+            .best()
+            .unwrap();
+        assert!((best.delta - 1.5).abs() < 0.05 && best.share > 1.0 - 1e-9, "{best:?}");
+    }
+
+    #[test]
+    fn too_many_points_to_compare_are_refused() {
+        let (recipe, mut kind) = kind();
+        assert!(kind.check(&recipe).is_ok());
+        kind.points = 2001;
+        let told = kind.check(&recipe).unwrap_err().to_string();
+        assert!(
+            told.contains("points = 2001") && told.contains("at most 2000"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -267,7 +267,9 @@ impl StabilityDiagram {
         };
         let bound = |label: &str, value: fn(Sgd) -> f64| {
             let found: &[Found] = families.first().map_or(&[][..], |family| family.found.as_slice());
-            let points = found.iter().map(|found| ((found.batch_size as f64).log10(), value(found.bounds)));
+            let points = found
+                .iter()
+                .map(|found| ((found.batch_size as f64).log10(), value(found.bounds)));
             Series {
                 label: label.to_owned(),
                 points: points.filter(|(_, bound)| bound.is_finite()).collect(),
@@ -431,7 +433,11 @@ mod tests {
             found(25, Some((3.0, 12.5))),
             found(IMAGES, Some((4.3, 12.0))),
         ];
-        let second = vec![found(1, None), found(25, Some((4.1, 9.0))), found(IMAGES, Some((3.9, 14.0)))];
+        let second = vec![
+            found(1, None),
+            found(25, Some((4.1, 9.0))),
+            found(IMAGES, Some((3.9, 14.0))),
+        ];
         [Family { seed: 1, found: first }, Family { seed: 2, found: second }]
     }
 
@@ -480,7 +486,10 @@ mod tests {
             panic!("a chart");
         };
         // Gradient descent has no bound, and the second seed's smallest batches no solution.
-        assert_eq!(series.iter().map(|series| series.points.len()).collect::<Vec<_>>(), [2, 3, 2]);
+        assert_eq!(
+            series.iter().map(|series| series.points.len()).collect::<Vec<_>>(),
+            [2, 3, 2]
+        );
         let rows = kind().table(&families(), IMAGES).rows;
         assert_eq!(rows.len(), 6);
         assert_eq!(rows[3][1..4], ["B = 1", "diverged after 12 steps", "–"]);
@@ -493,10 +502,34 @@ mod tests {
         assert!(kind().check(&recipe).is_ok());
         assert_eq!(kind().ways().len(), 3);
         for (name, kind) in [
-            ("batch-sizes", StabilityDiagram { batch_sizes: vec![4, 4], ..kind() }),
-            ("batch-size", StabilityDiagram { batch_sizes: vec![0, 4], ..kind() }),
-            ("learning-rate", StabilityDiagram { learning_rate: f64::NAN, ..kind() }),
-            ("tolerance", StabilityDiagram { tolerance: -1.0, ..kind() }),
+            (
+                "batch-sizes",
+                StabilityDiagram {
+                    batch_sizes: vec![4, 4],
+                    ..kind()
+                },
+            ),
+            (
+                "batch-size",
+                StabilityDiagram {
+                    batch_sizes: vec![0, 4],
+                    ..kind()
+                },
+            ),
+            (
+                "learning-rate",
+                StabilityDiagram {
+                    learning_rate: f64::NAN,
+                    ..kind()
+                },
+            ),
+            (
+                "tolerance",
+                StabilityDiagram {
+                    tolerance: -1.0,
+                    ..kind()
+                },
+            ),
         ] {
             let message = kind.check(&recipe).unwrap_err().to_string();
             assert!(message.starts_with(name), "{message}");

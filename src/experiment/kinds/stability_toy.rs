@@ -106,7 +106,11 @@ impl Experiment for StabilityToy {
             }
         }
         if !self.learning_rates.contains(&self.drawn) {
-            return Err(Error::option("drawn", self.drawn, "it must be one of the learning rates"));
+            return Err(Error::option(
+                "drawn",
+                self.drawn,
+                "it must be one of the learning rates",
+            ));
         }
         if self.runs == 0 {
             return Err(Error::option("runs", 0, "it must be at least 1"));
@@ -116,7 +120,11 @@ impl Experiment for StabilityToy {
             return Err(Error::option(
                 "steps",
                 self.steps,
-                format!("with {} runs it must be from 1 to {}", self.runs, most.saturating_sub(1)),
+                format!(
+                    "with {} runs it must be from 1 to {}",
+                    self.runs,
+                    most.saturating_sub(1)
+                ),
             ));
         }
         Ok(())
@@ -190,7 +198,10 @@ impl StabilityToy {
         }
         let share = |label: &str, value: fn(Proportion) -> f64, dashed: bool| Series {
             label: label.to_owned(),
-            points: all.iter().map(|found| (found.learning_rate, 100.0 * value(found.leave))).collect(),
+            points: all
+                .iter()
+                .map(|found| (found.learning_rate, 100.0 * value(found.leave)))
+                .collect(),
             dashed,
         };
         let shares = vec![
@@ -261,10 +272,13 @@ impl StabilityToy {
 }
 
 fn verdict(all: &[Found]) -> Verdict {
-    let predicted = all.iter().map(Found::as_predicted).fold(Proportion::default(), |sum, one| Proportion {
-        count: sum.count + one.count,
-        all: sum.all + one.all,
-    });
+    let predicted = all
+        .iter()
+        .map(Found::as_predicted)
+        .fold(Proportion::default(), |sum, one| Proportion {
+            count: sum.count + one.count,
+            all: sum.all + one.all,
+        });
     let each: Vec<String> = all
         .iter()
         .map(|found| {
@@ -322,7 +336,10 @@ mod tests {
         let leave: Vec<Proportion> = all.iter().map(|found| found.leave).collect();
         let of = |count| Proportion { count, all: 40 };
         assert_eq!(leave, [of(0), of(0), of(40)]);
-        assert!(all.iter().all(|found| found.descent_leaves == Proportion { count: 0, all: 2 }));
+        assert!(
+            all.iter()
+                .all(|found| found.descent_leaves == Proportion { count: 0, all: 2 })
+        );
         assert!(all.iter().all(|found| found.stay == of(40)));
         assert_eq!(all[2].times.len(), 40);
         let found = verdict(&all);
@@ -359,12 +376,30 @@ mod tests {
         let recipe = Recipe::named("stability-toy").unwrap();
         assert!(kind().check(&recipe).is_ok());
         for (name, kind) in [
-            ("learning-rates", StabilityToy { learning_rates: vec![0.7, 1.0], ..kind() }),
-            ("learning-rate", StabilityToy { learning_rates: vec![-0.7, 0.5], ..kind() }),
+            (
+                "learning-rates",
+                StabilityToy {
+                    learning_rates: vec![0.7, 1.0],
+                    ..kind()
+                },
+            ),
+            (
+                "learning-rate",
+                StabilityToy {
+                    learning_rates: vec![-0.7, 0.5],
+                    ..kind()
+                },
+            ),
             ("drawn", StabilityToy { drawn: 0.6, ..kind() }),
             ("runs", StabilityToy { runs: 0, ..kind() }),
             ("steps", StabilityToy { steps: 0, ..kind() }),
-            ("steps", StabilityToy { steps: usize::MAX, ..kind() }),
+            (
+                "steps",
+                StabilityToy {
+                    steps: usize::MAX,
+                    ..kind()
+                },
+            ),
         ] {
             let message = kind.check(&recipe).unwrap_err().to_string();
             assert!(message.starts_with(name), "{message}");

@@ -314,6 +314,13 @@ mod tests {
     }
 
     #[test]
+    fn a_start_is_trained_once() {
+        let kind = kind(4);
+        assert_eq!(kind.seeds("start", 7), [Seeds::from(7)]);
+        assert_eq!(kind.seeds("trajectory", 7).len(), 4);
+    }
+
+    #[test]
     fn almost_all_inner_products_of_a_start_are_to_be_positive() {
         let mut good = vec![1.0; 99];
         good.push(-1.0);

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::checks::check_samples;
+use super::defaults::{all_images, uniform, usual_points};
 use super::effort::Efforts;
 use super::{Experiment, Kind};
 use crate::error::{Error, Result};
@@ -22,6 +24,8 @@ use crate::objective::BatchNormPolicy;
 
 /// Share of the epochs within which the paper's surface is stable: 40 of 200.
 const EARLY: f64 = 0.2;
+/// The change of shape to the opposite one, which is the largest.
+const OPPOSITE: f64 = 2.0;
 
 /// L̂(w_t + l·u) for all epochs t of the main phase along one random direction (arXiv Fig. 7, NeurIPS Fig. 6). The epochs
 /// of SGD from the average are left out, as they begin elsewhere.
@@ -56,20 +60,8 @@ pub struct TrajectorySurface {
     pub threshold: f64,
 }
 
-fn uniform() -> DirectionKind {
-    DirectionKind::Uniform
-}
-
 fn first_draw() -> u64 {
     1
-}
-
-fn usual_points() -> usize {
-    41
-}
-
-fn all_images() -> usize {
-    usize::MAX
 }
 
 fn usual_tolerance() -> f64 {
@@ -87,14 +79,19 @@ impl Experiment for TrajectorySurface {
 
     fn check(&self, _recipe: &Recipe) -> Result<()> {
         Kind::check_points(self.points, self.range)?;
-        if self.samples == 0 {
-            return Err(Error::option("samples", self.samples, "it must be at least 1"));
-        }
+        check_samples(self.samples)?;
         if !(0.0..1.0).contains(&self.tolerance) {
             return Err(Error::option(
                 "tolerance",
                 self.tolerance,
                 "it is a share of the range of losses, from 0 up to 1",
+            ));
+        }
+        if !(self.threshold > 0.0 && self.threshold < OPPOSITE) {
+            return Err(Error::option(
+                "threshold",
+                self.threshold,
+                format!("a change of shape goes from 0 to {OPPOSITE}; it must be between the two"),
             ));
         }
         Ok(())
@@ -290,6 +287,23 @@ fn stable_from(changes: &[f64], threshold: f64) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_threshold_is_a_change_of_shape_that_can_be() {
+        let recipe = Recipe::named("trajectory-surface").unwrap();
+        let Kind::TrajectorySurface(surface) = recipe.measure.clone() else {
+            panic!("a surface");
+        };
+        assert!(surface.check(&recipe).is_ok());
+        for threshold in [0.0, -0.1, 2.0, f64::NAN, f64::INFINITY] {
+            let wrong = TrajectorySurface {
+                threshold,
+                ..surface.clone()
+            };
+            let told = wrong.check(&recipe).unwrap_err().to_string();
+            assert!(told.contains("threshold"), "{told}");
+        }
+    }
 
     #[test]
     fn a_shape_does_not_change_by_scale_or_power() {

@@ -3,6 +3,8 @@
 //! Since every lane is another image, the gradient with respect to a weight is there image by image before the lanes
 //! are added up; a [`Sink`] takes either.
 
+mod tangent;
+
 use super::block::{Block, standard};
 use super::forward::{Context, Scratch};
 use super::kernels::backward::{ChannelSums, Correlate, NormSums, SumLanes, ViewGradient};
@@ -13,6 +15,8 @@ use super::kernels::product::Finishing;
 use super::plan::{Plan, Product, View, Work};
 use super::point::{Panels, TILE};
 use super::vectors::LaneBuffer;
+
+pub use tangent::{Stage, stages};
 
 /// Where gradients with respect to parameters go.
 #[derive(Debug)]
@@ -202,29 +206,26 @@ impl Context<'_> {
                 self.pass_on(passing, block);
             }
         }
-        let step = &self.plan.steps[index];
-        match &step.work {
-            Work::Product(product) => {
-                let panels = &self.point.backward[product.weight];
-                self.product_backward(product, panels, index, contributions, group, sink, scratch);
-            }
+        match &self.plan.steps[index].work {
+            Work::Product(product) => self.product_backward(product, index, contributions, group, sink, scratch),
             _ => {
                 for block in &mut *group {
                     for contribution in contributions {
-                        self.simple_backward(index, contribution, block);
+                        self.simple_backward(index, contribution, block, None);
                     }
                 }
             }
         }
-        // The gradient of a buffer is not needed any more once its first writer is gone through.
-        let first_writer = self
-            .plan
-            .steps
-            .iter()
-            .position(|s| s.output.buffer == step.output.buffer);
+        self.release(index, group);
+    }
+
+    /// The gradient of a buffer is not needed any more once its first writer is gone through.
+    fn release(&self, index: usize, group: &mut [Block]) {
+        let buffer = self.plan.steps[index].output.buffer;
+        let first_writer = self.plan.steps.iter().position(|s| s.output.buffer == buffer);
         if first_writer == Some(index) {
             for block in group {
-                let memory = std::mem::take(&mut block.gradients[step.output.buffer]);
+                let memory = std::mem::take(&mut block.gradients[buffer]);
                 block.give_back(memory);
             }
         }
@@ -284,101 +285,138 @@ impl Context<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a step, where its results go, and memory")]
     fn product_backward(
         &self,
         product: &Product,
-        panels: &Panels,
         index: usize,
         contributions: &[Contribution],
         group: &mut [Block],
         sink: &mut Sink,
         scratch: &mut Scratch,
     ) {
-        let step = &self.plan.steps[index];
-        let range = self.numbers(&step.output);
-        let buffer = step.output.buffer;
-        let [channels, height, width] = step.output.shape;
-        let plane = height * width;
-        let parameters = &self.plan.graph.parameters;
-        if let Some(bias) = product.bias {
-            scratch.sums.make_room(channels * self.lanes);
-            for block in &*group {
-                let sums = &mut scratch.sums[..channels * self.lanes];
-                self.instructions.run(ChannelSums {
-                    values: &block.gradients[buffer][range.clone()],
-                    plane,
-                    sums,
-                });
-                sink.add(self, parameters[bias].offset, sums);
-            }
-        }
+        self.bias_gradient(product, index, group, sink, scratch);
         let Some(geometry) = &product.correlation else { return };
+        let input = &self.plan.steps[index].input;
+        for blocks in group.chunks(geometry.blocks) {
+            let sources: Vec<Source> = blocks.iter().map(|block| self.source(block, input)).collect();
+            self.weight_gradient(product, index, &sources, &[blocks], sink, scratch);
+        }
+        if let Some(contribution) = contributions.first() {
+            let weights = (product, self.point.backward.as_slice());
+            self.input_gradient(index, weights, contribution, group, None, scratch);
+        }
+    }
+
+    /// The gradient with respect to a layer's bias.
+    fn bias_gradient(&self, product: &Product, index: usize, group: &[Block], sink: &mut Sink, scratch: &mut Scratch) {
+        let Some(bias) = product.bias else { return };
+        let view = &self.plan.steps[index].output;
+        let vectors = view.shape[0] * self.lanes;
+        scratch.sums.make_room(vectors);
+        for block in group {
+            let sums = &mut scratch.sums[..vectors];
+            self.instructions.run(ChannelSums {
+                values: &block.gradients[view.buffer][self.numbers(view)],
+                plane: view.plane(),
+                sums,
+            });
+            sink.add(self, self.plan.graph.parameters[bias].offset, sums);
+        }
+    }
+
+    /// The gradient with respect to a layer's weights: of one or more sets of blocks, each no more than a patch holds,
+    /// the sum of what the gradients of their outputs make with `sources`, one a block in the same order.
+    fn weight_gradient(
+        &self,
+        product: &Product,
+        index: usize,
+        sources: &[Source],
+        sets: &[&[Block]],
+        sink: &mut Sink,
+        scratch: &mut Scratch,
+    ) {
+        let Some(geometry) = &product.correlation else { return };
+        let view = &self.plan.steps[index].output;
+        let (range, plane, channels) = (self.numbers(view), view.plane(), view.shape[0]);
         let phase = &geometry.phases[0];
         let terms = phase.offsets.len();
-        let weight = parameters[product.weight].offset;
-        for blocks in group.chunks(geometry.blocks) {
-            let sources: Vec<Source> = blocks.iter().map(|block| self.source(block, &step.input)).collect();
-            self.gather(geometry, &sources, 0, &mut scratch.patch);
-            let sums_length = TILE * terms * self.lanes;
-            scratch.sums.make_room(sums_length);
-            for first in (0..channels).step_by(TILE) {
-                let count = TILE.min(channels - first);
+        let weight = self.plan.graph.parameters[product.weight].offset;
+        self.gather(geometry, sources, 0, &mut scratch.patch);
+        let sums_length = TILE * terms * self.lanes;
+        scratch.sums.make_room(sums_length);
+        for first in (0..channels).step_by(TILE) {
+            let count = TILE.min(channels - first);
+            let start = range.start + first * plane * self.lanes;
+            let sums = &mut scratch.sums[..sums_length];
+            sums.fill(0.0);
+            let mut patch = &scratch.patch[..];
+            for &blocks in sets {
                 let gradients: Vec<&[f32]> = blocks
                     .iter()
-                    .map(|block| &block.gradients[buffer][range.start + first * plane * self.lanes..range.end])
+                    .map(|block| &block.gradients[view.buffer][start..range.end])
                     .collect();
-                let sums = &mut scratch.sums[..sums_length];
-                sums.fill(0.0);
                 self.instructions.run(Correlate {
                     offsets: &phase.offsets,
-                    patch: &scratch.patch,
+                    patch,
                     columns: geometry.columns(phase, blocks.len(), 0),
                     channels: count,
                     plane,
                     gradients: &gradients,
                     sums,
                 });
-                sink.add(self, weight + first * terms, &sums[..count * terms * self.lanes]);
+                patch = &patch[blocks.len() * geometry.patch_size() * self.lanes..];
             }
-        }
-        if let (Some(geometry), Some(contribution)) = (&product.backward, contributions.first()) {
-            let mut memories: Vec<LaneBuffer> = group.iter_mut().map(|block| self.open(block, contribution)).collect();
-            let part = self.part(contribution);
-            // A layer that reads the buffer it writes to finds both gradients in one memory.
-            let shared = contribution.place == Place::Buffer(buffer);
-            let (mut outputs, sources): (Vec<&mut [f32]>, Vec<Source>) = memories
-                .iter_mut()
-                .zip(&*group)
-                .map(|(memory, block)| {
-                    let (target, values): (&mut [f32], &[f32]) = if shared {
-                        let (before, rest) = memory.split_at_mut(range.start);
-                        (before, &rest[..range.len()])
-                    } else {
-                        (memory, &block.gradients[buffer][range.clone()])
-                    };
-                    let source = Source {
-                        values,
-                        shape: step.output.shape,
-                        affine: None,
-                        relu: false,
-                    };
-                    (&mut target[part.clone()], source)
-                })
-                .unzip();
-            let finishing = Finishing {
-                accumulate: contribution.accumulate,
-                ..Finishing::default()
-            };
-            self.product(geometry, panels, &sources, &finishing, &mut outputs, scratch);
-            drop(sources);
-            for (block, memory) in group.iter_mut().zip(memories) {
-                Self::close(block, contribution, memory);
-            }
+            sink.add(self, weight + first * terms, &sums[..count * terms * self.lanes]);
         }
     }
 
-    fn simple_backward(&self, index: usize, contribution: &Contribution, block: &mut Block) {
+    /// Adds to the gradients of a layer's input in `group`, by a point's ordered weights, what the gradients of its
+    /// output make: those in `group` itself or, if given, in `others`.
+    fn input_gradient(
+        &self,
+        index: usize,
+        (product, panels): (&Product, &[Panels]),
+        contribution: &Contribution,
+        group: &mut [Block],
+        others: Option<&[Block]>,
+        scratch: &mut Scratch,
+    ) {
+        let Some(geometry) = &product.backward else { return };
+        let step = &self.plan.steps[index];
+        let range = self.numbers(&step.output);
+        let buffer = step.output.buffer;
+        let mut memories: Vec<LaneBuffer> = group.iter_mut().map(|block| self.open(block, contribution)).collect();
+        let part = self.part(contribution);
+        // A layer that reads the buffer it writes to finds both gradients in one memory.
+        let shared = others.is_none() && contribution.place == Place::Buffer(buffer);
+        let read = others.unwrap_or(&*group);
+        let (mut outputs, sources): (Vec<&mut [f32]>, Vec<Source>) = memories
+            .iter_mut()
+            .zip(read)
+            .map(|(memory, block)| {
+                let (target, values): (&mut [f32], &[f32]) = if shared {
+                    let (before, rest) = memory.split_at_mut(range.start);
+                    (before, &rest[..range.len()])
+                } else {
+                    (memory, &block.gradients[buffer][range.clone()])
+                };
+                (&mut target[part.clone()], Source::raw(values, step.output.shape))
+            })
+            .unzip();
+        let finishing = Finishing {
+            accumulate: contribution.accumulate,
+            ..Finishing::default()
+        };
+        let panels = &panels[product.weight];
+        self.product(geometry, panels, &sources, &finishing, &mut outputs, scratch);
+        drop(sources);
+        for (block, memory) in group.iter_mut().zip(memories) {
+            Self::close(block, contribution, memory);
+        }
+    }
+
+    /// Back through a step that is no product. The activations are those of `block` itself or, if given, of `others`.
+    fn simple_backward(&self, index: usize, contribution: &Contribution, block: &mut Block, others: Option<&Block>) {
         let step = &self.plan.steps[index];
         let mut memory = self.open(block, contribution);
         let part = self.part(contribution);
@@ -393,7 +431,7 @@ impl Context<'_> {
         };
         let result = &mut target[part];
         let accumulate = contribution.accumulate;
-        let source = self.source(block, &step.input);
+        let source = self.source(others.unwrap_or(&*block), &step.input);
         let pool = |pooling, window, result| PoolGradient {
             pooling,
             source,
@@ -405,12 +443,7 @@ impl Context<'_> {
         match step.work {
             Work::Product(_) => {}
             Work::Add(_) | Work::Copy => self.instructions.run(Sum {
-                left: Source {
-                    values: gradient,
-                    shape: step.output.shape,
-                    affine: None,
-                    relu: false,
-                },
+                left: Source::raw(gradient, step.output.shape),
                 right: None,
                 accumulate,
                 output: result,

@@ -280,13 +280,15 @@ impl<'a> Compiler<'a> {
     ) -> Product {
         let (lanes, group) = (self.lanes, self.group);
         let gradient = self.purpose == Purpose::Gradient;
+        let passes_on = gradient && input != 0;
         Product {
             weight,
             bias,
             finish: Finish::default(),
             forward: Geometry::forward(from, to, window, lanes, group),
             correlation: gradient.then(|| Geometry::correlation(from, to, window, group)),
-            backward: (gradient && input != 0).then(|| Geometry::backward(from, to, window, lanes, group)),
+            backward: passes_on.then(|| Geometry::backward(from, to, window, lanes, group)),
+            transposed: passes_on.then(|| Geometry::transposed(from, to, window, group)),
             input: from,
         }
     }

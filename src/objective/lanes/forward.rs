@@ -1,5 +1,7 @@
 //! The steps of a plan on a group of blocks.
 
+mod tangent;
+
 use std::ops::Range;
 
 use super::block::{Block, affine};
@@ -14,6 +16,8 @@ use super::plan::{Plan, Step, View, Work};
 use super::point::{Normalisation, Panels, Point};
 use super::vectors::{Instructions, LaneBuffer};
 
+pub use tangent::Dual;
+
 /// Memory that a thread works in, whatever the step.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -25,13 +29,15 @@ pub struct Scratch {
     products: LaneBuffer,
     /// Sums lane by lane.
     pub sums: LaneBuffer,
+    /// Tangents of views that are not raw: a step reads two at most.
+    pub views: [LaneBuffer; 2],
 }
 
 impl Scratch {
     /// Numbers that it holds.
     pub fn numbers(&self) -> usize {
         let buffers = [&self.patch, &self.transformed, &self.products, &self.sums];
-        buffers.into_iter().map(|memory| memory.len()).sum()
+        buffers.into_iter().chain(&self.views).map(|memory| memory.len()).sum()
     }
 }
 

@@ -196,6 +196,16 @@ impl Geometry {
             }
             return geometry;
         }
+        Self::transposed(input, output, window, group)
+    }
+
+    /// The same as [`Geometry::backward`], but always term by term.
+    pub fn transposed(input: Shape, output: Shape, window: Window, group: usize) -> Self {
+        let Window {
+            kernel,
+            stride,
+            padding,
+        } = window;
         let [channels, height, width] = input;
         let [outputs, out_height, out_width] = output;
         let blocks = group;

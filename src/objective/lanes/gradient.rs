@@ -25,6 +25,23 @@ pub struct GradientPass {
     pub gradient: Vec<f32>,
 }
 
+/// How many blocks' gradients go into one sum `[d]`: as many sums as memory allows, whatever the number of threads.
+pub fn blocks_a_sum(blocks: usize, d: usize, group: usize) -> usize {
+    let most_sums = (SUM_BYTES / size_of::<f32>() / d.max(1)).clamp(1, MOST_SUMS);
+    blocks.div_ceil(most_sums).next_multiple_of(group)
+}
+
+/// Sums `[d]` added up in their order.
+pub fn total<'a>(sums: impl Iterator<Item = &'a [f32]>, d: usize) -> Vec<f32> {
+    let mut total = vec![0.0_f64; d];
+    for sum in sums {
+        for (total, &part) in total.iter_mut().zip(sum) {
+            *total += f64::from(part);
+        }
+    }
+    total.into_iter().map(|g| g as f32).collect()
+}
+
 impl Lanes {
     /// Gradient of the mean loss of a batch, normalised with `statistics` `[s]` or, without, with the batch's own.
     pub fn gradient(&self, parameters: &[f32], batch: &Batch, statistics: Option<&[f32]>) -> GradientPass {
@@ -59,13 +76,11 @@ impl Lanes {
             .map(|block| self.loss_gradient(plan, block, scale))
             .collect();
         let d = parameters.len();
-        // Image by image, a block is a group of its own. Otherwise as many groups share a sum as memory asks, whatever
-        // the number of threads.
-        let most_sums = (SUM_BYTES / size_of_val(parameters).max(1)).clamp(1, MOST_SUMS);
+        // Image by image, a block is a group of its own.
         let (size, length) = if apart {
             (1, self.lanes * d)
         } else {
-            (blocks.len().div_ceil(most_sums).next_multiple_of(plan.group), d)
+            (blocks_a_sum(blocks.len(), d, plan.group), d)
         };
         let mut sinks: Vec<Sink> = (0..blocks.len().div_ceil(size))
             .map(|_| Sink::new(vec![0.0; length], apart))
@@ -94,13 +109,7 @@ impl Lanes {
             let rows = sinks.iter().flat_map(|sink| sink.values.chunks_exact(d));
             rows.take(batch.images).flatten().copied().collect()
         } else {
-            let mut total = vec![0.0_f64; d];
-            for sink in &sinks {
-                for (total, &part) in total.iter_mut().zip(&sink.values) {
-                    *total += f64::from(part);
-                }
-            }
-            total.into_iter().map(|g| g as f32).collect()
+            total(sinks.iter().map(|sink| sink.values.as_slice()), d)
         };
         GradientPass {
             losses: losses.concat(),
@@ -109,7 +118,8 @@ impl Lanes {
         }
     }
 
-    fn loss_gradient(&self, plan: &Plan, block: &mut Block, scale: f64) -> Vec<ImageLoss> {
+    /// Losses of a block, and the gradient of `scale` times them with respect to the logits.
+    pub(super) fn loss_gradient(&self, plan: &Plan, block: &mut Block, scale: f64) -> Vec<ImageLoss> {
         let Some(images) = block.images.clone() else {
             return Vec::new();
         };

@@ -7,12 +7,15 @@
 //! the same whatever the number of threads.
 //!
 //! Memory: a block's activations, those not in use at once sharing room; one group of blocks a thread where statistics
-//! are given, all blocks of a batch where they are taken from it, and all activations of a batch for a gradient. It is
-//! kept for the next pass ([`Lanes::memory`]).
+//! are given, all blocks of a batch where they are taken from it, all activations of a batch for a gradient, and those
+//! of one group a thread with their tangents for a product with the Hessian. It is kept for the next pass
+//! ([`Lanes::memory`]).
 
 mod backward;
 mod block;
 mod compile;
+mod curvature;
+mod direction;
 mod forward;
 mod geometry;
 mod gradient;
@@ -37,6 +40,7 @@ use plan::{Plan, Purpose};
 use point::Normalisation;
 use vectors::LaneBuffer;
 
+pub use curvature::Expansion;
 pub use gradient::GradientPass;
 pub use loss::ImageLoss;
 pub use point::Point;
@@ -323,13 +327,22 @@ impl Lanes {
     }
 
     fn take_blocks(&self, plan: &Plan, purpose: Purpose, images: &[BlockImages]) -> Vec<Block> {
-        let mut pool = lock(&self.blocks[purpose as usize]);
-        let kept = pool.len().saturating_sub(images.len());
-        let mut blocks = pool.split_off(kept);
-        drop(pool);
-        blocks.resize_with(images.len(), || Block::new(plan, self.lanes));
+        let mut blocks = self.take_memory(plan, purpose, images.len());
         for (block, images) in blocks.iter_mut().zip(images) {
             block.images = Some(images.clone());
+        }
+        blocks
+    }
+
+    /// Blocks without images.
+    fn take_memory(&self, plan: &Plan, purpose: Purpose, count: usize) -> Vec<Block> {
+        let mut pool = lock(&self.blocks[purpose as usize]);
+        let kept = pool.len().saturating_sub(count);
+        let mut blocks = pool.split_off(kept);
+        drop(pool);
+        blocks.resize_with(count, || Block::new(plan, self.lanes));
+        for block in &mut blocks {
+            block.images = None;
         }
         blocks
     }

@@ -84,6 +84,8 @@ pub struct Product {
     pub correlation: Option<Geometry>,
     /// The gradient with respect to the input; the images need none.
     pub backward: Option<Geometry>,
+    /// The same term by term, for weights that differ from image to image.
+    pub transposed: Option<Geometry>,
     /// Channels, height and width as the weights see them.
     pub input: Shape,
 }

@@ -18,7 +18,14 @@ pub struct Standard<'a> {
 
 /// The gradient where max(x, 0) passes it on.
 #[inline(always)]
-fn passed<S: Simd>(simd: S, gradient: S::f32s, x: S::f32s, scale: S::f32s, shift: S::f32s, rectified: bool) -> S::f32s {
+pub fn passed<S: Simd>(
+    simd: S,
+    gradient: S::f32s,
+    x: S::f32s,
+    scale: S::f32s,
+    shift: S::f32s,
+    rectified: bool,
+) -> S::f32s {
     if !rectified {
         return gradient;
     }

@@ -27,6 +27,18 @@ pub struct Source<'a> {
     pub relu: bool,
 }
 
+impl<'a> Source<'a> {
+    /// Values that are read as they lie in memory.
+    pub fn raw(values: &'a [f32], shape: Shape) -> Self {
+        Self {
+            values,
+            shape,
+            affine: None,
+            relu: false,
+        }
+    }
+}
+
 impl Source<'_> {
     /// Whether it is read as it lies in memory.
     #[inline(always)]

@@ -77,6 +77,49 @@ fn larger<S: Simd>(simd: S, old: S::f32s, new: S::f32s) -> S::f32s {
     simd.select_f32s(replaces(simd, old, new), new, old)
 }
 
+/// The tangent of the largest value of every window: that of the first that is it, which gets the gradient, too.
+pub struct LargestTangent<'a> {
+    /// What is read.
+    pub source: Source<'a>,
+    /// Its tangent, as it is read.
+    pub tangent: &'a [f32],
+    /// Rows and columns of a window.
+    pub window: (usize, usize),
+    /// Where to.
+    pub output: &'a mut [f32],
+}
+
+impl WithSimd for LargestTangent<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let [_, height, width] = self.source.shape;
+        let (down, across) = self.window;
+        let columns = width / across;
+        let plane = (height / down) * columns;
+        let values = vectors::<S>(self.source.values).chunks_exact(height * width);
+        let tangents = vectors::<S>(self.tangent).chunks_exact(height * width);
+        let outputs = vectors_mut::<S>(self.output).chunks_exact_mut(plane);
+        for (channel, ((values, tangents), outputs)) in values.zip(tangents).zip(outputs).enumerate() {
+            let (scale, shift) = self.source.scale_and_shift(channel);
+            let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(shift));
+            for (place, output) in outputs.iter_mut().enumerate() {
+                let corner = place / columns * down * width + place % columns * across;
+                let mut largest = simd.splat_f32s(f32::NEG_INFINITY);
+                let mut winner = simd.splat_f32s(0.0);
+                for place in (0..down * across).map(|i| corner + i / across * width + i % across) {
+                    let x = applied(simd, values[place], scale, shift, self.source.relu);
+                    let new = replaces(simd, largest, x);
+                    largest = simd.select_f32s(new, x, largest);
+                    winner = simd.select_f32s(new, tangents[place], winner);
+                }
+                *output = winner;
+            }
+        }
+    }
+}
+
 /// The gradient with respect to a pool's input: of a mean in equal shares, of a largest value to the first that is it.
 pub struct PoolGradient<'a> {
     /// The pool.
