@@ -7,10 +7,10 @@ use serde::Deserialize;
 use super::covariance::{Covariance, Eigenpair};
 use super::minibatches::{Minibatches, Sigma};
 use super::noise::{Noise, Terms};
-use crate::curvature::{self, Effort, Hessian, LanczosOptions, extreme_eigenpairs};
+use crate::curvature::{self, Effort, HessianOperator, LanczosOptions, extreme_eigenpairs};
 use crate::data::{Part, Progress};
 use crate::error::{Error, Result};
-use crate::objective::{BatchNormPolicy, Objective, Solution};
+use crate::objective::{BatchNormPolicy, Derivatives, Objective, Solution};
 use crate::random::{Purpose, Random};
 use crate::training::Batches;
 
@@ -249,21 +249,18 @@ impl<'a> Walk<'a> {
     }
 
     fn leading_of_hessian(&self, progress: Progress) -> Result<Vec<Eigenpair>> {
-        let (wanted, products) = (self.wanted_pairs(), self.settings.hessian_products);
         let options = LanczosOptions {
-            largest: wanted,
+            largest: self.wanted_pairs(),
             smallest: 0,
             copies: false,
             effort: Effort {
-                steps: products,
+                steps: self.settings.hessian_products,
                 tolerance: TOLERANCE,
                 seed: 1,
             },
         };
-        // And one for the residual of each.
-        let most = products + wanted;
-        let images = self.settings.hessian_images;
-        let mut hessian = Hessian::new(self.objective, &self.solution, images, most, progress)?;
+        let derivatives = derivatives(self.objective, &self.solution, self.settings.hessian_images)?;
+        let mut hessian = HessianOperator::new(&derivatives, progress);
         let found = extreme_eigenpairs(&mut hessian, options, &mut |_| true)?;
         let pair = |pair: &curvature::Eigenpair| Eigenpair {
             value: pair.value,
@@ -271,6 +268,15 @@ impl<'a> Walk<'a> {
         };
         Ok(found.largest.iter().map(pair).collect())
     }
+}
+
+/// The mean loss over the first `images` train images at a point of a network without batch norm, to be differentiated.
+///
+/// # Errors
+/// When there are no images, or the point has diverged.
+pub fn derivatives<'a>(objective: &'a Objective, solution: &'a Solution, images: usize) -> Result<Derivatives<'a>> {
+    let policy = BatchNormPolicy::Running;
+    Derivatives::new(objective, solution, policy, Part::Train, images, &mut |_| true)
 }
 
 fn doubled(vector: &[f32]) -> DVector<f64> {

@@ -126,8 +126,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::curvature::{Hessian, SymmetricOperator};
+    use crate::curvature::{HessianOperator, SymmetricOperator};
     use crate::data::Dataset;
+    use crate::dynamics::network::derivatives;
     use crate::network::zoo;
     use crate::objective::Compute;
 
@@ -165,8 +166,8 @@ mod tests {
     fn it_is_half_the_trace_of_the_hessian_times_the_variance() {
         let (objective, start) = logistic();
         let solution = lowest(&objective, start);
-        let mut goes_on = |_: f64| true;
-        let mut hessian = Hessian::new(&objective, &solution, usize::MAX, 2, &mut goes_on).unwrap();
+        let (at_minimum, mut goes_on) = (derivatives(&objective, &solution, usize::MAX).unwrap(), |_: f64| true);
+        let mut hessian = HessianOperator::new(&at_minimum, &mut goes_on);
         let mut entry = |axis: usize| {
             let unit = [0, 1].map(|index| if index == axis { 1.0 } else { 0.0 });
             f64::from(hessian.apply(&unit).unwrap()[axis])

@@ -8,10 +8,10 @@ use super::convexity::chart;
 use super::curves::columns;
 use super::dynamical_stability::{STEP_AXIS, footnote, settings};
 use super::noise_on_networks::{self as noisy, Minimum, curve_with_errors, error_text, over_seeds};
-use crate::curvature::{Effort, Hessian, LanczosOptions, extreme_eigenpairs};
+use crate::curvature::{Effort, HessianOperator, LanczosOptions, extreme_eigenpairs};
 use crate::dynamics::indicators::{Indicators, WithError};
 use crate::dynamics::minibatches::Minibatches;
-use crate::dynamics::network::{Settings, Walk};
+use crate::dynamics::network::{Settings, Walk, derivatives};
 use crate::dynamics::noise::Noise;
 use crate::error::{Error, Result};
 use crate::experiment::cost::Descents;
@@ -250,8 +250,14 @@ impl NoiseIndicators {
         let what = format!("first {largest} eigenvalues (seed {seed})");
         let numbers: [&[u8]; 1] = [bytemuck::cast_slice(&minimum.parameters)];
         laboratory.remember(objective, &made, &numbers, |laboratory| {
-            let mut told = |share: f64| laboratory.report(&what, share).is_ok();
-            let mut hessian = Hessian::new(objective, minimum, images, effort.steps + largest, &mut told)?;
+            let mut done = 0.0;
+            let mut told = |share: f64| {
+                let of_all = (done + share) / (effort.steps + largest) as f64;
+                done += share.floor();
+                laboratory.report(&what, of_all.min(1.0)).is_ok()
+            };
+            let derivatives = derivatives(objective, minimum, images)?;
+            let mut hessian = HessianOperator::new(&derivatives, &mut told);
             let options = LanczosOptions {
                 largest,
                 smallest: 0,
@@ -315,8 +321,8 @@ impl NoiseIndicators {
             tolerance: TOLERANCE,
             seed,
         };
-        let products = self.probes + FIRST_PRODUCTS + 1;
-        let mut hessian = Hessian::new(objective, solution, self.walk.hessian_images, products, told)?;
+        let derivatives = derivatives(objective, solution, self.walk.hessian_images)?;
+        let mut hessian = HessianOperator::new(&derivatives, told);
         Indicators::measure(&mut hessian, &sigma, self.probes, effort)
     }
 

@@ -16,9 +16,8 @@ use crate::experiment::outcome::Series;
 use crate::objective::Objective;
 use crate::training::End;
 
-/// Gradients that a product with the Hessian takes: three, of Burn's tensors, which take about three times as long as
-/// the gradients that dynamics follow.
-pub(super) const PRODUCT: f64 = 10.0;
+/// Gradients that a product with the Hessian takes.
+pub(super) const PRODUCT: f64 = 3.0;
 
 /// Student's 97.5 % quantile for 2, 3, … values; for more than there are here, the last is on the safe side.
 const QUANTILES: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
