@@ -31,6 +31,8 @@ pub enum Purpose {
     AveragedParameters = 10,
     /// Start vectors and probes of spectra.
     Spectrum = 11,
+    /// Noise added to gradients, and to weights.
+    Noise = 12,
 }
 
 /// A stream of random numbers.

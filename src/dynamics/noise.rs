@@ -2,7 +2,7 @@
 //! how a covariance is made of Σ, that of the gradients, and of the Hessian H. Where Σ and H come from does not matter
 //! here: from a surface in closed form, or from the batches of a network.
 
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, DVector};
 use serde::Deserialize;
 
 use super::covariance::{Covariance, Eigenpair, GradientCovariance};
@@ -64,26 +64,42 @@ impl Noise {
     /// # Errors
     /// As [`GradientCovariance::leading`].
     pub fn covariance(self, sigma: &GradientCovariance, hessian: &[Eigenpair], terms: Terms) -> Result<Covariance> {
-        let dimensions = sigma.dimensions();
+        Ok(match self.covariance_by_variances(&sigma.diagonal(), hessian, terms) {
+            Some(covariance) => covariance,
+            None if self == Self::GldLeading => {
+                Covariance::of_pairs(&sigma.leading(terms.leading)?, sigma.dimensions())
+            }
+            None => Covariance::Factor(sigma.factor().clone()),
+        })
+    }
+
+    /// The same from the diagonal of Σ alone, `[D]`: all that a network of millions of parameters has room for. Nothing
+    /// of [`Self::Sgd`] and [`Self::GldLeading`], which are made of all of Σ.
+    pub fn covariance_by_variances(
+        self,
+        variances: &DVector<f64>,
+        hessian: &[Eigenpair],
+        terms: Terms,
+    ) -> Option<Covariance> {
+        let (dimensions, trace) = (variances.len(), variances.sum());
         let isotropic = |variance: f64| Covariance::Isotropic { variance, dimensions };
-        Ok(match self {
+        Some(match self {
             Self::Gd => isotropic(0.0),
-            Self::Sgd => Covariance::Factor(sigma.factor().clone()),
             Self::GldConstant => isotropic(terms.deviation * terms.deviation),
-            Self::GldDynamic => isotropic(sigma.trace() / dimensions as f64),
-            Self::GldDiagonal => Covariance::Diagonal(sigma.diagonal()),
-            Self::GldLeading => Covariance::of_pairs(&sigma.leading(terms.leading)?, dimensions),
+            Self::GldDynamic => isotropic(trace / dimensions as f64),
+            Self::GldDiagonal => Covariance::Diagonal(variances.clone()),
             Self::GldHessian => {
                 let leading = &hessian[..terms.leading.min(hessian.len())];
-                Covariance::of_pairs(leading, dimensions).scaled_to(sigma.trace())
+                Covariance::of_pairs(leading, dimensions).scaled_to(trace)
             }
             Self::GldFirstEigenvector => match hessian.first() {
                 Some(first) => {
-                    let deviation = sigma.trace().sqrt();
+                    let deviation = trace.sqrt();
                     Covariance::Factor(DMatrix::from_fn(dimensions, 1, |row, _| deviation * first.vector[row]))
                 }
                 None => isotropic(0.0),
             },
+            Self::Sgd | Self::GldLeading => return None,
         })
     }
 }
@@ -161,6 +177,14 @@ mod tests {
             let one = Noise::GldLeading.covariance(&sigma, &hessian, Terms { leading: 1, ..terms }).unwrap();
             prop_assert!((one.trace() - sigma.leading(1).unwrap()[0].value).abs() < 1e-12 * trace);
             prop_assert!(one.trace() <= trace * (1.0 + 1e-12));
+            // What needs no more than the diagonal of Σ is the same from it.
+            for noise in [Noise::GldConstant, Noise::GldDynamic, Noise::GldDiagonal, Noise::GldHessian] {
+                let by_variances = noise.covariance_by_variances(&sigma.diagonal(), &hessian, terms);
+                prop_assert_eq!(by_variances, Some(of(noise)));
+            }
+            for noise in [Noise::Sgd, Noise::GldLeading] {
+                prop_assert_eq!(noise.covariance_by_variances(&sigma.diagonal(), &hessian, terms), None);
+            }
             // The indicator of isotropic noise is TrH·TrΣ/D (Eq. 46).
             let curvature: f64 = hessian.iter().map(|pair| pair.value).sum();
             let isotropic = of(Noise::GldDynamic).trace_with(&hessian);

@@ -60,6 +60,18 @@ pub const BUILT_IN: &[(&str, &str)] = &[
         "neighbourhood",
         include_str!("../../assets/experiments/neighbourhood.toml"),
     ),
+    (
+        "noise-indicators",
+        include_str!("../../assets/experiments/noise-indicators.toml"),
+    ),
+    (
+        "noise-network",
+        include_str!("../../assets/experiments/noise-network.toml"),
+    ),
+    (
+        "noise-one-hidden-layer",
+        include_str!("../../assets/experiments/noise-one-hidden-layer.toml"),
+    ),
     ("noise-race", include_str!("../../assets/experiments/noise-race.toml")),
     (
         "one-point-convexity",

@@ -20,6 +20,10 @@ mod interpolation_and_random;
 mod logistic;
 mod minima_spectrum;
 mod neighbourhood;
+mod noise_indicators;
+mod noise_network;
+mod noise_on_networks;
+mod noise_one_hidden_layer;
 mod noise_race;
 mod one_point_convexity;
 mod oscillation;
@@ -46,6 +50,10 @@ pub use self::interpolation_and_random::InterpolationAndRandom;
 pub use self::logistic::Logistic;
 pub use self::minima_spectrum::MinimaSpectrum;
 pub use self::neighbourhood::Neighbourhood;
+pub use self::noise_indicators::NoiseIndicators;
+pub use self::noise_network::NoiseNetwork;
+pub use self::noise_on_networks::Minimum;
+pub use self::noise_one_hidden_layer::NoiseOneHiddenLayer;
 pub use self::noise_race::NoiseRace;
 pub use self::one_point_convexity::OnePointConvexity;
 pub use self::oscillation::{Oscillation, Preset};
@@ -154,6 +162,12 @@ kinds! {
     MinimaSpectrum,
     /// One direction through many points around a solution.
     Neighbourhood,
+    /// Whether the noise of SGD lies along the large curvature.
+    NoiseIndicators,
+    /// Noise of several shapes from a network's minimum on.
+    NoiseNetwork,
+    /// The noise of networks with one hidden layer, by width.
+    NoiseOneHiddenLayer,
     /// Noise of several shapes over two weights.
     NoiseRace,
     /// Whether negative gradients along a run point to its end.
