@@ -50,7 +50,11 @@ fn network() -> String {
 fn indicators() -> String {
     let rest = "steps = 4\nevery = 2\nprobes = 3\neigenvalues = 3\n";
     let kind = "noise-indicators";
-    recipe("indicators", kind, &format!("{START}{rest}{}", WALK.replace("KIND", kind)))
+    recipe(
+        "indicators",
+        kind,
+        &format!("{START}{rest}{}", WALK.replace("KIND", kind)),
+    )
 }
 
 /// Makes an experiment and gives what it found.
@@ -126,7 +130,11 @@ fn every_dynamics_walks_from_the_minimum_and_its_way_is_kept() {
         assert!(row[3..].iter().all(|cell| cell.contains(" ± ")), "{row:?}");
     }
     // Four dynamics that the paper says leave and four that it says stay: none has left for either seed.
-    assert!(outcome.verdict.measured.contains("stayed in 0 of 32;"), "{}", outcome.verdict.measured);
+    assert!(
+        outcome.verdict.measured.contains("stayed in 0 of 32;"),
+        "{}",
+        outcome.verdict.measured
+    );
     let page = std::fs::read_to_string(folder.path().join("out/walks/README.md")).unwrap();
     for said in [
         "| network | mlp:6 on builtin:train=24:test=12:random-labels=4:augment=off |",
@@ -149,7 +157,10 @@ fn every_dynamics_walks_from_the_minimum_and_its_way_is_kept() {
     }
     // But they part.
     let ends: Vec<f64> = series.iter().map(|one| one.points[8].1).collect();
-    assert!(ends.iter().enumerate().all(|(index, end)| !ends[..index].contains(end)), "{ends:?}");
+    assert!(
+        ends.iter().enumerate().all(|(index, end)| !ends[..index].contains(end)),
+        "{ends:?}"
+    );
 
     // For each seed the minimum and eight ways, which are made once.
     let first = kept(folder.path());
@@ -183,7 +194,11 @@ fn indicators_are_measured_along_the_ways_and_eigenvalues_at_the_minima() {
     let [along, minima] = &outcome.tables[..] else {
         panic!("two tables");
     };
-    let columns: Vec<[&str; 3]> = along.rows.iter().map(|row| [0, 1, 2].map(|index| row[index].as_str())).collect();
+    let columns: Vec<[&str; 3]> = along
+        .rows
+        .iter()
+        .map(|row| [0, 1, 2].map(|index| row[index].as_str()))
+        .collect();
     let expected = ["1", "2"].into_iter().flat_map(|seed| {
         let names = ["SGD", "GD"].into_iter();
         names.flat_map(move |name| ["0", "2", "4"].map(|step| [seed, name, step]))
@@ -222,12 +237,19 @@ fn one_hidden_layer_needs_no_run_and_wider_is_more_aligned() {
     let outcome = make(&text, folder.path()).outcome;
     // The ratio is at most D: 12, and 192.
     assert_eq!(outcome.verdict.answer, Answer::Shown, "{}", outcome.verdict.measured);
-    assert!(outcome.verdict.measured.contains("at 6 of 6 looks"), "{}", outcome.verdict.measured);
+    assert!(
+        outcome.verdict.measured.contains("at 6 of 6 looks"),
+        "{}",
+        outcome.verdict.measured
+    );
     assert_eq!(outcome.tables[0].rows[1][..2], ["64", "192"]);
     let Content::Chart { series, .. } = &outcome.figures[0].content else {
         panic!("a chart");
     };
-    assert_eq!(series.iter().map(|one| one.dashed).collect::<Vec<_>>(), [false, false, true, true]);
+    assert_eq!(
+        series.iter().map(|one| one.dashed).collect::<Vec<_>>(),
+        [false, false, true, true]
+    );
     assert!(series.iter().all(|one| one.points.len() == 3));
     assert_eq!(make(&text, folder.path()).outcome, outcome);
     assert!(!folder.path().join("out/lines").exists());
@@ -262,7 +284,11 @@ fn what_cannot_be_walked_is_told_with_its_cure() {
         ("batch-size = 4", "batch-size = 5", "must divide the 24 training images"),
         ("leading = 2", "leading = 7", "one for each leading eigenpair"),
         ("every = 4", "every = 0", "at least 1"),
-        ("learning-rate = 0.1", "learning-rate = 1e20", "diverges from the weights of seed 1"),
+        (
+            "learning-rate = 0.1",
+            "learning-rate = 1e20",
+            "diverges from the weights of seed 1",
+        ),
         ("batch-size", "batch-sizes", "unknown field"),
     ] {
         let said = told(from, to);

@@ -225,7 +225,9 @@ mod tests {
         let found = Indicators::measure(&mut Dense(hessian.clone()), &sigma, 1, EFFORT).unwrap();
         assert_eq!((found.curvature().1, found.ratio().1), (None, None));
         assert!(found.ratio().0.is_finite());
-        let message = Indicators::measure(&mut Dense(hessian), &sigma, 0, EFFORT).unwrap_err().to_string();
+        let message = Indicators::measure(&mut Dense(hessian), &sigma, 0, EFFORT)
+            .unwrap_err()
+            .to_string();
         assert!(message.starts_with("probes"), "{message}");
         let upside_down = DMatrix::from_diagonal(&DVector::from_row_slice(&[-1.0; 5]));
         let found = Indicators::measure(&mut Dense(upside_down), &sigma, 2, EFFORT).unwrap();

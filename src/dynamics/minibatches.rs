@@ -234,7 +234,10 @@ mod tests {
             for sigma in [Sigma::Batches, Sigma::Images] {
                 let minibatches = Minibatches::new(&objective, 4, sigma, 7).unwrap();
                 let (gradient, covariance) = minibatches.covariance(&solution, &mut |_| true).unwrap();
-                let apart = whole.iter().zip(gradient.iter()).map(|(&a, b)| (f64::from(a) - b).powi(2));
+                let apart = whole
+                    .iter()
+                    .zip(gradient.iter())
+                    .map(|(&a, b)| (f64::from(a) - b).powi(2));
                 // Roundings of single precision in sums over 24 images and 768 pixels.
                 assert!(apart.sum::<f64>().sqrt() < 1e-5 * size);
                 let (mean, variances) = minibatches.variances(&solution, &mut |_| true).unwrap();
@@ -264,7 +267,10 @@ mod tests {
         let squares: f64 = divisions.iter().map(|found| (found - mean).powi(2)).sum();
         let error = (squares / (count * (count - 1.0))).sqrt();
         // Five standard errors of the mean over divisions, which differ.
-        assert!(error > 0.0 && (mean - images).abs() < 5.0 * error, "{mean} {images} {error}");
+        assert!(
+            error > 0.0 && (mean - images).abs() < 5.0 * error,
+            "{mean} {images} {error}"
+        );
         // One image has the same covariance whichever way the others are divided, but for rounding.
         assert!((trace(Sigma::Images, 2) / trace(Sigma::Images, 1) - 1.0).abs() < 1e-12);
     }
@@ -287,11 +293,17 @@ mod tests {
     fn what_cannot_be_divided_is_refused_and_being_told_to_stop_stops() {
         let lenet = objective("lenet", "builtin:train=40:test=5:augment=off", Compute::cpu());
         for size in [0, 3, 40] {
-            let message = Minibatches::new(&lenet, size, Sigma::Batches, 1).err().unwrap().to_string();
+            let message = Minibatches::new(&lenet, size, Sigma::Batches, 1)
+                .err()
+                .unwrap()
+                .to_string();
             assert!(message.contains("batch-size") && message.contains("40"), "{message}");
         }
         let norms = objective("resnet8:width=2", "builtin:train=40:test=5:augment=off", Compute::cpu());
-        let message = Minibatches::new(&norms, 4, Sigma::Batches, 1).err().unwrap().to_string();
+        let message = Minibatches::new(&norms, 4, Sigma::Batches, 1)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(message.contains(":bn=off"), "{message}");
         for sigma in [Sigma::Batches, Sigma::Images] {
             let minibatches = Minibatches::new(&lenet, 4, sigma, 1).unwrap();

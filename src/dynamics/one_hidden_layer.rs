@@ -368,7 +368,10 @@ mod tests {
         // Only the first moves, with J = (0.5, 0.25, 1, −0.5, −0.25, −1).
         let gradient = network.gradient(&samples);
         let expected = [0.5, 0.25, 1.0, -0.5, -0.25, -1.0].map(|j| -0.25 * j);
-        assert!(gradient.iter().zip(expected).all(|(g, e)| (g - e).abs() < 1e-15), "{gradient:?}");
+        assert!(
+            gradient.iter().zip(expected).all(|(g, e)| (g - e).abs() < 1e-15),
+            "{gradient:?}"
+        );
         assert!((network.accuracy(&samples) - 2.0 / 3.0).abs() < 1e-15);
         // G = 2·(0.25 + 0.0625 + 1) = 2.625; H = JJᵀ/3, and Σ = r²JJᵀ·(1/3 − 1/9).
         let found = network.alignment(&samples);
@@ -395,7 +398,11 @@ mod tests {
     #[test]
     fn adam_fits_the_points_and_is_its_seeds() {
         let points = samples(300, 1);
-        assert!(points.iter().all(|point| point.input.iter().all(|x| (-2.0..2.0).contains(x))));
+        assert!(
+            points
+                .iter()
+                .all(|point| point.input.iter().all(|x| (-2.0..2.0).contains(x)))
+        );
         let ones = points.iter().filter(|point| point.label == 1.0).count();
         // Half of them, within five standard deviations of √(300/4).
         assert!((107..=193).contains(&ones), "{ones}");

@@ -180,7 +180,10 @@ mod tests {
         // Five standard errors, and the term of fourth order: the logistic function's fourth derivative is at most 1/8,
         // the inputs are below 4, and so it is below 3·(4² + 1)²·δ⁴/(8·24).
         let fourth = 3.0 * 17.0_f64.powi(2) * 0.05_f64.powi(4) / (8.0 * 24.0);
-        assert!((found.mean - expected).abs() < 5.0 * error + fourth, "{found:?} {expected}");
+        assert!(
+            (found.mean - expected).abs() < 5.0 * error + fourth,
+            "{found:?} {expected}"
+        );
         assert!(5.0 * error + fourth < expected, "{found:?} {expected}");
         assert_eq!(found.samples, 4000);
     }
@@ -188,7 +191,11 @@ mod tests {
     #[test]
     fn the_codes_average_is_of_sizes() {
         let (objective, solution) = logistic();
-        let find = |change, seed| around(change).sharpness(&objective, &solution, seed, &mut |_| true).unwrap();
+        let find = |change, seed| {
+            around(change)
+                .sharpness(&objective, &solution, seed, &mut |_| true)
+                .unwrap()
+        };
         let (paper, code) = (find(Change::Paper, 1), find(Change::Code, 1));
         // Where there is a slope, most of the change is it, and goes both ways.
         assert!(code.mean > 3.0 * paper.mean.abs(), "{code:?} {paper:?}");

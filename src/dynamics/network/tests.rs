@@ -86,7 +86,9 @@ fn the_noise_of_a_step_has_the_covariance_that_it_claims() {
     let sigma = dense(&(factor * factor.transpose()));
     let (at_start, mut goes_on) = (derivatives(&objective, &start, usize::MAX).unwrap(), |_: f64| true);
     let mut products = HessianOperator::new(&at_start, &mut goes_on);
-    let columns = [[1.0, 0.0], [0.0, 1.0]].map(|axis| products.apply(&axis).unwrap()).concat();
+    let columns = [[1.0, 0.0], [0.0, 1.0]]
+        .map(|axis| products.apply(&axis).unwrap())
+        .concat();
     let hessian = DMatrix::from_iterator(2, 2, columns.into_iter().map(f64::from));
     let hessian = (&hessian + hessian.transpose()) * 0.5;
     let outer = |pair: &Eigenpair| dense(&(&pair.vector * pair.vector.transpose()));

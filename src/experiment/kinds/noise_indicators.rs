@@ -184,7 +184,10 @@ impl Experiment for NoiseIndicators {
         rows.push(self.minimum.setting());
         rows.extend(noisy::settings(&self.walk));
         let names: Vec<&str> = self.dynamics.iter().map(|noise| noise.name()).collect();
-        rows.push(["dynamics".to_owned(), format!("{}, {} steps each", names.join(", "), self.steps)]);
+        rows.push([
+            "dynamics".to_owned(),
+            format!("{}, {} steps each", names.join(", "), self.steps),
+        ]);
         rows.push(["probes of a trace".to_owned(), self.probes.to_string()]);
         rows
     }

@@ -139,7 +139,9 @@ impl Way {
     }
 
     fn curve(&self, steps: &[usize], value: fn(&Look) -> f64, logarithmic: bool) -> Series {
-        let points = steps.iter().map(|&step| (step as f64, over_seeds(&self.values(step, value))));
+        let points = steps
+            .iter()
+            .map(|&step| (step as f64, over_seeds(&self.values(step, value))));
         curve_with_errors(self.noise.name(), points, !is_aligned(self.noise), logarithmic)
     }
 }
@@ -306,7 +308,9 @@ impl NoiseNetwork {
                 let share = step as f64 / self.steps as f64;
                 let mut told = |_: f64| laboratory.report(&what, share).is_ok();
                 if looks.contains(&step) {
-                    record.looks.push(self.look(objective, walk.solution(), step, seed, &mut told)?);
+                    record
+                        .looks
+                        .push(self.look(objective, walk.solution(), step, seed, &mut told)?);
                 }
                 if step < self.steps && !walk.step(&mut told)? {
                     record.diverged = Some(step);
@@ -352,9 +356,24 @@ impl NoiseNetwork {
             ways.iter().map(|way| way.curve(&steps, value, logarithmic)).collect()
         };
         [
-            ("sharpness", "Expected sharpness", sharpness_axis, curves(sharpness, false)),
-            ("test-accuracy", "Test accuracy", "test accuracy (%)", curves(test_accuracy, false)),
-            ("train-accuracy", "Train accuracy", "train accuracy (%)", curves(train_accuracy, false)),
+            (
+                "sharpness",
+                "Expected sharpness",
+                sharpness_axis,
+                curves(sharpness, false),
+            ),
+            (
+                "test-accuracy",
+                "Test accuracy",
+                "test accuracy (%)",
+                curves(test_accuracy, false),
+            ),
+            (
+                "train-accuracy",
+                "Train accuracy",
+                "train accuracy (%)",
+                curves(train_accuracy, false),
+            ),
             ("train-loss", "Train loss", loss_axis.as_str(), curves(train_loss, true)),
         ]
         .into_iter()
@@ -370,9 +389,8 @@ impl NoiseNetwork {
         let row = |way: &Way| {
             let left = way.left.iter().filter(|&&left| left).count();
             let diverged = way.records.iter().filter(|record| record.diverged.is_some()).count();
-            let cell = |value: fn(&Look) -> f64, digits: usize| {
-                error_text(over_seeds(&way.values(last, value)), digits)
-            };
+            let cell =
+                |value: fn(&Look) -> f64, digits: usize| error_text(over_seeds(&way.values(last, value)), digits);
             vec![
                 way.noise.name().to_owned(),
                 format!("{left} of {}", way.left.len()),
@@ -534,7 +552,9 @@ mod tests {
         let found = kind().verdict(&[way(Noise::Sgd, 1.0, 0.4, 0.1), stays()]);
         assert_eq!(found.answer, Answer::PartlyShown);
         assert!(
-            found.measured.contains("flatter in 0 of 1 and has the better test accuracy in 0 of 1 (1 the other"),
+            found
+                .measured
+                .contains("flatter in 0 of 1 and has the better test accuracy in 0 of 1 (1 the other"),
             "{}",
             found.measured
         );

@@ -90,7 +90,10 @@ pub(super) fn settings(walk: &Settings) -> Vec<[String; 2]> {
         images => format!("the first {images} train images"),
     };
     vec![
-        ["learning rate η of the dynamics".to_owned(), walk.learning_rate.to_string()],
+        [
+            "learning rate η of the dynamics".to_owned(),
+            walk.learning_rate.to_string(),
+        ],
         ["noise".to_owned(), walk.sigma.name(walk.batch_size)],
         ["Hessian".to_owned(), format!("of {images}")],
     ]

@@ -117,7 +117,11 @@ impl Experiment for NoiseOneHiddenLayer {
             return Err(Error::option("hidden", "", reason));
         }
         if !(1..=MOST_POINTS).contains(&self.points) {
-            return Err(Error::option("points", self.points, format!("it must be from 1 to {MOST_POINTS}")));
+            return Err(Error::option(
+                "points",
+                self.points,
+                format!("it must be from 1 to {MOST_POINTS}"),
+            ));
         }
         if !(self.clip > 0.0 && self.clip < 0.5) {
             return Err(Error::option("clip", self.clip, "it must lie between 0 and 0.5"));
@@ -133,11 +137,17 @@ impl Experiment for NoiseOneHiddenLayer {
 
     fn settings(&self) -> Vec<[String; 2]> {
         vec![
-            ["points".to_owned(), format!("{} of U(−2, 2)², labelled by x₀ ≥ x₁", self.points)],
+            [
+                "points".to_owned(),
+                format!("{} of U(−2, 2)², labelled by x₀ ≥ x₁", self.points),
+            ],
             ["outputs".to_owned(), format!("clipped to [{0}, 1 − {0}]", self.clip)],
             [
                 "Adam".to_owned(),
-                format!("learning rate {}, {} steps on all points", self.learning_rate, self.steps),
+                format!(
+                    "learning rate {}, {} steps on all points",
+                    self.learning_rate, self.steps
+                ),
             ],
         ]
     }
@@ -333,7 +343,10 @@ mod tests {
 
     #[test]
     fn figures_have_a_curve_for_every_width_and_the_table_a_row() {
-        let widths = [width(8, [[5.0, 7.0], [6.0, 9.0]]), width(16, [[10.0, 15.0], [12.0, 17.0]])];
+        let widths = [
+            width(8, [[5.0, 7.0], [6.0, 9.0]]),
+            width(16, [[10.0, 15.0], [12.0, 17.0]]),
+        ];
         let curve = widths[0].curve("ratio", ratio, false);
         assert_eq!(curve.points, [(0.0, 5.5), (10.0, 8.0)]);
         assert_eq!(figures(&widths, "").len(), 2);
