@@ -405,15 +405,16 @@ impl Worker {
         let urgent = self.job.as_ref().is_some_and(SliceJob::is_urgent);
         self.slice_turn = !self.slice_turn;
         let turn = !self.is_training() || self.slice_turn;
-        if job_waits && (urgent || turn) {
+        // Who looks at the curvature sees neither the stage, which is refined later, nor the search.
+        let curvature = self.finds_curvature();
+        if job_waits && (urgent || (turn && !curvature)) {
             return self.slice_step();
         }
-        // Curvature and search go on only where nothing on its way to the stage waits. Who looks at the curvature does
-        // not see the search.
-        if self.finds_curvature() && !job_waits && turn {
+        if curvature && turn {
             self.curvature_step();
             return Ok(());
         }
+        // The search goes on only where nothing on its way to the stage waits.
         if self.search.is_some() && !job_waits && turn {
             return self.search_step();
         }
