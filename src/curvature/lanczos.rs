@@ -20,6 +20,10 @@ use crate::random::{Purpose, Random};
 /// The smallest relative tolerance: vectors of single precision reach no smaller one.
 pub const LEAST_TOLERANCE: f64 = 1e-6;
 
+/// Up to this size the projected matrix is looked into at every step, and beyond it each time that it has grown by its
+/// part of so many.
+const OFTEN: usize = 100;
+const SELDOM: usize = 20;
 /// Vectors that are kept beside the basis: a product and what is left of it, in double precision.
 const BESIDE: usize = 6;
 /// Steps after a new start before it may be believed that it has found nothing. Its part along a missing eigenvector is
@@ -208,6 +212,13 @@ impl Lanczos {
             self.left.clear();
         }
         self.rest = if is_whole { 0.0 } else { rest.length };
+        let steps = self.krylov.size();
+        let is_last = is_whole || rest.is_nothing || steps == self.options.effort.steps;
+        // All eigenvalues of the projected matrix take its size cubed: a large one is not looked into at every step.
+        if !is_last && steps > OFTEN && !steps.is_multiple_of(steps / SELDOM) {
+            self.next = rest.unit();
+            return Ok(true);
+        }
         self.update(is_whole)?;
         let is_settled = self.is_settled(&rest)?;
         let has_all_copies = self.is_simple() || is_settled && self.is_unchanged();

@@ -57,6 +57,8 @@ pub struct Worker {
     curvature: Option<CurvatureJob>,
     /// Whether it is not training's turn.
     slice_turn: bool,
+    /// Whether the next step that both could take is the curvature's.
+    curvature_turn: bool,
     progress_shown: Instant,
 }
 
@@ -83,6 +85,7 @@ impl Worker {
             search: None,
             curvature: None,
             slice_turn: false,
+            curvature_turn: false,
             progress_shown: Instant::now(),
         }
     }
@@ -405,9 +408,10 @@ impl Worker {
         let urgent = self.job.as_ref().is_some_and(SliceJob::is_urgent);
         self.slice_turn = !self.slice_turn;
         let turn = !self.is_training() || self.slice_turn;
-        // Who looks at the curvature sees neither the stage, which is refined later, nor the search.
+        // Who looks at the curvature does not see the stage: what is refined there takes turns with it.
         let curvature = self.finds_curvature();
-        if job_waits && (urgent || (turn && !curvature)) {
+        self.curvature_turn = !self.curvature_turn;
+        if job_waits && (urgent || (turn && !(curvature && self.curvature_turn))) {
             return self.slice_step();
         }
         if curvature && turn {

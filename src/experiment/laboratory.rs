@@ -384,8 +384,13 @@ impl<'a> Laboratory<'a> {
             )));
         }
         let origin = &line.origin;
-        let made = format!("slopes, bn {policy}");
+        let made = format!("slopes by tangents, bn {policy}");
         let moved = line.point(1.0);
+        let along: Vec<f32> = line
+            .axis
+            .entries(&origin.parameters)
+            .map(|entry| entry as f32)
+            .collect();
         let numbers: [&[u8]; 4] = [
             bytemuck::cast_slice(positions),
             bytemuck::cast_slice(&origin.parameters),
@@ -394,7 +399,7 @@ impl<'a> Laboratory<'a> {
         ];
         self.remember(objective, &made, &numbers, |laboratory| {
             let report = &mut laboratory.report;
-            let slopes = positions
+            positions
                 .iter()
                 .enumerate()
                 .map(|(index, &position)| {
@@ -405,17 +410,10 @@ impl<'a> Laboratory<'a> {
                         parameters: line.point(position),
                         statistics: origin.statistics.clone(),
                     };
-                    let (_, gradient) = objective.gradient(&point, policy, Part::Train)?;
-                    let entries = line.axis.entries(&origin.parameters);
-                    Ok(gradient
-                        .iter()
-                        .zip(entries)
-                        .map(|(&g, u)| f64::from(g) * u)
-                        .sum::<f64>())
+                    let (_, slope) = objective.slope(&point, &along, policy, Part::Train, usize::MAX)?;
+                    Ok(slope)
                 })
-                .collect();
-            objective.release_gradients();
-            slopes
+                .collect()
         })
     }
 
