@@ -94,7 +94,7 @@ fn of_paper(model: &str, shape: Shape, images: usize) -> (Objective, Solution) {
     let data = Arc::new(hashed::dataset(shape, 10, images, 0));
     let solution = hashed::solution(&graph, 1);
     (
-        Objective::new(graph, data, Compute::flex(), 128).expect("they fit"),
+        Objective::new(graph, data, Compute::cpu(), 128).expect("they fit"),
         solution,
     )
 }
@@ -138,7 +138,7 @@ fn products_of_64_images(bencher: Bencher, (model, shape): (&str, Shape)) {
 }
 
 /// 71,410 parameters, all images at once.
-#[divan::bench(args = [16, 64], sample_count = 1, sample_size = 1)]
+#[divan::bench(args = [64, 1000], sample_count = 1, sample_size = 1)]
 fn non_uniformity_of_vgg_small(bencher: Bencher, images: usize) {
     let (objective, solution) = of_paper("vgg-small", [3, 32, 32], images);
     let derivatives = derivatives(&objective, &solution);
