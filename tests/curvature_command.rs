@@ -584,12 +584,14 @@ fn stability_is_read_off_the_bounds() {
         let bound = (4.0 * 23.0 / 20.0_f64).sqrt() / rate;
         assert!((number(&stability["non_uniformity_bound"]) / bound - 1.0).abs() < 1e-12);
         let spread = number(&record["non_uniformity"]["measured"]["value"]);
-        assert_eq!(stability["non_uniformity_within"], spread <= bound);
+        let error = number(&record["non_uniformity"]["measured"]["standard_error"]);
+        let within = ((spread - bound).abs() >= error).then_some(spread <= bound);
+        assert_eq!(stability["non_uniformity_within"], serde_json::json!(within));
         assert_eq!(stability["samples"], IMAGES);
         let words = format!("--learning-rate {rate} --batch-size 4");
         let said = succeed(&command(&words), fixture.path());
-        assert_eq!(said.contains("SGD can stay"), stays, "{said}");
-        assert_eq!(said.contains("SGD leaves"), !stays, "{said}");
+        assert_eq!(said.contains("SGD may stay"), stays, "{said}");
+        assert_eq!(said.contains("SGD leave"), !stays, "{said}");
         assert!(said.contains("--non-uniformity"), "{said}");
     }
 }
@@ -735,6 +737,10 @@ fn bad_usage_is_told_before_anything_is_read_and_ends_with_2() {
         (
             "--learning-rate 0.1 --batch-size 4 --part test",
             "leave out --part test",
+        ),
+        (
+            "--learning-rate 0.1 --batch-size 4 --matrix gauss-newton",
+            "leave out --matrix gauss-newton",
         ),
         ("--batch-size 4", "belongs to --learning-rate or --covariance"),
         ("--out x.pdf", "must end in one of .json, .csv, .png, .svg"),

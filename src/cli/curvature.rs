@@ -84,8 +84,8 @@ pub struct Arguments {
     /// images in four sets [default: 200, or all of fewer]; from all images at once it has no error
     #[arg(long, help_heading = "Noise and stability", value_name = "M")]
     non_uniformity: Option<Option<usize>>,
-    /// Learning rate η of SGD: can it stay here? By Wu, Ma and E (2018), only if a ≤ 2/η and
-    /// s ≤ (1/η)·√(B(n − 1)/(n − B))
+    /// Learning rate η of SGD: does it stay here? By Wu, Ma and E (2018), it leaves unless a ≤ 2/η, and their condition
+    /// (8), which is enough for it to stay, fails unless s ≤ (1/η)·√(B(n − 1)/(n − B))
     #[arg(
         long,
         help_heading = "Noise and stability",
@@ -149,6 +149,14 @@ impl Arguments {
                     rate,
                     "SGD goes down the loss of the training images, and stays or leaves by their curvature; leave out \
                      --part test",
+                ));
+            }
+            if self.matrix == Matrix::GaussNewton {
+                return Err(Error::option(
+                    "--learning-rate",
+                    rate,
+                    "SGD stays or leaves by the sharpness, which is the largest eigenvalue of the Hessian and not of the \
+                     Gauss-Newton matrix; leave out --matrix gauss-newton",
                 ));
             }
         }
@@ -356,8 +364,10 @@ fn fill(
         arguments.batch_size,
         record.spectrum.largest.first(),
     ) {
-        let spread = record.non_uniformity.map(|spread| spread.measured.value);
-        let bounds = SgdBounds::new(rate, batch, trained_on, sharpest.value, spread)?;
+        let sharpness = (sharpest.value, record.spectrum.converged);
+        let measured = record.non_uniformity.map(|spread| spread.measured);
+        let spread = measured.map(|measured| (measured.value, measured.standard_error.unwrap_or(0.0)));
+        let bounds = SgdBounds::new(rate, batch, trained_on, sharpness, spread)?;
         bar.print(&words::stability(&bounds))?;
         record.stability = Some(bounds);
     }

@@ -165,8 +165,8 @@ pub struct MeasuredNonUniformity {
     pub images: usize,
 }
 
-/// What the necessary conditions (9) of *Dynamical stability* say of SGD at a point: a ≤ 2/η and
-/// s ≤ (1/η)·√(B(n − 1)/(n − B)).
+/// What the conditions (9) of *Dynamical stability* say of SGD at a point: a ≤ 2/η, without which gradient descent and
+/// SGD leave, and s ≤ (1/η)·√(B(n − 1)/(n − B)), without which (8) fails, which is enough for SGD to stay.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SgdBounds {
     /// η.
@@ -175,22 +175,26 @@ pub struct SgdBounds {
     pub batch_size: usize,
     /// n: images that SGD draws from.
     pub samples: usize,
-    /// a.
+    /// a, or where its search has not converged what it is at least.
     pub sharpness: f64,
     /// 2/η.
     pub sharpness_bound: f64,
-    /// Whether a ≤ 2/η.
-    pub sharpness_within: bool,
+    /// Whether a ≤ 2/η; not known where a search that has not converged has found no more than that.
+    pub sharpness_within: Option<bool>,
     /// s, where it was measured.
     pub non_uniformity: Option<f64>,
+    /// Its standard error; 0 of all images at once.
+    pub non_uniformity_error: Option<f64>,
     /// (1/η)·√(B(n − 1)/(n − B)); none for B = n, where batches do not differ.
     pub non_uniformity_bound: Option<f64>,
-    /// Whether s is within it, where it was measured.
+    /// Whether s is within it, where it was measured; undecided where it is nearer to it than its standard error.
     pub non_uniformity_within: Option<bool>,
 }
 
 impl SgdBounds {
     /// Of SGD with learning rate η and batches of B out of n images, at a point of sharpness a and non-uniformity s.
+    /// With a comes whether its search has converged, since what is found before is a lower bound; with s its standard
+    /// error, 0 where it has none.
     ///
     /// # Errors
     /// As [`Sgd::new`].
@@ -198,21 +202,24 @@ impl SgdBounds {
         learning_rate: f64,
         batch_size: usize,
         samples: usize,
-        sharpness: f64,
-        non_uniformity: Option<f64>,
+        (sharpness, converged): (f64, bool),
+        non_uniformity: Option<(f64, f64)>,
     ) -> Result<Self> {
         let sgd = Sgd::new(learning_rate, batch_size, samples)?;
         let (sharpness_bound, bound) = (sgd.sharpness_bound(), sgd.non_uniformity_bound());
+        let is_decided = converged || sharpness > sharpness_bound;
+        let within = |(value, error): (f64, f64)| ((value - bound).abs() >= error).then_some(value <= bound);
         Ok(Self {
             learning_rate,
             batch_size,
             samples,
             sharpness,
             sharpness_bound,
-            sharpness_within: sharpness <= sharpness_bound,
-            non_uniformity,
+            sharpness_within: is_decided.then_some(sharpness <= sharpness_bound),
+            non_uniformity: non_uniformity.map(|(value, _)| value),
+            non_uniformity_error: non_uniformity.map(|(_, error)| error),
             non_uniformity_bound: Some(bound).filter(|bound| bound.is_finite()),
-            non_uniformity_within: non_uniformity.map(|value| value <= bound),
+            non_uniformity_within: non_uniformity.and_then(within),
         })
     }
 }
@@ -226,27 +233,46 @@ mod tests {
 
     #[test]
     fn bounds_hold_on_their_edge_and_fail_beyond() {
-        let bounds = |sharpness, spread| SgdBounds::new(0.1, 4, 1000, sharpness, spread).unwrap();
-        let at = bounds(20.0, Some(20.0));
-        assert_eq!((at.sharpness_bound, at.sharpness_within), (20.0, true));
+        let bounds = |sharpness, spread| SgdBounds::new(0.1, 4, 1000, (sharpness, true), spread).unwrap();
+        let at = bounds(20.0, Some((20.0, 0.0)));
+        assert_eq!((at.sharpness_bound, at.sharpness_within), (20.0, Some(true)));
         // √(4·999/996)/0.1 is a little above 20.
         assert_eq!(at.non_uniformity_within, Some(true));
         let bound = at.non_uniformity_bound.unwrap();
         assert!((20.0..20.1).contains(&bound), "{bound}");
-        let beyond = bounds(20.1, Some(20.1));
+        let beyond = bounds(20.1, Some((20.1, 0.01)));
         assert_eq!(
             (beyond.sharpness_within, beyond.non_uniformity_within),
-            (false, Some(false))
+            (Some(false), Some(false))
         );
         let unknown = bounds(1.0, None);
         assert_eq!((unknown.non_uniformity, unknown.non_uniformity_within), (None, None));
         // Of gradient descent nothing is asked but the sharpness.
-        let descent = SgdBounds::new(0.1, 1000, 1000, 1.0, Some(1e6)).unwrap();
+        let descent = SgdBounds::new(0.1, 1000, 1000, (1.0, true), Some((1e6, 1e5))).unwrap();
         assert_eq!(
             (descent.non_uniformity_bound, descent.non_uniformity_within),
             (None, Some(true))
         );
-        assert!(SgdBounds::new(0.0, 4, 1000, 1.0, None).is_err());
+        assert!(SgdBounds::new(0.0, 4, 1000, (1.0, true), None).is_err());
+    }
+
+    #[test]
+    fn what_is_not_known_well_enough_is_not_decided() {
+        // A search under way bounds the sharpness from below: it can show that it is too large, and nothing else.
+        let under_way = |sharpness| SgdBounds::new(0.1, 4, 1000, (sharpness, false), None).unwrap();
+        assert_eq!(under_way(19.9).sharpness_within, None);
+        assert_eq!(under_way(20.1).sharpness_within, Some(false));
+        // The bound on s is a little above 20.
+        let estimated = |spread| SgdBounds::new(0.1, 4, 1000, (1.0, true), Some(spread)).unwrap();
+        let within = [(18.0, 1.0), (19.5, 1.0), (20.5, 1.0), (22.0, 1.0)].map(|spread| {
+            let bounds = estimated(spread);
+            assert_eq!(
+                (bounds.non_uniformity, bounds.non_uniformity_error),
+                (Some(spread.0), Some(spread.1))
+            );
+            bounds.non_uniformity_within
+        });
+        assert_eq!(within, [Some(true), None, None, Some(false)]);
     }
 
     #[test]

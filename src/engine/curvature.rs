@@ -30,7 +30,7 @@ enum Stage {
     Statistics(Box<Evaluation>),
     Spectrum(Box<Lanczos>),
     Eigenvectors(Box<Lanczos>),
-    Trace(TraceEstimator),
+    Trace,
     NonUniformity(Box<UniformityJob>),
     Done,
 }
@@ -43,6 +43,8 @@ pub struct CurvatureJob {
     place: Place,
     products: Products,
     stage: Stage,
+    /// Outlives a product that fails, after which the trace is gone on with.
+    trace: TraceEstimator,
     /// All that is known, but for how far it is.
     known: CurvatureView,
     /// Number of images that the known non-uniformity is from.
@@ -80,6 +82,7 @@ impl CurvatureJob {
         } else {
             Stage::Spectrum(Box::new(request.lanczos(place.dimension())?))
         };
+        let trace = TraceEstimator::new(place.dimension(), request.seed)?;
         let known = CurvatureView {
             origin: name.clone(),
             dimension: place.dimension(),
@@ -93,6 +96,7 @@ impl CurvatureJob {
             products: Products::new(&place),
             place,
             stage,
+            trace,
             known,
             uniformity_of: None,
             held: false,
@@ -122,7 +126,7 @@ impl CurvatureJob {
     /// Goes on with a request of the same spectrum.
     ///
     /// # Errors
-    /// When the non-uniformity that it asks for cannot be found.
+    /// When the non-uniformity that it asks for cannot be found, and there is nothing before it.
     pub fn go_on(&mut self, request: CurvatureRequest) -> Result<()> {
         self.held = false;
         self.known.problem = None;
@@ -136,7 +140,11 @@ impl CurvatureJob {
         if is_behind {
             self.products = Products::new(&self.place);
             self.stage = Stage::Done;
-            self.stage = self.uniformity()?;
+            // The trace may have failed before it was whole.
+            self.stage = match self.trace_samples() < TRACE_SAMPLES {
+                true => Stage::Trace,
+                false => self.uniformity()?,
+            };
         }
         Ok(())
     }
@@ -199,19 +207,17 @@ impl CurvatureJob {
                     return Ok((Stage::Eigenvectors(lanczos), true));
                 };
                 self.keep(spectrum, session);
-                let trace = TraceEstimator::new(self.place.dimension(), self.known.request.seed)?;
-                Ok((Stage::Trace(trace), true))
+                Ok((Stage::Trace, true))
             }
-            Stage::Trace(mut trace) => {
+            Stage::Trace => {
+                let trace = &mut self.trace;
                 let Some(()) = products.attempt(|products| trace.sample(products))? else {
-                    return Ok((Stage::Trace(trace), false));
+                    return Ok((Stage::Trace, false));
                 };
-                self.known.trace = trace.estimate();
-                let enough = self.known.trace.is_some_and(|trace| trace.samples >= TRACE_SAMPLES);
-                let next = if enough {
-                    self.uniformity()?
-                } else {
-                    Stage::Trace(trace)
+                self.known.trace = self.trace.estimate();
+                let next = match self.trace_samples() < TRACE_SAMPLES {
+                    true => Stage::Trace,
+                    false => self.uniformity()?,
                 };
                 Ok((next, true))
             }
@@ -225,6 +231,11 @@ impl CurvatureJob {
             },
             stage @ (Stage::Statistics(_) | Stage::Done) => Ok((stage, false)),
         }
+    }
+
+    /// Samples of the trace so far.
+    fn trace_samples(&self) -> usize {
+        self.known.trace.map_or(0, |trace| trace.samples)
     }
 
     /// The stage that the non-uniformity is found in, where it is wanted and not known.
@@ -275,7 +286,6 @@ impl CurvatureJob {
     /// What is known now.
     pub fn view(&self) -> CurvatureView {
         let pairs = self.known.largest.len() + self.known.smallest.len();
-        let samples = self.known.trace.map_or(0, |trace| trace.samples);
         let (stage, products) = match &self.stage {
             Stage::Statistics(_) => (CurvatureStage::Statistics, None),
             Stage::Spectrum(_) => (CurvatureStage::Spectrum, None),
@@ -283,7 +293,10 @@ impl CurvatureJob {
                 let left = pairs.saturating_sub(self.products.made()) + TRACE_SAMPLES;
                 (CurvatureStage::Eigenvectors, Some(left))
             }
-            Stage::Trace(_) => (CurvatureStage::Trace, Some(TRACE_SAMPLES - samples.min(TRACE_SAMPLES))),
+            Stage::Trace => {
+                let left = TRACE_SAMPLES.saturating_sub(self.trace_samples());
+                (CurvatureStage::Trace, Some(left))
+            }
             Stage::NonUniformity(job) => (job.stage(), None),
             Stage::Done => (CurvatureStage::Done, None),
         };
@@ -319,4 +332,75 @@ fn statistics(objective: &Objective, solution: &Solution, images: usize) -> Resu
         images,
         &[Part::Train],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curvature::Estimate;
+    use crate::data::Dataset;
+    use crate::network::zoo;
+    use crate::objective::Compute;
+
+    /// A search that has so many samples of the trace, and nothing to do.
+    fn job(samples: usize) -> CurvatureJob {
+        let data = Arc::new(Dataset::open("two-gaussians").unwrap());
+        let graph = Arc::new(zoo::build("mlp:3", data.shape, data.classes.len()).unwrap());
+        let place = Place {
+            images: data.train.len(),
+            solution: Arc::new(Solution {
+                parameters: vec![0.1; graph.parameter_count()],
+                statistics: Vec::new(),
+            }),
+            objective: Arc::new(Objective::new(graph, data, Compute::flex(), 8).unwrap()),
+            policy: BatchNormPolicy::Running,
+        };
+        let request = CurvatureRequest {
+            session: 1,
+            anchor: Anchor::Swa,
+            walk: Vec::new(),
+            policy: BatchNormPolicy::Running,
+            images: 10,
+            largest: 1,
+            smallest: 0,
+            seed: 1,
+            uniformity: None,
+        };
+        CurvatureJob {
+            name: "SWA".to_owned(),
+            moment: None,
+            products: Products::new(&place),
+            stage: Stage::Done,
+            trace: TraceEstimator::new(place.dimension(), request.seed).unwrap(),
+            known: CurvatureView {
+                trace: Estimate::of(&vec![1.0; samples]),
+                problem: None,
+                ..CurvatureView::failed(request, String::new())
+            },
+            place,
+            uniformity_of: None,
+            held: false,
+            spent: (0.0, 0),
+            shown: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn a_trace_that_failed_is_gone_on_with() {
+        for (samples, stage) in [
+            (0, CurvatureStage::Trace),
+            (3, CurvatureStage::Trace),
+            (TRACE_SAMPLES, CurvatureStage::Done),
+        ] {
+            let mut job = job(samples);
+            job.stage = Stage::Trace;
+            job.fail("a product failed".to_owned());
+            assert!(!job.has_work() && job.view().problem.is_some());
+            job.go_on(job.known.request.clone()).unwrap();
+            let view = job.view();
+            assert_eq!((view.stage, view.problem), (stage, None), "{samples} samples");
+            assert_eq!(job.has_work(), stage == CurvatureStage::Trace);
+            assert_eq!(view.trace.map_or(0, |trace| trace.samples), samples);
+        }
+    }
 }

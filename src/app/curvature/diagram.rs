@@ -37,8 +37,10 @@ pub enum Bound {
 /// A minimum on the diagram, its numbers with their errors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Minimum {
-    /// a.
+    /// a, or what it is at least.
     pub sharpness: (f64, f64),
+    /// Whether its search has converged: a is not below what is found before, but may be above.
+    pub converged: bool,
     /// s, where it is known.
     pub non_uniformity: Option<(f64, f64)>,
 }
@@ -50,6 +52,7 @@ impl Minimum {
         let known = view.non_uniformity;
         Some(Self {
             sharpness: (largest.value, largest.residual),
+            converged: view.converged,
             non_uniformity: known.map(|known| (known.value, known.standard_error.unwrap_or(0.0))),
         })
     }
@@ -232,6 +235,7 @@ mod tests {
     fn minimum(a: f64, s: Option<f64>) -> Minimum {
         Minimum {
             sharpness: (a, 0.5),
+            converged: true,
             non_uniformity: s.map(|s| (s, 1.0)),
         }
     }

@@ -96,16 +96,21 @@ impl Bounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     TooSharp,
+    NotKnownYet,
     TooNonUniform,
+    Undecided,
     NotTooSharp,
     Within,
 }
 
 impl Verdict {
     fn of(sgd: Sgd, minimum: Minimum) -> Self {
+        let bound = sgd.non_uniformity_bound();
         match minimum.non_uniformity {
             _ if minimum.sharpness.0 > sgd.sharpness_bound() => Self::TooSharp,
-            Some((value, _)) if value > sgd.non_uniformity_bound() => Self::TooNonUniform,
+            _ if !minimum.converged => Self::NotKnownYet,
+            Some((value, error)) if (value - bound).abs() < error => Self::Undecided,
+            Some((value, _)) if value > bound => Self::TooNonUniform,
             Some(_) => Self::Within,
             None => Self::NotTooSharp,
         }
@@ -114,6 +119,8 @@ impl Verdict {
     fn words(self) -> &'static str {
         match self {
             Self::TooSharp => "a > 2/η: not even gradient descent with this η stays here",
+            Self::NotKnownYet => "not known yet: before the search has converged, a may be larger than it shows",
+            Self::Undecided => "undecided: s is nearer to its bound than its standard error; take more images",
             Self::TooNonUniform => "s is beyond its bound: (8) fails for this B, though gradient descent would stay",
             Self::NotTooSharp => "a ≤ 2/η; estimate s to see whether it is within the other bound",
             Self::Within => "within both bounds of (9): SGD may stay here",
@@ -123,7 +130,7 @@ impl Verdict {
     fn colour(self, palette: &Palette) -> Color32 {
         match self {
             Self::Within => palette.answers[0],
-            Self::NotTooSharp => palette.answers[1],
+            Self::NotKnownYet | Self::Undecided | Self::NotTooSharp => palette.answers[1],
             Self::TooSharp | Self::TooNonUniform => palette.answers[2],
         }
     }
@@ -298,7 +305,8 @@ mod tests {
     fn minimum(a: f64, s: Option<f64>) -> Minimum {
         Minimum {
             sharpness: (a, 0.5),
-            non_uniformity: s.map(|s| (s, 1.0)),
+            converged: true,
+            non_uniformity: s.map(|s| (s, 0.05)),
         }
     }
 
@@ -310,6 +318,19 @@ mod tests {
         assert_eq!(Verdict::of(sgd, minimum(19.0, Some(20.2))), Verdict::Within);
         assert_eq!(Verdict::of(sgd, minimum(19.0, Some(20.4))), Verdict::TooNonUniform);
         assert_eq!(Verdict::of(sgd, minimum(21.0, Some(20.2))), Verdict::TooSharp);
+        // Nearer to the bound than its standard error.
+        for s in [20.29, 20.33] {
+            assert_eq!(Verdict::of(sgd, minimum(19.0, Some(s))), Verdict::Undecided);
+        }
+        // Before it has converged, a search shows only that a point is too sharp.
+        let under_way = |a: f64, s: Option<f64>| Minimum {
+            converged: false,
+            ..minimum(a, s)
+        };
+        for s in [None, Some(1.0), Some(30.0)] {
+            assert_eq!(Verdict::of(sgd, under_way(19.0, s)), Verdict::NotKnownYet);
+            assert_eq!(Verdict::of(sgd, under_way(21.0, s)), Verdict::TooSharp);
+        }
         let descent = Sgd::new(0.1, 100, 100).unwrap();
         assert_eq!(Verdict::of(descent, minimum(19.0, Some(1e6))), Verdict::Within);
     }

@@ -163,15 +163,19 @@ pub(super) fn stability(bounds: &SgdBounds) -> String {
         (None, _) => "with B = n batches do not differ, and s does not matter".to_owned(),
         (Some(most), None) => {
             let most = shown(most);
-            format!("s is not known (--non-uniformity) and must not exceed {bound} = {most}")
+            format!("s is not known (--non-uniformity); (8) fails where it exceeds {bound} = {most}")
         }
-        (Some(most), Some(value)) => compared("s", value, bound, most, bounds.non_uniformity_within == Some(true)),
+        (Some(most), Some(value)) => compared("s", value, bound, most, bounds.non_uniformity_within),
     };
     let verdict = match (bounds.sharpness_within, bounds.non_uniformity_within) {
-        (false, _) => "SGD leaves: the point is too sharp for this learning rate",
-        (true, Some(false)) => "SGD leaves, by the bound on s: batches differ too much here",
-        (true, None) if bounds.non_uniformity_bound.is_some() => "by its sharpness alone, SGD can stay",
-        _ => "SGD can stay: neither bound, which are necessary, is exceeded",
+        (Some(false), _) => "gradient descent and SGD leave: the point is too sharp for this learning rate",
+        (None, _) => "not known yet: a search that has not converged bounds a from below; give more --steps",
+        (_, Some(false)) => "(8) fails for this B, so nothing says that SGD stays, though gradient descent would",
+        (_, None) if bounds.non_uniformity.is_some() => {
+            "undecided: s is nearer to its bound than its standard error; give --non-uniformity more images"
+        }
+        (_, None) if bounds.non_uniformity_bound.is_some() => "by its sharpness alone, SGD may stay",
+        _ => "neither bound is exceeded: SGD may stay",
     };
     let sgd = format!("of SGD with η = {learning_rate}, B = {batch_size} of n = {samples} images:");
     let texts = [sgd.as_str(), sharpness.as_str(), spread.as_str(), verdict];
@@ -180,8 +184,12 @@ pub(super) fn stability(bounds: &SgdBounds) -> String {
     lines.join("\n")
 }
 
-fn compared(name: &str, value: f64, what: &str, bound: f64, within: bool) -> String {
-    let sign = if within { '≤' } else { '>' };
+fn compared(name: &str, value: f64, what: &str, bound: f64, within: Option<bool>) -> String {
+    let sign = match within {
+        Some(true) => "≤",
+        Some(false) => ">",
+        None => "beside",
+    };
     format!("{name} = {} {sign} {what} = {}", shown(value), shown(bound))
 }
 
@@ -237,17 +245,45 @@ mod tests {
 
     #[test]
     fn the_verdict_is_that_of_the_bounds() {
-        let said = |sharpness, spread, batch| stability(&SgdBounds::new(0.1, batch, 1000, sharpness, spread).unwrap());
+        let all = |sharpness, spread: Option<f64>, batch| {
+            let spread = spread.map(|value| (value, 1.0));
+            stability(&SgdBounds::new(0.1, batch, 1000, sharpness, spread).unwrap())
+        };
+        let said = |sharpness, spread, batch| all((sharpness, true), spread, batch);
         let stays = said(12.0, Some(15.0), 4);
         assert!(
             stays.contains("a = 12.000 ≤ 2/η = 20.000") && stays.contains("s = 15.000 ≤"),
             "{stays}"
         );
-        assert!(stays.ends_with("is exceeded"), "{stays}");
+        assert!(stays.ends_with("neither bound is exceeded: SGD may stay"), "{stays}");
         assert!(said(25.0, Some(15.0), 4).contains("a = 25.000 > 2/η"));
-        assert!(said(25.0, None, 4).contains("too sharp"));
-        assert!(said(12.0, Some(30.0), 4).contains("differ too much"));
-        assert!(said(12.0, None, 4).contains("--non-uniformity"));
-        assert!(said(12.0, Some(1e9), 1000).contains("SGD can stay: neither"));
+        assert!(said(25.0, None, 4).contains("SGD leave: the point is too sharp"));
+        let fails = said(12.0, Some(30.0), 4);
+        assert!(
+            fails.contains("s = 30.000 >") && fails.contains("(8) fails for this B"),
+            "{fails}"
+        );
+        assert!(!fails.contains("SGD leave"), "{fails}");
+        let unknown = said(12.0, None, 4);
+        assert!(
+            unknown.contains("--non-uniformity") && unknown.ends_with("SGD may stay"),
+            "{unknown}"
+        );
+        assert!(said(12.0, Some(1e9), 1000).ends_with("SGD may stay"));
+        // The bound on s is a little above 20, and the standard error 1.
+        for spread in [19.5, 20.5] {
+            let undecided = said(12.0, Some(spread), 4);
+            assert!(
+                undecided.contains("beside") && undecided.contains("undecided"),
+                "{undecided}"
+            );
+        }
+        // Before it has converged, a search shows only that a point is too sharp.
+        let under_way = all((12.0, false), Some(15.0), 4);
+        assert!(
+            under_way.contains("a = 12.000 beside 2/η") && under_way.contains("not known yet"),
+            "{under_way}"
+        );
+        assert!(all((25.0, false), None, 4).contains("too sharp"));
     }
 }

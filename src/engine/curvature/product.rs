@@ -1,4 +1,4 @@
-//! Products of the loss's Hessian, made a batch or an image at a time, for methods that ask for a whole one at once:
+//! Products of the loss's Hessian, made a batch or a few images at a time, for methods that ask for a whole one at once:
 //! such a method is told that it was cancelled, and asked again once the product is there.
 
 use std::sync::Arc;
@@ -114,10 +114,11 @@ impl Products {
         self.share
     }
 
-    /// Does one batch of the product that is wanted, or one image of those that are. True when it is whole.
+    /// Does one batch of the product that is wanted, or of those of images as many as fill the processor's lanes. True
+    /// when it is whole.
     ///
     /// # Errors
-    /// As [`Derivatives::new`] and [`Derivatives::batch_hessian_vector`].
+    /// As [`Derivatives::new`], [`Derivatives::batch_hessian_vector`] and [`Derivatives::image_hessian_vectors`].
     pub fn step(&mut self, place: &Place) -> Result<bool> {
         let Some(wanted) = &mut self.wanted else {
             return Ok(true);
@@ -141,9 +142,12 @@ impl Products {
                 vectors,
                 products,
             } => {
-                let (start, end) = (products.len(), products.len() + self.dimension);
-                if let (Some(&image), Some(vector)) = (images.get(start / self.dimension), vectors.get(start..end)) {
-                    products.extend(derivatives.batch_hessian_vector(image..image + 1, vector)?);
+                let start = products.len() / self.dimension;
+                // One would leave all but one of the processor's lanes empty.
+                let end = (start + place.objective.fewest_images()).min(images.len());
+                let theirs = vectors.get(products.len()..end * self.dimension);
+                if let (Some(some), Some(theirs)) = (images.get(start..end), theirs) {
+                    products.extend(derivatives.image_hessian_vectors(some, theirs, &mut |_| true)?);
                 }
                 (products.len() / self.dimension, images.len())
             }
@@ -270,8 +274,10 @@ mod tests {
 
         fn apply_each(&mut self, samples: &[usize], vectors: &[f32]) -> Result<Vec<f32>> {
             let derivatives = self.0.derivatives()?;
-            let pairs = samples.iter().zip(vectors.chunks(self.0.dimension()));
-            let products = pairs.map(|(&image, vector)| derivatives.batch_hessian_vector(image..image + 1, vector));
+            // As many at once as in a step, since others are rounded otherwise.
+            let fewest = self.0.objective.fewest_images();
+            let parts = samples.chunks(fewest).zip(vectors.chunks(fewest * self.0.dimension()));
+            let products = parts.map(|(some, theirs)| derivatives.image_hessian_vectors(some, theirs, &mut |_| true));
             Ok(products.collect::<Result<Vec<_>>>()?.concat())
         }
     }
@@ -314,10 +320,10 @@ mod tests {
     }
 
     #[test]
-    fn products_of_images_come_one_at_a_time() {
+    fn products_of_images_come_a_few_at_a_time() {
         let place = place();
         let mut products = Products::new(&place);
-        let samples = vec![4, 0, 11, 16];
+        let samples: Vec<usize> = (0..IMAGES).rev().collect();
         let vector = normal(place.dimension());
         let covariance = HessianCovariance::new(&mut Direct(&place), samples.clone())
             .unwrap()
@@ -325,7 +331,8 @@ mod tests {
             .unwrap();
         let act = |products: &mut Products| HessianCovariance::new(products, samples.clone())?.apply(&vector);
         let (found, steps) = done(&place, &mut products, act);
-        assert_eq!((found, steps), (covariance, 2 * samples.len()));
+        let fewest = place.objective.fewest_images();
+        assert_eq!((found, steps), (covariance, 2 * IMAGES.div_ceil(fewest)));
 
         // The Hessian is the mean of its images' own.
         let each = Direct(&place).apply_each(&(0..IMAGES).collect::<Vec<_>>(), &vector.repeat(IMAGES));

@@ -158,9 +158,7 @@ mod tests {
         }
 
         fn apply_each(&mut self, samples: &[usize], vectors: &[f32]) -> Result<Vec<f32>> {
-            let pairs = samples.iter().zip(vectors.chunks(self.1.dimension()));
-            let products = pairs.map(|(&image, vector)| self.0.batch_hessian_vector(image..image + 1, vector));
-            Ok(products.collect::<Result<Vec<_>>>()?.concat())
+            self.0.image_hessian_vectors(samples, vectors, &mut |_| true)
         }
     }
 
