@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::covariance::{Covariance, Eigenpair};
 use super::minibatches::{Minibatches, Sigma};
 use super::noise::{Noise, Terms};
-use crate::curvature::{self, Effort, HessianOperator, LanczosOptions, extreme_eigenpairs};
+use crate::curvature::{self, Effort, HessianOperator, LanczosOptions, SymmetricOperator, extreme_eigenpairs};
 use crate::data::{Part, Progress};
 use crate::error::{Error, Result};
 use crate::objective::{BatchNormPolicy, Derivatives, Objective, Solution};
@@ -145,9 +145,9 @@ impl<'a> Walk<'a> {
         &self.solution
     }
 
-    /// Takes a step, and says whether it leads anywhere: where the gradient or a weight is not finite any more, the
-    /// dynamics has diverged and stays at its last finite place. `progress` is told the share of what is being computed
-    /// for the step, part by part, and says whether to go on.
+    /// Takes a step, and says whether it leads anywhere: where the gradient, a product with the Hessian or a weight
+    /// is not finite any more, the dynamics has diverged and stays at its last finite place. `progress` is told the
+    /// share of what is being computed for the step, part by part, and says whether to go on.
     ///
     /// # Errors
     /// When the gradients would not fit in memory, or the device fails; [`Error::Cancelled`]. The step can then be
@@ -163,9 +163,13 @@ impl<'a> Walk<'a> {
             Noise::Sgd => {
                 let batch = self.batches.draw();
                 let found = self.minibatches.gradient(&self.solution.parameters, batch)?;
-                doubled(&found.gradient)
+                Some(doubled(&found.gradient))
             }
             _ => self.gradient(progress)?,
+        };
+        let Some(gradient) = gradient else {
+            self.has_diverged = true;
+            return Ok(false);
         };
         let step = match &self.covariance {
             Some(covariance) => gradient + covariance.draw(&mut self.random),
@@ -184,10 +188,11 @@ impl<'a> Walk<'a> {
         Ok(true)
     }
 
-    /// ∇L over all training images; beside it, the covariance of the noise becomes that of now where it is due.
-    fn gradient(&mut self, progress: Progress) -> Result<DVector<f64>> {
+    /// ∇L over all training images; beside it, the covariance of the noise becomes that of now where it is due. None
+    /// where the Hessian that this takes is not finite.
+    fn gradient(&mut self, progress: Progress) -> Result<Option<DVector<f64>>> {
         if !self.is_renewed() {
-            return self.whole_gradient();
+            return self.whole_gradient().map(Some);
         }
         let terms = self.settings.terms();
         if self.noise == Noise::GldLeading {
@@ -196,7 +201,7 @@ impl<'a> Walk<'a> {
             if is_finite(&gradient) {
                 self.covariance = Some(self.noise.covariance(&sigma, &[], terms)?);
             }
-            return Ok(gradient);
+            return Ok(Some(gradient));
         }
         let (gradient, variances) = match self.noise {
             Noise::GldConstant => {
@@ -207,13 +212,16 @@ impl<'a> Walk<'a> {
             _ => self.minibatches.variances(&self.solution, progress)?,
         };
         if !is_finite(&gradient) {
-            return Ok(gradient);
+            return Ok(Some(gradient));
         }
         if self.wanted_pairs() > 0 && self.is_due(self.settings.renew_hessian) {
-            self.hessian = self.leading_of_hessian(progress)?;
+            let Some(found) = self.leading_of_hessian(progress)? else {
+                return Ok(None);
+            };
+            self.hessian = found;
         }
         self.covariance = self.noise.covariance_by_variances(&variances, &self.hessian, terms);
-        Ok(gradient)
+        Ok(Some(gradient))
     }
 
     /// Whether the next step has a new covariance.
@@ -248,7 +256,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn leading_of_hessian(&self, progress: Progress) -> Result<Vec<Eigenpair>> {
+    /// None where the Hessian is not finite.
+    fn leading_of_hessian(&self, progress: Progress) -> Result<Option<Vec<Eigenpair>>> {
         let options = LanczosOptions {
             largest: self.wanted_pairs(),
             smallest: 0,
@@ -260,13 +269,14 @@ impl<'a> Walk<'a> {
             },
         };
         let derivatives = derivatives(self.objective, &self.solution, self.settings.hessian_images)?;
-        let mut hessian = HessianOperator::new(&derivatives, progress);
-        let found = extreme_eigenpairs(&mut hessian, options, &mut |_| true)?;
+        let found = with_hessian(&derivatives, progress, |hessian| {
+            extreme_eigenpairs(hessian, options, &mut |_| true)
+        })?;
         let pair = |pair: &curvature::Eigenpair| Eigenpair {
             value: pair.value,
             vector: doubled(&pair.vector),
         };
-        Ok(found.largest.iter().map(pair).collect())
+        Ok(found.map(|found| found.largest.iter().map(pair).collect()))
     }
 }
 
@@ -277,6 +287,46 @@ impl<'a> Walk<'a> {
 pub fn derivatives<'a>(objective: &'a Objective, solution: &'a Solution, images: usize) -> Result<Derivatives<'a>> {
     let policy = BatchNormPolicy::Running;
     Derivatives::new(objective, solution, policy, Part::Train, images, &mut |_| true)
+}
+
+/// What is found by products with the Hessian at a point of finite weights; none where a product is not finite. That
+/// can be where the loss and its gradient still are: a dynamics that comes there has diverged.
+///
+/// # Errors
+/// What `find` meets otherwise.
+pub fn with_hessian<T>(
+    derivatives: &Derivatives,
+    progress: Progress,
+    find: impl FnOnce(&mut dyn SymmetricOperator) -> Result<T>,
+) -> Result<Option<T>> {
+    let mut hessian = Watched {
+        hessian: HessianOperator::new(derivatives, progress),
+        is_lost: false,
+    };
+    match find(&mut hessian) {
+        Err(_) if hessian.is_lost => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// A Hessian that knows whether a product was not finite.
+struct Watched<'a> {
+    hessian: HessianOperator<'a>,
+    is_lost: bool,
+}
+
+impl SymmetricOperator for Watched<'_> {
+    fn dimension(&self) -> usize {
+        self.hessian.dimension()
+    }
+
+    fn apply(&mut self, vector: &[f32]) -> Result<Vec<f32>> {
+        let product = self.hessian.apply(vector);
+        // With a finite vector of the right length nothing but the product itself can be refused.
+        let is_allowed = vector.len() == self.dimension() && vector.iter().all(|x| x.is_finite());
+        self.is_lost |= is_allowed && matches!(product, Err(Error::Request(_)));
+        product
+    }
 }
 
 fn doubled(vector: &[f32]) -> DVector<f64> {

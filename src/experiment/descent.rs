@@ -133,6 +133,10 @@ pub struct Record {
     /// Train loss over all images at the end; infinite where it diverged.
     #[serde(with = "loss_value")]
     pub loss: f64,
+    /// The largest train loss over all images that was seen: by gradient descent and L-BFGS in every step, by SGD,
+    /// whose steps see a batch alone, where its train losses are recorded. Infinite where it diverged.
+    #[serde(with = "loss_value")]
+    pub highest: f64,
     /// Train losses over all images, by step.
     #[serde(with = "points")]
     pub losses: Vec<(f64, f64)>,
@@ -148,13 +152,6 @@ impl Record {
     /// Whether the train loss became as low as asked.
     pub fn has_arrived(&self) -> bool {
         self.end == End::Loss
-    }
-
-    /// The largest train loss on the way.
-    pub fn highest(&self) -> f64 {
-        self.losses
-            .iter()
-            .fold(f64::NEG_INFINITY, |most, (_, loss)| most.max(*loss))
     }
 
     /// The distance of the end from the start.

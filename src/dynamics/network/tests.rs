@@ -3,7 +3,6 @@ use std::sync::Arc;
 use nalgebra::{DMatrix, Matrix2};
 
 use super::*;
-use crate::curvature::SymmetricOperator;
 use crate::data::Dataset;
 use crate::dynamics::covariance::eigenpairs;
 use crate::network::initialisation::initial_parameters;
@@ -321,4 +320,37 @@ fn numbers_out_of_range_are_named() {
     ] {
         assert!(told(settings).starts_with(name), "{}", told(settings));
     }
+}
+
+#[test]
+fn where_the_hessian_is_not_finite_a_walk_along_it_has_diverged() {
+    let (objective, mut start) = perceptron();
+    // Activations near 10²⁶ without a weight beyond them: the gradient is as large as they are, and the Hessian as
+    // large as their squares, which single precision does not hold.
+    let first = objective.graph().parameters[0].range();
+    for (place, weight) in start.parameters.iter_mut().enumerate() {
+        *weight *= if first.contains(&place) { 1e26 } else { 0.0 };
+    }
+    for noise in [Noise::GldHessian, Noise::GldFirstEigenvector] {
+        let mut walk = Walk::new(&objective, start.clone(), noise, SETTINGS, 1).unwrap();
+        assert!(is_finite(&walk.whole_gradient().unwrap()));
+        for _ in 0..2 {
+            assert!(!walk.step(&mut |_| true).unwrap(), "{}", noise.name());
+            assert_eq!(walk.solution, start);
+        }
+    }
+}
+
+#[test]
+fn only_a_product_that_is_not_finite_is_a_lost_hessian() {
+    let (objective, start) = perceptron();
+    let derivatives = derivatives(&objective, &start, usize::MAX).unwrap();
+    let ones = vec![1.0_f32; start.parameters.len()];
+    let found = with_hessian(&derivatives, &mut |_| true, |hessian| hessian.apply(&ones)).unwrap();
+    assert_eq!(found.unwrap().len(), ones.len());
+    // A vector that cannot be multiplied, and being told to stop, are errors as ever.
+    let short = with_hessian(&derivatives, &mut |_| true, |hessian| hessian.apply(&ones[1..]));
+    assert!(matches!(short, Err(Error::Request(_))));
+    let stopped = with_hessian(&derivatives, &mut |_| false, |hessian| hessian.apply(&ones));
+    assert!(matches!(stopped, Err(Error::Cancelled)));
 }

@@ -93,7 +93,7 @@ fn descents_are_recorded_and_made_once() {
         assert_eq!(steps(&record.distances), [0.0, 10.0, 20.0, 30.0]);
         assert_eq!(steps(&record.sharpness), [0.0, 15.0, 30.0]);
         assert_eq!(record.losses[3].1, record.loss);
-        assert_eq!(record.highest(), record.losses[0].1);
+        assert_eq!(record.highest, record.losses[0].1);
         assert!(record.loss < record.losses[0].1 && record.distances[0].1 == 0.0 && record.distance() > 0.0);
         let (again, told) = descend(folder.path(), &descent(method));
         assert_eq!((again.solution, told), (made.solution.clone(), 0));
@@ -129,7 +129,7 @@ fn leaving_the_finite_numbers_is_an_end() {
         };
         let (lost, _) = descend(folder.path(), &descent);
         assert_eq!(lost.record.end, End::Diverged);
-        assert!(lost.record.highest() == f64::INFINITY && !lost.record.has_arrived());
+        assert!(lost.record.highest == f64::INFINITY && !lost.record.has_arrived());
         let (again, told) = descend(folder.path(), &descent);
         assert_eq!(
             (again.record.end, again.record.loss, told),

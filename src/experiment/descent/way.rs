@@ -8,8 +8,6 @@ use crate::landscape::direction::distance;
 use crate::objective::{BatchNormPolicy, Evaluation, Objective, Solution};
 use crate::training::{Batches, End, FullBatch, GradientDescent, Lbfgs, PlainSgd, Until};
 
-/// Steps from one report to the next.
-const REPORT: usize = 16;
 /// A train loss so many times as large as the first one has diverged. It need not leave the finite numbers: a network
 /// all of whose ReLUs are closed can swing for ever.
 const BLOWN_UP: f64 = 1e8;
@@ -41,6 +39,7 @@ impl<'a> Way<'a> {
                 end: End::Steps,
                 steps: 0,
                 loss: f64::INFINITY,
+                highest: f64::NEG_INFINITY,
                 losses: Vec::new(),
                 distances: Vec::new(),
                 sharpness: Vec::new(),
@@ -77,15 +76,18 @@ impl<'a> Way<'a> {
 
     fn full_batch(mut self, mut machine: impl FullBatch) -> Result<(Vec<f32>, Record)> {
         let (objective, until) = (self.objective, self.until());
-        let mut function = |parameters: &[f32]| -> Result<(f64, Vec<f32>)> {
-            objective.gradient(&plain(parameters), BatchNormPolicy::Running, Part::Train)
-        };
         let mut steps = 0;
         loop {
-            self.report(steps)?;
             // A step leaves the point that it looked at.
             let before = self.is_due(steps).then(|| machine.parameters().to_vec());
+            let (tell, done) = (&mut self.tell, share(steps, self.descent.steps));
+            // A step of L-BFGS can evaluate many times.
+            let mut function = |parameters: &[f32]| -> Result<(f64, Vec<f32>)> {
+                tell(done)?;
+                objective.gradient(&plain(parameters), BatchNormPolicy::Running, Part::Train)
+            };
             let look = machine.step(&mut function, &until)?;
+            self.rise(look.loss);
             if let Some(end) = look.end {
                 return self.finish(machine.parameters(), (look.steps, look.loss), end);
             }
@@ -101,12 +103,13 @@ impl<'a> Way<'a> {
 
     fn batch_by_batch(mut self, mut machine: PlainSgd) -> Result<(Vec<f32>, Record)> {
         let (objective, until) = (self.objective, self.until());
-        let mut function = |parameters: &[f32], batch: &[usize]| batch_gradient(objective, parameters, batch);
         loop {
             let steps = machine.steps();
-            self.report(steps)?;
+            let done = share(steps, self.descent.steps);
             if self.is_due(steps) || steps >= until.steps {
+                (self.tell)(done)?;
                 let (loss, _) = evaluated(objective, machine.parameters(), Part::Train)?;
+                self.rise(loss);
                 // No batch tells the length of the whole gradient.
                 if let Some(end) = until.reached(loss, f64::MAX, steps) {
                     return self.finish(machine.parameters(), (steps, loss), end);
@@ -116,6 +119,11 @@ impl<'a> Way<'a> {
                 }
                 self.see(machine.parameters(), (steps, loss))?;
             }
+            let tell = &mut self.tell;
+            let mut function = |parameters: &[f32], batch: &[usize]| -> Result<(f64, Vec<f32>)> {
+                tell(done)?;
+                batch_gradient(objective, parameters, batch)
+            };
             let look = machine.step(&mut function)?;
             if let Some(end) = look.end {
                 return self.finish(machine.parameters(), (steps, look.loss), end);
@@ -127,11 +135,9 @@ impl<'a> Way<'a> {
         loss > BLOWN_UP * *self.first.get_or_insert(loss)
     }
 
-    fn report(&mut self, steps: usize) -> Result<()> {
-        match steps.is_multiple_of(REPORT) {
-            true => (self.tell)(share(steps, self.descent.steps)),
-            false => Ok(()),
-        }
+    /// Takes in a train loss over all images. One that is no number is the end, which knows it as infinite.
+    fn rise(&mut self, loss: f64) {
+        self.record.highest = self.record.highest.max(loss);
     }
 
     /// Whether something is recorded after so many steps.
@@ -178,6 +184,7 @@ impl<'a> Way<'a> {
     fn finish(mut self, parameters: &[f32], (steps, loss): (usize, f64), end: End) -> Result<(Vec<f32>, Record)> {
         let is_lost = end == End::Diverged;
         let loss = if is_lost { f64::INFINITY } else { loss };
+        self.rise(loss);
         self.record.losses.push((steps as f64, loss));
         if !is_lost {
             let distance = distance(&self.from.parameters, parameters);
@@ -223,6 +230,101 @@ pub(super) fn evaluated(objective: &Objective, parameters: &[f32], part: Part) -
         if let Some(measured) = evaluation.step(objective)? {
             let quality = measured[0].part(part);
             return Ok((quality.loss, quality.accuracy));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::Dataset;
+    use crate::network::initialisation::initial_parameters;
+    use crate::network::zoo;
+    use crate::objective::Compute;
+    use crate::training::Look;
+    use crate::training::full_batch::Function;
+
+    const STEPS: usize = 5;
+
+    /// A descent of two numbers that recalls its losses rather than evaluate anything.
+    struct Told(Vec<f64>, usize);
+
+    impl FullBatch for Told {
+        fn parameters(&self) -> &[f32] {
+            &[0.0, 0.0]
+        }
+
+        fn step(&mut self, _function: &mut Function, until: &Until) -> Result<Look> {
+            let (steps, loss) = (self.1, self.0[self.1]);
+            self.1 += 1;
+            Ok(Look {
+                steps,
+                loss,
+                gradient: 1.0,
+                end: until.reached(loss, 1.0, steps),
+            })
+        }
+    }
+
+    fn objective() -> Objective {
+        let data = Arc::new(Dataset::open("two-gaussians:seed=3").unwrap());
+        let graph = Arc::new(zoo::build("logistic", data.shape, data.classes.len()).unwrap());
+        Objective::new(graph, data, Compute::cpu(), 16).unwrap()
+    }
+
+    /// Of which nothing is looked at between its ends.
+    fn descent(method: Method) -> Descent {
+        Descent {
+            method,
+            loss: 0.0,
+            steps: STEPS,
+            every: 100,
+            sharpness_every: None,
+            seed: 1,
+        }
+    }
+
+    #[test]
+    fn a_burst_between_two_looks_is_not_missed() {
+        let objective = objective();
+        let from = plain(&[0.0, 0.0]);
+        let descent = descent(Method::GradientDescent { learning_rate: 0.1 });
+        let mut tell = |_: f64| -> Result<()> { Ok(()) };
+        let way = Way::new(&objective, &from, &descent, &mut tell);
+        let (_, record) = way.full_batch(Told(vec![1.0, 2.0, 50.0, 3.0, 2.0, 1.5], 0)).unwrap();
+        assert_eq!(record.losses, [(0.0, 1.0), (5.0, 1.5)]);
+        assert_eq!((record.highest, record.end), (50.0, End::Steps));
+        let way = Way::new(&objective, &from, &descent, &mut tell);
+        let (_, record) = way.full_batch(Told(vec![1.0, 2.0, f64::NAN], 0)).unwrap();
+        assert_eq!((record.highest, record.end), (f64::INFINITY, End::Diverged));
+    }
+
+    #[test]
+    fn whether_to_go_on_is_asked_before_every_evaluation() {
+        let objective = objective();
+        let from = plain(&initial_parameters(objective.graph(), 1));
+        for method in [
+            Method::GradientDescent { learning_rate: 0.1 },
+            Method::LimitedBfgs { memory: 5 },
+            Method::Sgd {
+                learning_rate: 0.1,
+                batch_size: 5,
+            },
+        ] {
+            let descent = descent(method);
+            let mut asked = 0;
+            let mut tell = |_: f64| {
+                asked += 1;
+                match asked {
+                    1..=3 => Ok(()),
+                    _ => Err(Error::Cancelled),
+                }
+            };
+            let stopped = Way::new(&objective, &from, &descent, &mut tell).go();
+            assert!(matches!(stopped, Err(Error::Cancelled)), "{method:?}");
+            assert_eq!(asked, 4, "{method:?}");
         }
     }
 }

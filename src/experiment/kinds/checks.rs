@@ -26,6 +26,14 @@ pub(super) fn check_positive(name: &str, value: f64) -> Result<()> {
     }
 }
 
+/// Refuses a rise of the train loss, as a multiple of that at a minimum, that would be there from the start.
+pub(super) fn check_burst(burst: f64) -> Result<()> {
+    match burst.is_finite() && burst > 1.0 {
+        true => Ok(()),
+        false => Err(Error::option("burst", burst, "it must be a finite number above 1")),
+    }
+}
+
 /// Refuses the length of an interval that no certificate can have, as distances are measured up to `reach`.
 pub(super) fn check_width(width: f64, reach: f64) -> Result<()> {
     check_positive("width", width)?;
@@ -96,6 +104,10 @@ mod tests {
         assert!(check_samples(0).is_err() && check_samples(usize::MAX).is_ok());
         assert!(check_positive("reach", f64::NAN).is_err() && check_positive("reach", 0.0).is_err());
         assert!(check_positive("reach", 0.5).is_ok());
+        for burst in [0.0, 1.0, f64::NAN, f64::INFINITY] {
+            assert!(check_burst(burst).unwrap_err().to_string().starts_with("burst"), "{burst}");
+        }
+        assert!(check_burst(1.5).is_ok());
         assert!(check_compared(MOST_COMPARED).is_ok() && check_compared(MOST_COMPARED + 1).is_err());
     }
 

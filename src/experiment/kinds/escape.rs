@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Experiment;
-use super::checks::check_positive;
+use super::checks::check_burst;
 use super::convexity::chart;
 use super::curves::columns;
 use super::dynamical_stability::{
@@ -40,7 +40,8 @@ pub struct Escape {
     pub steps: usize,
     /// Steps from one measured sharpness to the next.
     pub sharpness_every: usize,
-    /// A minimum has been left where the train loss has been so many times as large as there.
+    /// A minimum has been left where the train loss has been so many times as large as there. Gradient descent is
+    /// looked at in every step, and SGD, whose steps see a batch alone, at the recorded losses over all images.
     #[serde(default = "usual_burst")]
     pub burst: f64,
     /// Share by which a bound may be exceeded and count as kept.
@@ -111,6 +112,8 @@ struct Minimum {
 /// How much of the claim is borne out.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Count {
+    /// Starts that found no minimum, so that nothing of the claim could be looked at.
+    lost_starts: usize,
     /// Switches, and those that went as the bounds say.
     switches: usize,
     predicted: usize,
@@ -120,8 +123,11 @@ struct Count {
 }
 
 impl Count {
-    fn of(minima: &[Minimum], tolerance: f64) -> Self {
-        let mut count = Self::default();
+    fn of(minima: &[Minimum], lost_starts: usize, tolerance: f64) -> Self {
+        let mut count = Self {
+            lost_starts,
+            ..Self::default()
+        };
         for minimum in minima {
             for switched in &minimum.switched {
                 count.switches += 1;
@@ -133,8 +139,12 @@ impl Count {
         count
     }
 
+    /// Where nothing has left, no escape was seen, however well that was foretold.
     fn answer(&self) -> Answer {
-        Answer::of(self.predicted + self.settled, self.switches + self.left)
+        match self.left {
+            0 => Answer::NotShown,
+            left => Answer::of(self.predicted + self.settled, self.switches + left + self.lost_starts),
+        }
     }
 }
 
@@ -156,7 +166,7 @@ impl Experiment for Escape {
         if self.sharpness_every == 0 {
             return Err(Error::option("sharpness-every", 0, "it must be at least 1"));
         }
-        check_positive("burst", self.burst)?;
+        check_burst(self.burst)?;
         check_tolerance(self.tolerance)
     }
 
@@ -208,7 +218,7 @@ impl Experiment for Escape {
         Ok(Outcome {
             figures: self.figures(&objective, &minima, &foot),
             tables: vec![self.starts(&minima), self.table(&minima)],
-            verdict: self.verdict(&minima, &none.concat()),
+            verdict: self.verdict(&minima, &none),
         })
     }
 }
@@ -256,7 +266,7 @@ impl Escape {
             switched.push(Switched {
                 bounds,
                 leaves: !measured.is_within(bounds, 0.0),
-                left: descended.record.highest() >= self.burst * found.record.loss,
+                left: descended.record.highest >= self.burst * found.record.loss,
                 record: descended.record,
                 end,
             });
@@ -349,7 +359,7 @@ impl Escape {
             };
             let bounds = all.first().map(|switched| switched.bounds);
             // Where one has diverged, so has the largest loss.
-            let highest = records(Record::highest).into_iter().fold(0.0, f64::max);
+            let highest = records(|record| record.highest).into_iter().fold(0.0, f64::max);
             vec![
                 method.name(),
                 bound(bounds.map(Sgd::sharpness_bound)),
@@ -378,8 +388,8 @@ impl Escape {
         }
     }
 
-    fn verdict(&self, minima: &[Minimum], none: &str) -> Verdict {
-        let count = Count::of(minima, self.tolerance);
+    fn verdict(&self, minima: &[Minimum], none: &[String]) -> Verdict {
+        let count = Count::of(minima, none.len(), self.tolerance);
         let of = |value: fn(&Measured) -> f64| -> Vec<f64> { minima.iter().map(|one| value(&one.measured)).collect() };
         let one = |index: usize, method: Method| {
             let all = minima.iter().map(|minimum| &minimum.switched[index]);
@@ -398,9 +408,10 @@ impl Escape {
         Verdict {
             answer: count.answer(),
             measured: format!(
-                "{none}The minima have sharpness {} and non-uniformity {}. Of {} switches {} went as the bounds say: \
+                "{}The minima have sharpness {} and non-uniformity {}. Of {} switches {} went as the bounds say: \
                  away where the minimum is beyond one, and otherwise not. Of {} that left, {} settled at a flatter \
                  place within their bounds (up to {:.0} % beyond). {}.",
+                none.concat(),
                 text(&of(|measured| measured.sharpness.value), 2),
                 text(&of(|measured| measured.non_uniformity.value), 2),
                 count.switches,
@@ -465,6 +476,7 @@ mod tests {
                 end: End::Steps,
                 steps: 10,
                 loss: 1e-4,
+                highest,
                 losses: vec![(0.0, 1e-4), (5.0, highest), (10.0, 1e-4)],
                 distances: vec![(0.0, 0.0), (10.0, 0.5)],
                 sharpness: vec![(0.0, 8.0), (10.0, 4.0)],
@@ -495,15 +507,27 @@ mod tests {
         let goes = switched(0.2, (false, true), Some(measured(9.0, 30.0)));
         let diverges = switched(0.5, (true, true), None);
         let bad = minimum(2, vec![goes, diverges]);
-        let count = Count::of(&[good, bad], 0.05);
+        let count = Count::of(&[good, bad], 0, 0.05);
         let expected = Count {
+            lost_starts: 0,
             switches: 4,
             predicted: 3,
             left: 3,
             settled: 1,
         };
         assert_eq!((&count, count.answer()), (&expected, Answer::PartlyShown));
-        assert_eq!(Count::of(&[], 0.05).answer(), Answer::NotShown);
+        assert_eq!(Count::of(&[], 1, 0.05).answer(), Answer::NotShown);
+    }
+
+    #[test]
+    fn the_claim_is_shown_where_something_left_and_every_start_found_a_minimum() {
+        let stays = || switched(0.2, (false, false), Some(measured(8.1, 30.0)));
+        let settles = || switched(0.5, (true, true), Some(measured(3.9, 15.0)));
+        let both = [minimum(1, vec![stays(), settles()])];
+        assert_eq!(Count::of(&both, 0, 0.05).answer(), Answer::Shown);
+        assert_eq!(Count::of(&both, 1, 0.05).answer(), Answer::PartlyShown);
+        let count = Count::of(&[minimum(1, vec![stays()])], 0, 0.05);
+        assert_eq!((count.predicted, count.answer()), (1, Answer::NotShown));
     }
 
     #[test]
@@ -523,7 +547,7 @@ mod tests {
             let lost = switched(0.5, (true, true), None);
             [minimum(1, vec![stays, lost])]
         };
-        let found = kind().verdict(&all(), "");
+        let found = kind().verdict(&all(), &[]);
         for words in [
             "sharpness 8.00 and non-uniformity 30.00",
             "Of 2 switches 2 went",
@@ -539,7 +563,7 @@ mod tests {
         );
         assert_eq!(rows[1][3..8], ["1 of 1", "1 of 1", "1 of 1", "0.10", "–"]);
         assert_eq!(kind().starts(&all()).rows[0][..3], ["1", "70", "0.000100"]);
-        let none = kind().verdict(&[], "The start does not arrive. ");
+        let none = kind().verdict(&[], &["The start does not arrive. ".to_owned()]);
         assert!(none.answer == Answer::NotShown && none.measured.starts_with("The start does not arrive. The minima"));
     }
 
@@ -583,7 +607,7 @@ mod tests {
                     ..kind()
                 },
             ),
-            ("burst", Escape { burst: 0.0, ..kind() }),
+            ("burst", Escape { burst: 1.0, ..kind() }),
             (
                 "loss",
                 Escape {

@@ -11,7 +11,7 @@ use super::noise_on_networks::{self as noisy, Minimum, curve_with_errors, error_
 use crate::curvature::{Effort, HessianOperator, LanczosOptions, extreme_eigenpairs};
 use crate::dynamics::indicators::{Indicators, WithError};
 use crate::dynamics::minibatches::Minibatches;
-use crate::dynamics::network::{Settings, Walk, derivatives};
+use crate::dynamics::network::{Settings, Walk, derivatives, with_hessian};
 use crate::dynamics::noise::Noise;
 use crate::error::{Error, Result};
 use crate::experiment::cost::Descents;
@@ -297,7 +297,11 @@ impl NoiseIndicators {
                 let share = step as f64 / self.steps as f64;
                 let mut told = |_: f64| laboratory.report(&what, share).is_ok();
                 if step.is_multiple_of(self.every) || step == self.steps {
-                    let indicators = self.indicators(objective, &minibatches, walk.solution(), seed, &mut told)?;
+                    let found = self.indicators(objective, &minibatches, walk.solution(), seed, &mut told)?;
+                    // It has diverged, even if it could go on.
+                    let Some(indicators) = found else {
+                        break;
+                    };
                     looks.push(Look { step, indicators });
                 }
                 if step < self.steps && !walk.step(&mut told)? {
@@ -310,6 +314,7 @@ impl NoiseIndicators {
         Ok(looks)
     }
 
+    /// None where a gradient or the Hessian is not finite.
     fn indicators(
         &self,
         objective: &Objective,
@@ -317,16 +322,20 @@ impl NoiseIndicators {
         solution: &Solution,
         seed: u64,
         told: &mut dyn FnMut(f64) -> bool,
-    ) -> Result<Indicators> {
-        let (_, sigma) = minibatches.covariance(solution, told)?;
+    ) -> Result<Option<Indicators>> {
+        let (gradient, sigma) = minibatches.covariance(solution, told)?;
+        if !gradient.iter().all(|entry| entry.is_finite()) {
+            return Ok(None);
+        }
         let effort = Effort {
             steps: FIRST_PRODUCTS,
             tolerance: TOLERANCE,
             seed,
         };
         let derivatives = derivatives(objective, solution, self.walk.hessian_images)?;
-        let mut hessian = HessianOperator::new(&derivatives, told);
-        Indicators::measure(&mut hessian, &sigma, self.probes, effort)
+        with_hessian(&derivatives, told, |hessian| {
+            Indicators::measure(hessian, &sigma, self.probes, effort)
+        })
     }
 
     fn figures(&self, ways: &[Way], spectra: &[Spectrum], seeds: &[u64], foot: &str) -> Vec<Figure> {

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::Experiment;
+use super::checks::check_burst;
 use super::convexity::chart;
 use super::curves::columns;
 use super::dynamical_stability::{STEP_AXIS, footnote, loss_axis, settings};
@@ -182,9 +183,7 @@ impl Experiment for NoiseNetwork {
                 return Err(Error::option(name, value, "it must be at least 1"));
             }
         }
-        if !(self.burst.is_finite() && self.burst > 1.0) {
-            return Err(Error::option("burst", self.burst, "it must be a finite number above 1"));
-        }
+        check_burst(self.burst)?;
         let is_there = |aligned: bool| self.dynamics.iter().any(|&noise| is_aligned(noise) == aligned);
         if !(is_there(true) && is_there(false)) {
             let reason = "name two at least of which one leaves minima in the paper and one does not, such as sgd and \

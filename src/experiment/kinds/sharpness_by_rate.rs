@@ -302,6 +302,7 @@ mod tests {
                     end: value.map_or(End::Diverged, |_| End::Loss),
                     steps: 7,
                     loss: 1e-5,
+                    highest: 1.0,
                     losses: vec![(0.0, 1.0), (7.0, 1e-5)],
                     distances: Vec::new(),
                     sharpness: Vec::new(),

@@ -97,7 +97,8 @@ struct Count {
     /// Solutions of SGD, whose non-uniformity has a bound.
     bounded: usize,
     within_non_uniformity: usize,
-    /// Neighbouring batch sizes of one seed, and those of which the smaller one has the smaller non-uniformity.
+    /// Neighbouring batch sizes of one seed that have both arrived, and those of which the smaller one has the smaller
+    /// non-uniformity.
     pairs: usize,
     ordered: usize,
 }
@@ -118,15 +119,21 @@ impl Count {
                     count.within_non_uniformity += usize::from(share <= 1.0 + tolerance);
                 }
             }
-            let solved = family.found.iter().filter_map(|found| found.solution.as_ref());
-            let values: Vec<f64> = solved.map(|solved| solved.non_uniformity.value).collect();
-            count.pairs += values.len().saturating_sub(1);
-            count.ordered += values.windows(2).filter(|pair| pair[0] < pair[1]).count();
+            for pair in family.found.windows(2) {
+                if let (Some(smaller), Some(larger)) = (&pair[0].solution, &pair[1].solution) {
+                    count.pairs += 1;
+                    count.ordered += usize::from(smaller.non_uniformity.value < larger.non_uniformity.value);
+                }
+            }
         }
         count
     }
 
+    /// Without a solution of SGD, or neighbours to compare, nothing of the claim has been looked at.
     fn answer(&self) -> Answer {
+        if self.bounded == 0 || self.pairs == 0 {
+            return Answer::NotShown;
+        }
         let shown = self.within_sharpness + self.within_non_uniformity + self.ordered;
         Answer::of(shown, self.solutions + self.bounded + self.pairs)
     }
@@ -367,9 +374,9 @@ impl StabilityDiagram {
             answer: count.answer(),
             measured: format!(
                 "Of {} solutions {} have a sharpness of at most 2/η, and of {} of SGD {} a non-uniformity within its \
-                 bound, both within {:.0} %. Of {} pairs of neighbouring batch sizes the smaller has the smaller \
-                 non-uniformity in {}. As a share of its bound the non-uniformity is {}. That bound follows from a \
-                 condition that is sufficient for stability: SGD can be stable beyond it.",
+                 bound, both within {:.0} %. Of {} pairs of neighbouring batch sizes that both arrive the smaller \
+                 has the smaller non-uniformity in {}. As a share of its bound the non-uniformity is {}. That bound \
+                 follows from a condition that is sufficient for stability: SGD can be stable beyond it.",
                 count.solutions,
                 count.within_sharpness,
                 count.bounded,
@@ -456,7 +463,23 @@ mod tests {
         assert_eq!(count.answer(), Answer::PartlyShown);
         let [_, second] = families();
         assert_eq!(Count::of(&[second], 0.05).answer(), Answer::Shown);
-        let found = kind().verdict(&families(), IMAGES);
+        // Those on both sides of one that has not arrived are no neighbours.
+        let apart = |has_sgd: bool| Family {
+            seed: 1,
+            found: vec![
+                found(1, has_sgd.then_some((0.5, 1.0))),
+                found(25, None),
+                found(IMAGES, Some((3.9, 14.0))),
+            ],
+        };
+        let count = Count::of(&[apart(true)], 0.05);
+        assert_eq!((count.solutions, count.bounded, count.pairs), (2, 1, 0));
+        assert_eq!((count.within_sharpness, count.answer()), (2, Answer::NotShown));
+        // Gradient descent alone says nothing of SGD.
+        let count = Count::of(&[apart(false)], 0.05);
+        assert_eq!((count.within_sharpness, count.bounded), (1, 0));
+        assert_eq!(count.answer(), Answer::NotShown);
+        let verdict = kind().verdict(&families(), IMAGES);
         for words in [
             "Of 5 solutions 4 have",
             "of 3 of SGD 2 a",
@@ -465,7 +488,7 @@ mod tests {
             "1.02 for B = 1",
             "0.94 ± 0.22 for B = 25",
         ] {
-            assert!(found.measured.contains(words), "{words} in {}", found.measured);
+            assert!(verdict.measured.contains(words), "{words} in {}", verdict.measured);
         }
     }
 
