@@ -105,7 +105,10 @@ mod tests {
         assert!(check_positive("reach", f64::NAN).is_err() && check_positive("reach", 0.0).is_err());
         assert!(check_positive("reach", 0.5).is_ok());
         for burst in [0.0, 1.0, f64::NAN, f64::INFINITY] {
-            assert!(check_burst(burst).unwrap_err().to_string().starts_with("burst"), "{burst}");
+            assert!(
+                check_burst(burst).unwrap_err().to_string().starts_with("burst"),
+                "{burst}"
+            );
         }
         assert!(check_burst(1.5).is_ok());
         assert!(check_compared(MOST_COMPARED).is_ok() && check_compared(MOST_COMPARED + 1).is_err());
