@@ -50,7 +50,7 @@ def write_inputs(folder, model, images):
 
 def run_ours(binary, folder, model, arguments):
     """The program's document, and the seconds that the command took."""
-    command = [str(binary), "curvature", "--json", "--device", "flex", "--model", model]
+    command = [str(binary), "curvature", "--json", "--device", "cpu", "--model", model]
     command += ["--checkpoint", "point.safetensors", "--data", "safetensors:data.safetensors"]
     command += ["--evaluation-batch", str(BATCH), "--eigenvalues", str(arguments.eigenvalues)]
     command += ["--tolerance", str(arguments.tolerance)]
