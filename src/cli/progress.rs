@@ -16,6 +16,7 @@ pub struct Progress {
     interrupted: Arc<AtomicBool>,
     bar: Option<ProgressBar>,
     stage: String,
+    done: f64,
     since: Instant,
     tenth: Option<u64>,
 }
@@ -33,6 +34,7 @@ impl Progress {
             interrupted: super::interrupt_flag(),
             bar,
             stage: String::new(),
+            done: 0.0,
             since: Instant::now(),
             tenth: None,
         }
@@ -42,7 +44,9 @@ impl Progress {
     pub fn report(&mut self, stage: &str, done: f64) -> bool {
         // The part before a comma names the stage; what follows (the epoch) changes while it goes on.
         let name = stage.split(',').next().unwrap_or(stage);
-        let starts = name != self.stage;
+        // A method's own name may hold a comma: what is less far than before is another stage, too.
+        let starts = name != self.stage || done < self.done;
+        self.done = done;
         if starts {
             name.clone_into(&mut self.stage);
             self.since = Instant::now();
