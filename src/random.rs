@@ -33,6 +33,8 @@ pub enum Purpose {
     Spectrum = 11,
     /// Noise added to gradients, and to weights.
     Noise = 12,
+    /// Which values a resample takes.
+    Resampling = 13,
 }
 
 /// A stream of random numbers.

@@ -182,9 +182,62 @@ fn a_diagram_has_a_row_and_a_dot_for_every_solution() {
     let csv = std::fs::read_to_string(folder.path().join("out/diagram/diagram.csv")).unwrap();
     // A header, two bounds of two ends, and six solutions.
     assert!(csv.lines().count() == 1 + 4 + 6 && !csv.contains("NaN"), "{csv}");
+    let csv = std::fs::read_to_string(folder.path().join("out/diagram/regions-by-rate.csv")).unwrap();
+    // A header, and three outlines with two corners and two ends.
+    assert_eq!(csv.lines().count(), 1 + 3 * 4, "{csv}");
     let too_large = recipe("diagram", "stability-diagram", &rest.replace("[5, 10]", "[5, 20]"));
     let told = refused(&too_large, folder.path());
     assert!(told.contains("must be below 20"), "{told}");
+}
+
+#[test]
+fn combinations_are_tried_from_scaled_weights_and_those_of_a_diagram_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let rest = "learning-rate = 0.02\nbatch-sizes = [5, 10]\nloss = 0.05\nsteps = 8000\n";
+    let diagram = make(&recipe("diagram", "stability-diagram", rest), folder.path());
+    let before = kept(folder.path());
+    let rest = rest.replace("learning-rate = 0.02", "learning-rates = [0.02, 1.0]");
+    let rest = format!("{rest}initial-scales = [1.0, 1.2]\n");
+    let made = make(
+        &recipe("combinations", "sharpness-and-non-uniformity", &rest),
+        folder.path(),
+    );
+    let rows = &made.outcome.tables[0].rows;
+    assert_eq!(rows.len(), 2 * 2 * 2 * 3);
+    let tried: Vec<[&str; 4]> = rows
+        .iter()
+        .map(|row| [0, 1, 2, 3].map(|index| row[index].as_str()))
+        .collect();
+    assert_eq!(tried[0], ["1", "1", "0.02", "B = 5"]);
+    assert_eq!(tried[5], ["1", "1", "1", "GD"]);
+    assert_eq!(tried[6], ["1", "1.2", "0.02", "B = 5"]);
+    assert_eq!(tried[23], ["2", "1.2", "1", "GD"]);
+    for row in rows {
+        if row[2] == "1" {
+            assert!(row[4].starts_with("diverged after "), "{row:?}");
+            assert_eq!(row[5..8], ["–", "–", "–"]);
+        } else {
+            assert!(row[4].starts_with("arrived after "), "{row:?}");
+            let ratio = number(&row[8]) / number(&row[5]);
+            assert!((number(&row[12]) / ratio - 1.0).abs() < 0.01, "{row:?}");
+        }
+    }
+    // Scaled weights lead elsewhere, and those that are not are the diagram's.
+    assert_ne!(rows[6][5], rows[0][5]);
+    let known = &diagram.outcome.tables[0].rows;
+    assert_eq!((&rows[0][4..12], &rows[2][4..12]), (&known[0][2..], &known[2][2..]));
+    let after = kept(folder.path());
+    assert!(before.iter().all(|(name, time)| after[name] == *time));
+    // Of six descents with two numbers each a second scale makes as many anew; twelve that diverge have none.
+    assert_eq!((before.len(), after.len()), (18, 18 + 18 + 12));
+    let verdict = &made.outcome.verdict.measured;
+    assert!(
+        verdict.starts_with("Of 24 descents 12 arrive and are counted (diverged: 12, not there after 8000 steps: 0)."),
+        "{verdict}"
+    );
+    let page = std::fs::read_to_string(folder.path().join("out/combinations/README.md")).unwrap();
+    let words = "| each from the usual initial weights times | 1, 1.2 |";
+    assert!(page.contains(words), "{words} in {page}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The 97.5 % quantile of the normal distribution, for intervals of 95 %.
-const QUANTILE: f64 = 1.959_963_984_540_054;
+pub(crate) const QUANTILE: f64 = 1.959_963_984_540_054;
 
 /// How many of all runs went a certain way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

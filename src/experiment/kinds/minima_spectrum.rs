@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::checks::check_samples;
 use super::convexity::{Bounds, Count, Gradients, batch, chart, footnote};
+use super::correlation::rank_correlation;
 use super::curves::{LOSS_AXIS, columns};
 use super::defaults::usual_samples;
 use super::effort::Efforts;
@@ -348,30 +349,6 @@ fn verdict(spectra: &[Spectrum]) -> Verdict {
     }
 }
 
-/// Spearman's: the correlation of ranks, equal values having the mean of theirs. NaN where one value is NaN or all of
-/// either are equal.
-fn rank_correlation(first: &[f64], second: &[f64]) -> f64 {
-    if first.iter().chain(second).any(|value| value.is_nan()) {
-        return f64::NAN;
-    }
-    let centred = |values: &[f64]| -> Vec<f64> {
-        // Twice the rank: values below count twice, equal ones once.
-        let rank = |value: &f64| {
-            let points = values.iter().map(|other| match other.total_cmp(value) {
-                std::cmp::Ordering::Less => 2.0,
-                std::cmp::Ordering::Equal => 1.0,
-                std::cmp::Ordering::Greater => 0.0,
-            });
-            points.sum::<f64>()
-        };
-        // The mean of all such ranks is their number, whatever is equal.
-        values.iter().map(|value| rank(value) - values.len() as f64).collect()
-    };
-    let (first, second) = (centred(first), centred(second));
-    let product = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
-    product(&first, &second) / (product(&first, &first) * product(&second, &second)).sqrt()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -400,21 +377,6 @@ mod tests {
             seed,
             minima: minima.into_iter().enumerate().map(minimum).collect(),
         }
-    }
-
-    #[test]
-    fn ranks_are_correlated_by_order_alone() {
-        let epochs = [1.0, 2.0, 3.0, 4.0, 5.0];
-        assert!((rank_correlation(&epochs, &[1.0, 10.0, 11.0, 400.0, 1e9]) - 1.0).abs() < 1e-12);
-        assert!((rank_correlation(&epochs, &[5.0, 4.0, 0.0, -1.0, -9.0]) + 1.0).abs() < 1e-12);
-        // ρ = 1 − 6·Σd²/(n·(n² − 1)), with d = 1 at two places.
-        assert!((rank_correlation(&epochs, &[1.0, 2.0, 4.0, 3.0, 5.0]) - 0.9).abs() < 1e-12);
-        // Ranks 1, 2½, 2½ against 1, 2, 3: 1.5/√(1.5·2).
-        let tied = rank_correlation(&[0.0, 7.0, 7.0], &[1.0, 2.0, 3.0]);
-        assert!((tied - 0.75_f64.sqrt()).abs() < 1e-12);
-        assert!(rank_correlation(&[1.0; 3], &[1.0, 2.0, 3.0]).is_nan());
-        assert!(rank_correlation(&[1.0, 2.0], &[f64::NAN, 1.0]).is_nan());
-        assert_eq!(rank_correlation(&[1.0, 2.0], &[1.0, f64::INFINITY]), 1.0);
     }
 
     #[test]

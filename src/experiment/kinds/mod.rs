@@ -10,6 +10,7 @@ mod biased_solution;
 mod bump;
 mod checks;
 mod convexity;
+mod correlation;
 mod curves;
 mod defaults;
 mod dynamical_stability;
@@ -28,8 +29,10 @@ mod noise_race;
 mod one_point_convexity;
 mod oscillation;
 mod random_rays;
+mod sharpness_and_non_uniformity;
 mod sharpness_by_rate;
 mod shift;
+mod solved;
 mod spiky;
 mod stability_diagram;
 mod stability_toy;
@@ -58,6 +61,7 @@ pub use self::noise_race::NoiseRace;
 pub use self::one_point_convexity::OnePointConvexity;
 pub use self::oscillation::{Oscillation, Preset};
 pub use self::random_rays::{End, RandomRays};
+pub use self::sharpness_and_non_uniformity::SharpnessAndNonUniformity;
 pub use self::sharpness_by_rate::SharpnessByRate;
 pub use self::shift::Shift;
 pub use self::spiky::{Spiky, Stage};
@@ -176,6 +180,8 @@ kinds! {
     Oscillation,
     /// Random rays from two solutions.
     RandomRays,
+    /// Sharpness, non-uniformity and test accuracy of many solutions.
+    SharpnessAndNonUniformity,
     /// The sharpness of the solutions of gradient descent by learning rate.
     SharpnessByRate,
     /// The shift between train and test loss along random directions.
