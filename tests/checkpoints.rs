@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{DType, Tensor, TensorData};
+use common::files;
+use common::program::run;
 use valleyscope::checkpoint::CheckpointFile;
 use valleyscope::data::{Dataset, Part, Pixels, Split};
 use valleyscope::engine::{Anchor, CheckpointRequest, Engine, Request, SaveRequest, SliceRequest, Turn, Update, View};
@@ -26,10 +28,6 @@ const IMAGES: usize = 5;
 
 /// Logits are of the size of 0.1; PyTorch's are computed in 64 bits.
 const LOGIT_TOLERANCE: f64 = 1e-6;
-
-fn files(name: &str) -> PathBuf {
-    common::reference("files").join(name)
-}
 
 fn graph() -> Graph {
     zoo::build(MODEL, SHAPE, 10).unwrap()
@@ -199,7 +197,7 @@ fn saved(folder: &Path) -> PathBuf {
         "--out",
         "midpoint.safetensors",
     ];
-    let (done, _, errors) = common::run(&arguments, folder);
+    let (done, _, errors) = run(&arguments, folder);
     assert!(done, "{errors}");
     folder.join("midpoint.safetensors")
 }
@@ -261,7 +259,7 @@ fn a_line_between_the_papers_two_solutions_has_pytorchs_losses() {
         "running",
         "--json",
     ];
-    let (done, text, errors) = common::run(&arguments, folder.path());
+    let (done, text, errors) = run(&arguments, folder.path());
     assert!(done, "{errors}");
     let record: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(record["provenance"]["model"], MODEL);
@@ -286,7 +284,7 @@ fn a_line_between_the_papers_two_solutions_has_pytorchs_losses() {
         "1",
         "--json",
     ];
-    let (_, text, _) = common::run(&own, folder.path());
+    let (_, text, _) = run(&own, folder.path());
     let record: serde_json::Value = serde_json::from_str(&text).unwrap();
     let loss_there = record["curve"]["values"][0]["train"]["loss"].as_f64().unwrap();
     assert!((loss_there - loss(&expected["state_dict"])).abs() < 1e-6);
@@ -404,7 +402,7 @@ fn options_that_could_do_nothing_are_refused() {
     let save = |more: &[&str]| {
         let mut arguments = vec!["save", "--checkpoint", &path, "--out", "x.safetensors"];
         arguments.extend(more);
-        common::run(&arguments, folder.path())
+        run(&arguments, folder.path())
     };
     for (more, part) in [
         (vec!["--to", to.as_str()], "say which point"),
@@ -423,7 +421,7 @@ fn options_that_could_do_nothing_are_refused() {
     let file = CheckpointFile::open(&folder.path().join("x.safetensors")).unwrap();
     assert_eq!(file.own("statistics").unwrap(), format!("those of {path}"));
     // The file names its model and, were there data, those; a copy of it needs neither flag nor data.
-    let (done, _, errors) = common::run(
+    let (done, _, errors) = run(
         &["save", "--checkpoint", "x.safetensors", "--out", "y.safetensors"],
         folder.path(),
     );

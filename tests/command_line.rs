@@ -1,112 +1,36 @@
 //! The built program as scripts use it: files, standard output, exit codes and messages.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod common;
+
 use std::sync::Arc;
 
+use common::documents::{parse, read_json, read_table};
+use common::program::{fail, program, run, succeed};
 use valleyscope::experiment::hashed;
 use valleyscope::objective::{BatchNormPolicy, Compute, Objective};
 
-fn run(arguments: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_valleyscope"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("DISPLAY")
-        .env_remove("WAYLAND_DISPLAY")
-        .env_remove("WAYLAND_SOCKET")
-        .output()
-        .unwrap()
-}
-
-#[track_caller]
-fn succeed(arguments: &[&str], folder: &Path) -> String {
-    let output = run(arguments, folder);
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The last line on standard error and the exit code.
-#[track_caller]
-fn fail(arguments: &[&str], folder: &Path) -> (String, i32) {
-    let output = run(arguments, folder);
-    assert!(!output.status.success(), "{arguments:?} succeeded");
-    let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    assert!(!text.contains("panicked"), "{text}");
-    (text, output.status.code().unwrap())
-}
-
-fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
-}
-
-const TRAIN: [&str; 15] = [
-    "train",
-    "--model",
-    "resnet8:width=2",
-    "--data",
-    "builtin:train=60:test=30",
-    "--epochs",
-    "2",
-    "--batch-size",
-    "20",
-    "--swa-start",
-    "1",
-    "--sgd-epochs",
-    "1",
-    "--out",
-    "run",
-];
+const TRAIN: &str = "train --model resnet8:width=2 --data builtin:train=60:test=30 --epochs 2 --batch-size 20 \
+                     --swa-start 1 --sgd-epochs 1 --out run";
 
 fn trained() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    succeed(&TRAIN, folder.path());
+    succeed(TRAIN, folder.path());
     folder
-}
-
-fn csv_rows(path: PathBuf) -> (Vec<String>, Vec<Vec<f64>>) {
-    let mut reader = csv::Reader::from_path(path).unwrap();
-    let header = reader.headers().unwrap().iter().map(str::to_owned).collect();
-    let rows = reader
-        .records()
-        .map(|row| row.unwrap().iter().map(|v| v.parse().unwrap()).collect())
-        .collect();
-    (header, rows)
 }
 
 #[test]
 fn a_line_between_solutions_ends_at_their_own_losses() {
     let folder = trained();
     let path = folder.path();
-    let info = json(&succeed(&["info", "run", "--json"], path));
+    let info = parse(&succeed("info run --json", path));
     assert_eq!(info["snapshots"], 4);
     assert_eq!(info["solutions"], serde_json::json!(["swa", "sgd"]));
     succeed(
-        &[
-            "line",
-            "--checkpoint",
-            "run/swa.safetensors",
-            "--to",
-            "run/sgd.safetensors",
-            "--range",
-            "-1..2",
-            "--points",
-            "4",
-            "--bn",
-            "recompute",
-            "--out",
-            "line.csv",
-            "--out",
-            "line.png",
-            "--out",
-            "line.svg",
-        ],
+        "line --checkpoint run/swa.safetensors --to run/sgd.safetensors --range -1..2 --points 4 --bn recompute \
+         --out line.csv --out line.png --out line.svg",
         path,
     );
-    let (header, rows) = csv_rows(path.join("line.csv"));
+    let (header, rows) = read_table(&path.join("line.csv"));
     assert_eq!(
         header,
         ["position", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
@@ -128,7 +52,7 @@ fn a_line_between_solutions_ends_at_their_own_losses() {
             );
         }
     }
-    let record = json(&std::fs::read_to_string(path.join("line.json")).unwrap());
+    let record = read_json(&path.join("line.json"));
     let provenance = &record[0]["provenance"];
     assert_eq!(provenance["batch_norm"], "recompute");
     assert_eq!(provenance["model"], "resnet8:width=2");
@@ -140,28 +64,13 @@ fn a_line_between_solutions_ends_at_their_own_losses() {
 #[test]
 fn the_same_seed_gives_the_same_slice() {
     let folder = trained();
-    let slice = |seed: &str| {
-        succeed(
-            &[
-                "line",
-                "--checkpoint",
-                "run/swa.safetensors",
-                "--direction",
-                "uniform",
-                "--range",
-                "-2..2",
-                "--points",
-                "3",
-                "--seed",
-                seed,
-                "--json",
-            ],
-            folder.path(),
-        )
+    let slice = |seed: u64| {
+        let line = "line --checkpoint run/swa.safetensors --direction uniform --range -2..2 --points 3 --json";
+        succeed(&format!("{line} --seed {seed}"), folder.path())
     };
-    let one = slice("1");
-    assert_eq!(one, slice("1"));
-    let (one, two) = (json(&one), json(&slice("2")));
+    let one = slice(1);
+    assert_eq!(one, slice(1));
+    let (one, two) = (parse(&one), parse(&slice(2)));
     assert_eq!(
         one["curve"]["values"][1], two["curve"]["values"][1],
         "the middle is the solution itself"
@@ -173,7 +82,7 @@ fn the_same_seed_gives_the_same_slice() {
 #[test]
 fn the_quick_demo_shows_that_averaging_helps() {
     let folder = tempfile::tempdir().unwrap();
-    let result = json(&succeed(&["demo", "--quick", "--out", "demo", "--json"], folder.path()));
+    let result = parse(&succeed("demo --quick --out demo --json", folder.path()));
     let loss = |name: &str| result["run"]["results"][name]["test"]["loss"].as_f64().unwrap();
     assert!(
         loss("swa") < 0.95 * loss("last"),
@@ -214,16 +123,16 @@ fn an_interrupted_run_is_resumed_and_a_finished_one_is_left_alone() {
     let before = std::fs::read(path.join("run/swa.safetensors")).unwrap();
     // As if it had been killed while it wrote the results: the last epoch is there, the measurements are not.
     let record = path.join("run/run.json");
-    let mut value = json(&std::fs::read_to_string(&record).unwrap());
+    let mut value = read_json(&record);
     value["status"] = "unfinished".into();
     value["results"]["sgd"] = serde_json::Value::Null;
     std::fs::write(&record, value.to_string()).unwrap();
     std::fs::remove_file(path.join("run/sgd.safetensors")).unwrap();
-    let output = succeed(&["train", "--resume", "run", "--json"], path);
-    assert_eq!(json(&output)["status"], "finished");
+    let output = succeed("train --resume run --json", path);
+    assert_eq!(parse(&output)["status"], "finished");
     assert!(path.join("run/sgd.safetensors").exists());
     assert_eq!(std::fs::read(path.join("run/swa.safetensors")).unwrap(), before);
-    let (message, code) = fail(&TRAIN, path);
+    let (message, code) = fail(TRAIN, path);
     assert_eq!(code, 1);
     assert!(message.contains("already holds a run"), "{message}");
 }
@@ -234,7 +143,9 @@ fn a_data_set_is_described_with_its_normalisation() {
     let path = format!("{}/tests/reference/files/cifar10-binary", env!("CARGO_MANIFEST_DIR"));
     // By its specification, and by its folder alone.
     for what in [format!("cifar10:{path}"), path.clone()] {
-        let described = json(&succeed(&["info", &what, "--mean", "0.5", "--json"], folder.path()));
+        let (done, text, errors) = run(&["info", &what, "--mean", "0.5", "--json"], folder.path());
+        assert!(done, "{errors}");
+        let described = parse(&text);
         assert_eq!(described["data"], format!("cifar10:{path}:mean=0.5"));
         assert_eq!(described["shape"], serde_json::json!([3, 32, 32]));
         assert_eq!(
@@ -244,7 +155,7 @@ fn a_data_set_is_described_with_its_normalisation() {
         assert_eq!(described["normalisation"]["mean"], serde_json::json!([0.5, 0.5, 0.5]));
         assert_eq!(described["classes"][3], "cat");
     }
-    let text = succeed(&["info", &path], folder.path());
+    let (_, text, _) = run(&["info", &path], folder.path());
     assert!(
         text.contains("mean [0.4914, 0.4822, 0.4465], std [0.2023, 0.1994, 0.201]"),
         "{text}"
@@ -254,7 +165,7 @@ fn a_data_set_is_described_with_its_normalisation() {
 #[test]
 fn the_benchmark_says_what_it_measured() {
     let folder = tempfile::tempdir().unwrap();
-    let report = json(&succeed(&["bench", "demo", "--json", "--device", "cpu"], folder.path()));
+    let report = parse(&succeed("bench demo --json --device cpu", folder.path()));
     assert!(report["peak_gflops"].as_f64().unwrap() > 0.0);
     let measured = report["measurements"].as_array().unwrap();
     let tasks: Vec<_> = measured
@@ -293,39 +204,22 @@ fn the_benchmark_says_what_it_measured() {
 #[test]
 fn bad_usage_is_told_in_a_sentence_and_ends_with_2() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 8] = [
-        (&["bench", "nosuch"], "preresnet20"),
-        (&["train", "--out", "run", "--batch-size", "0"], "--batch-size = 0"),
-        (&["train", "--out", "run", "--lr=-0.1"], "--lr = -0.1"),
+    for (words, expected) in [
+        ("bench nosuch", "preresnet20"),
+        ("train --out run --batch-size 0", "--batch-size = 0"),
+        ("train --out run --lr=-0.1", "--lr = -0.1"),
+        ("train --out run --epochs 5 --swa-start 6", "--swa-start = 6"),
+        ("train --out run --epochs many", "--epochs"),
+        ("train", "--out"),
         (
-            &["train", "--out", "run", "--epochs", "5", "--swa-start", "6"],
-            "--swa-start = 6",
-        ),
-        (&["train", "--out", "run", "--epochs", "many"], "--epochs"),
-        (&["train"], "--out"),
-        (
-            &[
-                "line",
-                "--checkpoint",
-                "x",
-                "--direction",
-                "uniform",
-                "--range",
-                "3",
-                "--out",
-                "x.csv",
-            ],
+            "line --checkpoint x --direction uniform --range 3 --out x.csv",
             "A..B",
         ),
-        (
-            &["line", "--checkpoint", "x", "--direction", "sideways", "--out", "x.csv"],
-            "sideways",
-        ),
-    ];
-    for (arguments, expected) in cases {
-        let (message, code) = fail(arguments, folder.path());
-        assert_eq!(code, 2, "{arguments:?}: {message}");
-        assert!(message.contains(expected), "{arguments:?}: {message}");
+        ("line --checkpoint x --direction sideways --out x.csv", "sideways"),
+    ] {
+        let (message, code) = fail(words, folder.path());
+        assert_eq!(code, 2, "{words}: {message}");
+        assert!(message.contains(expected), "{words}: {message}");
     }
     assert_eq!(
         std::fs::read_dir(folder.path()).unwrap().count(),
@@ -365,68 +259,41 @@ fn failures_are_told_in_one_line_and_end_with_1() {
     )
     .unwrap();
     copy("no-snapshots");
-    let cases: [(&[&str], &str); 18] = [
-        (&["info", "nowhere"], "no such file or folder"),
-        (&["info", "cifar11:nowhere"], "no such data set"),
-        (&["info", "cifar10:nowhere"], "no such file or folder"),
-        (&["info", "run/swa.safetensors::ema"], "no entry `ema`"),
-        (&["info", "."], "no run.json"),
-        (&["info", "half-record"], "not whole JSON"),
-        (&["info", "newer"], "newer version"),
-        (&["info", "foreign"], "not written by valleyscope"),
-        (&["info", "absurd"], "--batch-size = 0"),
-        (&["info", "truncated/swa.safetensors"], "not a whole safetensors file"),
-        (&["train", "--resume", "no-snapshots"], "0003.safetensors"),
+    for (words, expected) in [
+        ("info nowhere", "no such file or folder"),
+        ("info cifar11:nowhere", "no such data set"),
+        ("info cifar10:nowhere", "no such file or folder"),
+        ("info run/swa.safetensors::ema", "no entry `ema`"),
+        ("info .", "no run.json"),
+        ("info half-record", "not whole JSON"),
+        ("info newer", "newer version"),
+        ("info foreign", "not written by valleyscope"),
+        ("info absurd", "--batch-size = 0"),
+        ("info truncated/swa.safetensors", "not a whole safetensors file"),
+        ("train --resume no-snapshots", "0003.safetensors"),
         (
-            &[
-                "train",
-                "--out",
-                "file/run",
-                "--data",
-                "builtin:train=20:test=20",
-                "--batch-size",
-                "10",
-            ],
+            "train --out file/run --data builtin:train=20:test=20 --batch-size 10",
             "file",
         ),
-        (&["train", "--out", "new", "--model", "resnet9"], "6n+2"),
-        (&["train", "--out", "new", "--model", "mlp:65536x65536"], "parameters"),
-        (&["info", "/dev/zero.safetensors"], "no such file"),
+        ("train --out new --model resnet9", "6n+2"),
+        ("train --out new --model mlp:65536x65536", "parameters"),
+        ("info /dev/zero.safetensors", "no such file"),
         (
-            &[
-                "line",
-                "--checkpoint",
-                "run/swa.safetensors",
-                "--direction",
-                "bn",
-                "--out",
-                "run/run.csv",
-            ],
+            "line --checkpoint run/swa.safetensors --direction bn --out run/run.csv",
             "one of its own files",
         ),
-        (&["train", "--out", "new", "--data", "cifar11:x"], "no such data set"),
+        ("train --out new --data cifar11:x", "no such data set"),
         (
-            &[
-                "line",
-                "--model",
-                "resnet8:width=4",
-                "--checkpoint",
-                "run/swa.safetensors",
-                "--direction",
-                "bn",
-                "--out",
-                "x.csv",
-            ],
+            "line --model resnet8:width=4 --checkpoint run/swa.safetensors --direction bn --out x.csv",
             "does not hold the model",
         ),
-    ];
-    for (arguments, expected) in cases {
-        let (message, code) = fail(arguments, path);
-        assert_eq!(code, 1, "{arguments:?}: {message}");
+    ] {
+        let (message, code) = fail(words, path);
+        assert_eq!(code, 1, "{words}: {message}");
         let line = message.lines().last().unwrap();
         assert!(
             line.starts_with("valleyscope: ") && line.contains(expected),
-            "{arguments:?}: {message}"
+            "{words}: {message}"
         );
     }
 }
@@ -437,11 +304,7 @@ fn without_a_display_the_window_command_says_so() {
     // The demo that follows is the full one, so only its first words are awaited.
     use std::io::{BufRead, BufReader};
     let folder = tempfile::tempdir().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_valleyscope"))
-        .current_dir(folder.path())
-        .env_remove("DISPLAY")
-        .env_remove("WAYLAND_DISPLAY")
-        .env_remove("WAYLAND_SOCKET")
+    let mut child = program([""; 0], folder.path())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();

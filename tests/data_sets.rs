@@ -4,15 +4,12 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use common::files;
 use safetensors::SafeTensors;
 use valleyscope::data::{Dataset, Part, Pixels, recognise};
 use valleyscope::error::Error;
-
-fn files(name: &str) -> PathBuf {
-    common::reference("files").join(name)
-}
 
 fn open(family: &str, path: &Path) -> Result<Dataset, Error> {
     Dataset::open(&format!("{family}:{}", path.display()))

@@ -2,8 +2,10 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use common::files;
+use common::program::run;
 use valleyscope::checkpoint::Reference;
 use valleyscope::experiment::hashed;
 use valleyscope::landscape::direction_file;
@@ -13,10 +15,6 @@ use valleyscope::network::zoo;
 /// The network of the reference checkpoints.
 const MODEL: &str = "resnet8:width=4";
 const SHAPE: Shape = [3, 16, 16];
-
-fn files(name: &str) -> PathBuf {
-    common::reference("files").join(name)
-}
 
 #[test]
 fn directions_come_from_files() {
@@ -75,7 +73,7 @@ fn directions_of_the_command_line() {
             "--json",
         ];
         arguments.extend(more);
-        common::run(&arguments, folder.path())
+        run(&arguments, folder.path())
     };
     let value = |more: &[&str]| -> (f64, String) {
         let (done, text, errors) = line(more);

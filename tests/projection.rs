@@ -5,6 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
+use common::documents::numbers;
 use serde_json::Value;
 use valleyscope::landscape::projection::{PrincipalComponents, principal_components};
 use valleyscope::landscape::{Axis, Frame, Normalisation, Plane};
@@ -20,11 +21,6 @@ const WIDTH: usize = 40;
 /// A part of the reference file.
 fn reference(part: &str) -> Value {
     common::json("planes.json")[part].clone()
-}
-
-fn floats(values: &Value) -> Vec<f64> {
-    let values = values.as_array().unwrap().iter();
-    values.map(|value| value.as_f64().unwrap()).collect()
 }
 
 /// The formula that all inputs come from.
@@ -95,7 +91,7 @@ fn principal_components_and_what_is_seen_from_their_plane_are_the_reference_s() 
     let found = components(&snapshots, 2).unwrap();
 
     // Twelve points about their mean have eleven components; the reference's twelfth is 0.
-    let explained = floats(&record["explained"]);
+    let explained = numbers(&record["explained"]);
     assert_eq!(found.explained.len(), SNAPSHOTS - 1);
     assert_eq!(explained[SNAPSHOTS - 1], 0.0);
     for (place, (&found, &expected)) in found.explained.iter().zip(&explained).enumerate() {
@@ -104,8 +100,8 @@ fn principal_components_and_what_is_seen_from_their_plane_are_the_reference_s() 
         assert_close(found, expected, 1e-12, &format!("share of component {place}"));
     }
 
-    let expected = [0_usize, 1].map(|place| floats(&record["components"][place]));
-    let coordinates: Vec<Vec<f64>> = record["coordinates"].as_array().unwrap().iter().map(floats).collect();
+    let expected = [0_usize, 1].map(|place| numbers(&record["components"][place]));
+    let coordinates: Vec<Vec<f64>> = record["coordinates"].as_array().unwrap().iter().map(numbers).collect();
     // The reference's signs are its own. Here the last step, of coordinates 0, lies farther along than the first.
     let signs = [0_usize, 1].map(|place| -coordinates[0][place].signum());
     for place in 0..2 {
@@ -213,7 +209,7 @@ fn points_are_projected_on_directions_neither_unit_nor_orthogonal() {
     // Everything is in double precision, of which directions 20° apart lose a digit or two; twelve are kept.
     let tolerance = 1e-10;
     let degrees = record["angle_degrees"].as_f64().unwrap();
-    let lengths = floats(&record["lengths"]);
+    let lengths = numbers(&record["lengths"]);
     for plane in [&given, &orthonormal] {
         assert_close(plane.angle(), degrees, 1e-9, "angle");
     }
@@ -222,7 +218,7 @@ fn points_are_projected_on_directions_neither_unit_nor_orthogonal() {
         assert_close(orthonormal.lengths()[axis], 1.0, tolerance, "length of a unit vector");
     }
     let (sine, cosine) = degrees.to_radians().sin_cos();
-    let distances = floats(&record["distances"]);
+    let distances = numbers(&record["distances"]);
     for (number, point) in points.iter().enumerate() {
         let [a, b] = [0_usize, 1].map(|axis| record["coordinates"][number][axis].as_f64().unwrap());
         let foot = given.foot(point);
@@ -298,7 +294,7 @@ fn graph(parameters: &Value) -> Graph {
             "bn.bias" => Role::BatchNormShift,
             _ => Role::Bias,
         };
-        let shape = floats(&entry[1]).into_iter().map(|side| side as usize).collect();
+        let shape = numbers(&entry[1]).into_iter().map(|side| side as usize).collect();
         let offset = graph.parameter_count();
         graph.parameters.push(Parameter {
             name,
@@ -334,7 +330,7 @@ fn directions_are_normalised_as_the_reference_says() {
         Normalisation::LayerAll,
     ] {
         let found = mode.apply(&graph, &weights, direction.clone()).unwrap();
-        let expected = floats(&record["modes"][mode.name()]);
+        let expected = numbers(&record["modes"][mode.name()]);
         assert_eq!(found.len(), expected.len(), "{mode}");
         for (index, (&found, &expected)) in found.iter().zip(&expected).enumerate() {
             assert_close(f64::from(found), expected, tolerance, &format!("{mode}, entry {index}"));

@@ -5,7 +5,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::run;
+use common::program::run;
 use valleyscope::error::Error;
 use valleyscope::experiment::laboratory::Laboratory;
 use valleyscope::experiment::logistic;

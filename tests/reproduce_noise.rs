@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
-use common::run;
+use common::experiments::{kept, make, refused};
 use valleyscope::experiment::cost::Rates;
 use valleyscope::experiment::laboratory::Laboratory;
-use valleyscope::experiment::outcome::{Answer, Content, Made, Outcome, Table, Verdict};
+use valleyscope::experiment::outcome::{Answer, Content, Outcome, Table, Verdict};
 use valleyscope::experiment::recipe::Recipe;
 use valleyscope::objective::Compute;
 
@@ -57,45 +57,9 @@ fn indicators() -> String {
     )
 }
 
-/// Makes an experiment and gives what it found.
-fn make(text: &str, folder: &Path) -> Made {
-    let recipe = Recipe::parse(text, Path::new("recipe.toml")).unwrap();
-    let name = &recipe.name;
-    std::fs::write(folder.join("recipe.toml"), text).unwrap();
-    let (done, said, errors) = run(&["reproduce", "recipe.toml", "--out", "out", "--device", "cpu"], folder);
-    assert!(done, "{said}{errors}");
-    let made = Made::read(&folder.join("out"), &recipe).unwrap();
-    for figure in &made.outcome.figures {
-        for ending in ["png", "svg", "csv"] {
-            let file = folder.join(format!("out/{name}/{}.{ending}", figure.name));
-            assert!(file.exists(), "{}", file.display());
-        }
-    }
-    made
-}
-
 /// What an outcome says: what is read from a file may differ in the last bit from what was written.
 fn words(outcome: &Outcome) -> (&[Table], &Verdict) {
     (&outcome.tables, &outcome.verdict)
-}
-
-/// What is said of an experiment that cannot be made.
-fn refused(text: &str, folder: &Path) -> String {
-    std::fs::write(folder.join("recipe.toml"), text).unwrap();
-    let (done, _, errors) = run(&["reproduce", "recipe.toml", "--out", "out", "--device", "cpu"], folder);
-    assert!(!done, "{text}");
-    errors
-}
-
-/// When everything that is kept was written, by its name: weights as safetensors, and what was measured as JSON.
-fn kept(folder: &Path) -> BTreeMap<String, SystemTime> {
-    let entries = std::fs::read_dir(folder.join("out/lines")).unwrap();
-    let files = entries.map(|entry| {
-        let entry = entry.unwrap();
-        let time = entry.metadata().unwrap().modified().unwrap();
-        (entry.file_name().to_string_lossy().into_owned(), time)
-    });
-    files.collect()
 }
 
 /// How many of them are weights, and how many there are.

@@ -3,15 +3,13 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::SystemTime;
 
-use common::run;
+use common::experiments::{kept, make, refused};
 use valleyscope::data::Dataset;
 use valleyscope::experiment::cost::Rates;
 use valleyscope::experiment::laboratory::Laboratory;
-use valleyscope::experiment::outcome::{Answer, Content, Made};
+use valleyscope::experiment::outcome::{Answer, Content};
 use valleyscope::experiment::recipe::Recipe;
 use valleyscope::network::{cost, zoo};
 use valleyscope::objective::Compute;
@@ -31,42 +29,6 @@ fn recipe(name: &str, kind: &str, rest: &str) -> String {
 fn by_rate() -> String {
     let rest = "learning-rates = [0.02, 0.05, 1.0]\nloss = 0.05\nsteps = 4000\n";
     recipe("by-rate", "sharpness-by-rate", rest)
-}
-
-/// Makes an experiment and gives what it found.
-fn make(text: &str, folder: &Path) -> Made {
-    let recipe = Recipe::parse(text, Path::new("recipe.toml")).unwrap();
-    let name = &recipe.name;
-    std::fs::write(folder.join("recipe.toml"), text).unwrap();
-    let (done, said, errors) = run(&["reproduce", "recipe.toml", "--out", "out", "--device", "cpu"], folder);
-    assert!(done, "{said}{errors}");
-    let made = Made::read(&folder.join("out"), &recipe).unwrap();
-    for figure in &made.outcome.figures {
-        for ending in ["png", "svg", "csv"] {
-            let file = folder.join(format!("out/{name}/{}.{ending}", figure.name));
-            assert!(file.exists(), "{}", file.display());
-        }
-    }
-    made
-}
-
-/// What is said of an experiment that cannot be made.
-fn refused(text: &str, folder: &Path) -> String {
-    std::fs::write(folder.join("recipe.toml"), text).unwrap();
-    let (done, _, errors) = run(&["reproduce", "recipe.toml", "--out", "out", "--device", "cpu"], folder);
-    assert!(!done, "{text}");
-    errors
-}
-
-/// When everything that is kept was written, by its name: weights as safetensors, and their curvature as JSON.
-fn kept(folder: &Path) -> BTreeMap<String, SystemTime> {
-    let entries = std::fs::read_dir(folder.join("out/lines")).unwrap();
-    let files = entries.map(|entry| {
-        let entry = entry.unwrap();
-        let time = entry.metadata().unwrap().modified().unwrap();
-        (entry.file_name().to_string_lossy().into_owned(), time)
-    });
-    files.collect()
 }
 
 fn number(cell: &str) -> f64 {

@@ -7,11 +7,11 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::run;
+use common::experiments::{make, refused};
 use valleyscope::data::Dataset;
 use valleyscope::experiment::cost::{Estimate, Rates};
 use valleyscope::experiment::laboratory::Laboratory;
-use valleyscope::experiment::outcome::{Answer, Made};
+use valleyscope::experiment::outcome::Answer;
 use valleyscope::experiment::recipe::Recipe;
 use valleyscope::network::{Graph, zoo};
 use valleyscope::objective::Compute;
@@ -99,31 +99,6 @@ fn spectrum() -> String {
         branch(name, &from_epoch)
     });
     format!("{runs}{late}{early}{middle}{measure}")
-}
-
-/// Makes an experiment and gives what it found.
-fn make(text: &str, folder: &Path) -> Made {
-    let recipe = Recipe::parse(text, Path::new("recipe.toml")).unwrap();
-    let name = &recipe.name;
-    std::fs::write(folder.join("recipe.toml"), text).unwrap();
-    let (done, said, errors) = run(&["reproduce", "recipe.toml", "--out", "out", "--device", "cpu"], folder);
-    assert!(done, "{said}{errors}");
-    let made = Made::read(&folder.join("out"), &recipe).unwrap();
-    for figure in &made.outcome.figures {
-        for ending in ["png", "svg", "csv"] {
-            let file = folder.join(format!("out/{name}/{}.{ending}", figure.name));
-            assert!(file.exists(), "{}", file.display());
-        }
-    }
-    made
-}
-
-/// What is said of an experiment that cannot be made.
-fn refused(text: &str, folder: &Path) -> String {
-    std::fs::write(folder.join("recipe.toml"), text).unwrap();
-    let (done, _, errors) = run(&["reproduce", "recipe.toml", "--out", "out", "--device", "cpu"], folder);
-    assert!(!done, "{text}");
-    errors
 }
 
 fn graph() -> Graph {

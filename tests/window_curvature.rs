@@ -4,13 +4,16 @@
 mod common;
 #[path = "common/window.rs"]
 mod driver;
+#[path = "common/engine.rs"]
+mod engine;
 #[path = "window_curvature/worker.rs"]
 mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use driver::{HAND, Window, adapter, compute};
+use common::derivatives::falling;
+use driver::{HAND, Window, adapter, compute, is_complete};
 use egui::accesskit::Role;
 use egui::{Key, Modifiers, Pos2, pos2};
 use egui_kittest::kittest::{NodeT, Queryable};
@@ -119,30 +122,14 @@ fn slow() -> &'static Run {
     })
 }
 
-/// The Hessian of the mean train loss, column by column.
+/// The Hessian of the mean train loss.
 fn dense(objective: &Objective, solution: &Solution) -> DMatrix<f64> {
-    let size = solution.parameters.len();
-    let column = |index: usize| {
-        let mut unit = vec![0.0; size];
-        unit[index] = 1.0;
+    common::derivatives::dense(solution.parameters.len(), |unit| {
         let (policy, all) = (BatchNormPolicy::Running, usize::MAX);
         objective
-            .hessian_vector(solution, &unit, policy, Part::Train, all)
+            .hessian_vector(solution, unit, policy, Part::Train, all)
             .unwrap()
-    };
-    let columns: Vec<Vec<f32>> = (0..size).map(column).collect();
-    let entry = |row: usize, column: usize| f64::from(columns[column][row]);
-    // Symmetric but for rounding.
-    DMatrix::from_fn(size, size, |row, column| {
-        0.5 * (entry(row, column) + entry(column, row))
     })
-}
-
-/// Eigenvalues in falling order.
-fn eigenvalues(matrix: &DMatrix<f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = matrix.symmetric_eigenvalues().iter().copied().collect();
-    values.sort_by(|a, b| b.total_cmp(a));
-    values
 }
 
 /// A window with a run that is open, and what is on the stage first measured to the end.
@@ -158,13 +145,6 @@ fn page(run: &Run) -> Window {
     window.key(Modifiers::NONE, Key::C);
     assert_eq!(window.state().page, Page::Curvature);
     window
-}
-
-/// Whether the slice that is looked at is complete.
-fn is_complete(state: &State) -> bool {
-    let wanted = state.looked_at();
-    let slice = state.slice.as_ref();
-    slice.is_some_and(|slice| wanted.as_ref() == Some(&slice.request) && slice.level.full && slice.refining.is_none())
 }
 
 /// The view once everything is found.
@@ -191,7 +171,7 @@ fn the_spectrum_is_that_of_the_dense_hessian_and_leads_to_planes() {
     assert_eq!((view.largest.len(), view.smallest.len()), (8, 2));
     let objective = perceptron().objective();
     let hessian = dense(&objective, &perceptron().swa(&objective));
-    let values = eigenvalues(&hessian);
+    let values = falling(&hessian);
     assert_eq!(view.dimension, values.len());
     let norm = values[0].abs().max(values[values.len() - 1].abs());
     let ends = view.largest.iter().zip(&values);

@@ -6,11 +6,11 @@ mod driver;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use driver::{Window, adapter};
+use driver::{Window, adapter, is_complete};
 use egui::accesskit::Role;
 use egui::{Key, Modifiers, Rect, vec2};
 use egui_kittest::kittest::Queryable;
-use valleyscope::app::{Picture, State};
+use valleyscope::app::Picture;
 use valleyscope::data::Part;
 use valleyscope::engine::View;
 use valleyscope::landscape::{Certificate, Profile};
@@ -39,13 +39,6 @@ fn run() -> &'static Path {
         driver::train(&folder, "mlp:8", "builtin:train=140:test=60", &options);
         folder
     })
-}
-
-/// Whether the curves that are looked at are on the stage, measured to the end.
-fn is_complete(state: &State) -> bool {
-    let wanted = state.looked_at();
-    let slice = state.slice.as_ref();
-    slice.is_some_and(|slice| wanted.as_ref() == Some(&slice.request) && slice.level.full && slice.refining.is_none())
 }
 
 /// A window with the complete slice along the pad's direction.

@@ -3,13 +3,15 @@
 
 #[path = "common/window.rs"]
 mod driver;
+#[path = "common/engine.rs"]
+mod engine;
 #[path = "window_search/worker.rs"]
 mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use driver::{Window, adapter, compute};
+use driver::{Window, adapter, compute, is_complete};
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 use valleyscope::app::{Picture, State};
@@ -101,20 +103,11 @@ fn searching_window() -> Window {
     let mut window = Window::open(Path::new("runs"), Some(run()));
     window.until("the run is open", |state| state.run.is_some());
     window.click("Direction");
-    window.until("the slice is complete", is_refined);
+    window.until("the slice is complete", is_complete);
     assert_eq!(window.state().look.anchor, Anchor::Swa);
     window.click(OPEN);
     window.rest();
     window
-}
-
-/// Whether the slice that is looked at is complete.
-fn is_refined(state: &State) -> bool {
-    let wanted = state.looked_at();
-    state
-        .slice
-        .as_ref()
-        .is_some_and(|slice| slice.level.full && slice.refining.is_none() && Some(&slice.request) == wanted.as_ref())
 }
 
 /// Directions measured so far.
@@ -221,7 +214,7 @@ fn a_long_search_goes_on_behind_the_slice_and_ends_when_told() {
     let angle = window.state().look.angle;
     window.key(Modifiers::NONE, Key::ArrowUp);
     assert_ne!(window.state().look.angle, angle);
-    window.until("the slice that is looked at is complete", is_refined);
+    window.until("the slice that is looked at is complete", is_complete);
     assert!(window.state().is_searching());
     let before = done(window.state());
     window.until("the search goes on", |state| done(state) > before);
@@ -239,7 +232,7 @@ fn a_long_search_goes_on_behind_the_slice_and_ends_when_told() {
     window.until("it searches again", State::is_searching);
     window.click(OPEN);
     assert!(!window.state().search.open && window.harness.query_by_label(STOP).is_none());
-    assert!(window.state().is_searching() && is_refined(window.state()));
+    assert!(window.state().is_searching() && is_complete(window.state()));
     window.key(Modifiers::NONE, Key::Escape);
     window.until("Escape has ended it", |state| !state.is_searching());
     assert!(done(window.state()) < 10_000);

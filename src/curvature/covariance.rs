@@ -1,5 +1,5 @@
 //! The covariance of vectors that are too long for a matrix `[d, d]`, such as gradients: its spectrum through the
-//! matrix of inner products of its n samples, and its products with a vector.
+//! matrix of inner products of its n samples.
 //!
 //! Σ = (1/n) Σ gᵢgᵢᵀ − ḡḡᵀ = (1/n)·CᵀC with rows gᵢ − ḡ of C `[n, d]` has the eigenvalues other than 0 of the Gram
 //! matrix K = (1/n)·CCᵀ `[n, n]`: where K·u = λ·u, Σ·v = λ·v for v = Cᵀu/√(nλ) of unit length.
@@ -11,7 +11,7 @@ use nalgebra::DMatrix;
 use rayon::prelude::*;
 
 use super::dense;
-use super::operator::{SymmetricOperator, check_dimension, check_finite, check_memory};
+use super::operator::{check_dimension, check_finite, check_memory};
 use crate::data::Progress;
 use crate::error::{Error, Result};
 use crate::landscape::direction::dot;
@@ -118,8 +118,6 @@ pub struct Covariance {
     /// The leading eigenvectors `[k, d]`, of unit length, of either sign; fewer than asked for where the other
     /// eigenvalues are 0 but for rounding.
     pub vectors: Vec<Vec<f32>>,
-    /// The diagonal of Σ `[d]`: each entry's variance.
-    pub diagonal: Vec<f32>,
     /// ḡ `[d]`.
     pub mean: Vec<f32>,
 }
@@ -139,8 +137,7 @@ impl Covariance {
         let leading = leading.min(count - 1).min(dimension);
         // An eigenvector is held twice, as a sum in double precision and as it is returned.
         check_memory(3 * leading + 6, dimension, "the spectrum of a covariance")?;
-        let (products, moments) = gram(samples, progress)?;
-        let (mean, diagonal) = moments.finish(count);
+        let (products, mean) = gram(samples, progress)?;
         let centred = centred(&products) / count as f64;
         let trace = centred.trace();
         let rounding = (NOTHING * trace).max(4.0 * f64::EPSILON * products.trace());
@@ -161,67 +158,20 @@ impl Covariance {
             trace,
             vectors: sums(samples, &weights, progress)?,
             eigenvalues: eigenvalues.into_iter().take(dimension).collect(),
-            diagonal,
             mean,
         })
     }
 }
 
-/// Sums of the samples' deviations from the first of them, and of the deviations' squares, both `[d]`: a shift, or
-/// rounding would cover the variance of numbers far from 0.
-struct Moments {
-    first: Vec<f32>,
-    sums: Vec<f64>,
-    squares: Vec<f64>,
-}
-
-impl Moments {
-    fn new(first: &[f32]) -> Self {
-        Self {
-            first: first.to_vec(),
-            sums: vec![0.0; first.len()],
-            squares: vec![0.0; first.len()],
-        }
-    }
-
-    fn add(&mut self, rows: &[f32]) {
-        let (first, dimension) = (&self.first, self.first.len());
-        let sums = self.sums.par_chunks_mut(CHUNK);
-        let both = sums.zip(self.squares.par_chunks_mut(CHUNK));
-        both.enumerate().for_each(|(index, (sums, squares))| {
-            let start = index * CHUNK;
-            for row in rows.chunks_exact(dimension) {
-                let values = row[start..].iter().zip(&first[start..]);
-                for ((sum, square), (&value, &shift)) in sums.iter_mut().zip(&mut *squares).zip(values) {
-                    let deviation = f64::from(value) - f64::from(shift);
-                    *sum += deviation;
-                    *square += deviation * deviation;
-                }
-            }
-        });
-    }
-
-    /// Mean and variance of each entry.
-    fn finish(self, count: usize) -> (Vec<f32>, Vec<f32>) {
-        let count = count as f64;
-        let mean = |(&shift, sum): (&f32, &f64)| (f64::from(shift) + sum / count) as f32;
-        let variance = |(sum, square): (&f64, &f64)| (square / count - (sum / count).powi(2)).max(0.0) as f32;
-        (
-            self.first.iter().zip(&self.sums).map(mean).collect(),
-            self.sums.iter().zip(&self.squares).map(variance).collect(),
-        )
-    }
-}
-
-/// GGᵀ `[n, n]`, and the samples' moments.
-fn gram(samples: &mut Samples, progress: Progress) -> Result<(DMatrix<f64>, Moments)> {
+/// GGᵀ `[n, n]`, and the samples' mean `[d]`.
+fn gram(samples: &mut Samples, progress: Progress) -> Result<(DMatrix<f64>, Vec<f32>)> {
     let (blocks, dimension) = (samples.blocks(), samples.dimension);
     let mut products = DMatrix::zeros(samples.count, samples.count);
-    let mut moments = Moments::new(&samples.block(0)?[..dimension]);
+    let mut sum = vec![0.0; dimension];
     let (pairs, mut done) = (blocks * (blocks + 1) / 2, 0);
     for block in 0..blocks {
         let rows = samples.block(block)?;
-        moments.add(&rows);
+        add_rows(&mut sum, &rows);
         // The block itself first, as it is the last one read.
         for other in (0..=block).rev() {
             let columns = samples.block(other)?;
@@ -248,7 +198,21 @@ fn gram(samples: &mut Samples, progress: Progress) -> Result<(DMatrix<f64>, Mome
             }
         }
     }
-    Ok((products, moments))
+    let count = samples.count as f64;
+    Ok((products, sum.iter().map(|sum| (sum / count) as f32).collect()))
+}
+
+/// Adds rows to their sum `[d]`, every entry in the order of the rows.
+fn add_rows(sum: &mut [f64], rows: &[f32]) {
+    let dimension = sum.len();
+    sum.par_chunks_mut(CHUNK).enumerate().for_each(|(index, sum)| {
+        let start = index * CHUNK;
+        for row in rows.chunks_exact(dimension) {
+            for (sum, &value) in sum.iter_mut().zip(&row[start..]) {
+                *sum += f64::from(value);
+            }
+        }
+    });
 }
 
 /// Inner products about the mean of all samples.
@@ -280,72 +244,6 @@ fn sums(samples: &mut Samples, weights: &[Vec<f64>], progress: Progress) -> Resu
     }
     let single = |sum: Vec<f64>| sum.into_iter().map(|value| value as f32).collect();
     Ok(sums.into_iter().map(single).collect())
-}
-
-/// Σ·v by one pass over the samples, for numbers of samples that no Gram matrix takes.
-pub struct CovarianceOperator<'a> {
-    samples: Samples<'a>,
-    /// ḡ `[d]`.
-    mean: Vec<f64>,
-}
-
-impl<'a> CovarianceOperator<'a> {
-    /// The covariance of these samples; makes a pass over them for their mean.
-    ///
-    /// # Errors
-    /// When the vectors would not fit in memory, or a sample cannot be read or is not finite.
-    pub fn new(mut samples: Samples<'a>) -> Result<Self> {
-        check_memory(6, samples.dimension, "the products of a covariance")?;
-        let mut mean = vec![0.0; samples.dimension];
-        for block in 0..samples.blocks() {
-            let rows = samples.block(block)?;
-            let ones = vec![1.0; samples.range(block).len()];
-            add_rows(&mut mean, &rows, &ones);
-        }
-        for entry in &mut mean {
-            *entry /= samples.count as f64;
-        }
-        Ok(Self { samples, mean })
-    }
-}
-
-impl SymmetricOperator for CovarianceOperator<'_> {
-    fn dimension(&self) -> usize {
-        self.samples.dimension
-    }
-
-    fn apply(&mut self, vector: &[f32]) -> Result<Vec<f32>> {
-        let (dimension, count) = (self.samples.dimension, self.samples.count as f64);
-        let mut sum = vec![0.0; dimension];
-        for block in 0..self.samples.blocks() {
-            let rows = self.samples.block(block)?;
-            let mean = &self.mean;
-            let weights: Vec<f64> = rows
-                .par_chunks_exact(dimension)
-                .map(|row| {
-                    let deviations = row.iter().zip(mean).map(|(&value, mean)| f64::from(value) - mean);
-                    let terms = deviations.zip(vector).map(|(deviation, &v)| deviation * f64::from(v));
-                    terms.sum::<f64>() / count
-                })
-                .collect();
-            // The mean's part is 0 in the sum over all samples, as their deviations are.
-            add_rows(&mut sum, &rows, &weights);
-        }
-        Ok(sum.into_iter().map(|value| value as f32).collect())
-    }
-}
-
-/// Adds Σᵢ cᵢ·gᵢ, every entry in the order of the rows.
-fn add_rows(sum: &mut [f64], rows: &[f32], weights: &[f64]) {
-    let dimension = sum.len();
-    sum.par_chunks_mut(CHUNK).enumerate().for_each(|(index, sum)| {
-        let start = index * CHUNK;
-        for (row, weight) in rows.chunks_exact(dimension).zip(weights) {
-            for (sum, &value) in sum.iter_mut().zip(&row[start..]) {
-                *sum += weight * f64::from(value);
-            }
-        }
-    });
 }
 
 #[cfg(test)]

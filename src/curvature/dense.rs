@@ -39,12 +39,6 @@ pub(super) fn eigen(matrix: DMatrix<f64>) -> Result<Eigen> {
     })
 }
 
-/// λ_max, on the same terms.
-pub(super) fn largest_eigenvalue(matrix: DMatrix<f64>) -> Result<f64> {
-    let values = eigen(matrix)?.values;
-    Ok(values.into_iter().fold(f64::NEG_INFINITY, f64::max))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,7 +55,6 @@ mod tests {
             let vector = found.vectors.column(index).into_owned();
             assert!((&matrix * &vector - &vector * value).norm() < 1e-13);
         }
-        assert!((largest_eigenvalue(matrix).unwrap() - 3.0).abs() < 1e-13);
     }
 
     #[test]

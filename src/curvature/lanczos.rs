@@ -76,7 +76,7 @@ pub struct Ritz {
     /// The wanted smallest eigenvalues, the smallest first.
     pub smallest: Vec<RitzValue>,
     /// All eigenvalues of the projected matrix in rising order, one a step. They interlace those of the step before.
-    pub values: Vec<f64>,
+    values: Vec<f64>,
     /// Whether every wanted pair's residual is estimated within the tolerance.
     pub converged: bool,
     /// Whether no copy of a wanted eigenvalue is missing either: it was looked for, or there can be none.

@@ -56,7 +56,7 @@ impl Matrix {
     ) -> Box<dyn SymmetricOperator + 'a> {
         match self {
             Self::Hessian => Box::new(HessianOperator::new(derivatives, progress)),
-            Self::GaussNewton => Box::new(GaussNewtonOperator::new(derivatives, progress)),
+            Self::GaussNewton => Box::new(GaussNewtonOperator { derivatives, progress }),
         }
     }
 }
@@ -86,16 +86,9 @@ impl SymmetricOperator for HessianOperator<'_> {
 }
 
 /// The Gauss–Newton matrix G `[d, d]` of the mean loss, see [`Matrix::GaussNewton`].
-pub struct GaussNewtonOperator<'a> {
+struct GaussNewtonOperator<'a> {
     derivatives: &'a Derivatives<'a>,
     progress: Progress<'a>,
-}
-
-impl<'a> GaussNewtonOperator<'a> {
-    /// As [`HessianOperator::new`].
-    pub fn new(derivatives: &'a Derivatives<'a>, progress: Progress<'a>) -> Self {
-        Self { derivatives, progress }
-    }
 }
 
 impl SymmetricOperator for GaussNewtonOperator<'_> {

@@ -25,18 +25,17 @@ pub mod record;
 pub mod sharpness;
 pub mod stability;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod trace;
 
-pub use covariance::{Covariance, CovarianceOperator, Samples};
+pub use covariance::{Covariance, Samples};
 pub use density::{Density, Quadrature};
-pub use escape::Escape;
 pub use estimate::Estimate;
 pub use lanczos::{Effort, Eigenpair, Lanczos, LanczosOptions, Ritz, Spectrum, extreme_eigenpairs};
-pub use loss::{GaussNewtonOperator, HessianOperator, ImageHessians, Matrix, gradient_samples};
+pub use loss::{HessianOperator, ImageHessians, Matrix, gradient_samples};
 pub use non_uniformity::{NonUniformity, PerSample};
 pub use operator::SymmetricOperator;
 pub use record::CurvatureRecord;
 pub use sharpness::Sharpness;
-pub use stability::{QuadraticProblem, Sgd, Stability};
+pub use stability::Sgd;
 pub use trace::TraceEstimator;

@@ -221,7 +221,7 @@ mod tests {
     use nalgebra::{DMatrix, DVector};
 
     use super::*;
-    use crate::curvature::QuadraticProblem;
+    use crate::curvature::testing::quadratic::QuadraticProblem;
     use crate::curvature::testing::{normal, symmetric};
 
     const EFFORT: Effort = Effort {
@@ -269,10 +269,7 @@ mod tests {
     fn all_samples_give_what_the_whole_matrices_do() {
         for (count, size) in [(2, 3), (9, 8), (20, 1)] {
             let mut hessians = whole(count, size, 5);
-            let expected = QuadraticProblem::new(hessians.0.clone())
-                .unwrap()
-                .non_uniformity()
-                .unwrap();
+            let expected = QuadraticProblem::new(hessians.0.clone()).non_uniformity();
             let found = non_uniformity(&mut hessians, EFFORT, &mut |_| true).unwrap();
             // Some roundings of single precision and the tolerance, both shares of λ_max, of which s has half.
             assert!(

@@ -11,24 +11,11 @@
 //! for which a ≤ 2/η and s ≤ (1/η)·√(B(n − 1)/(n − B)) are necessary (9).
 //!
 //! In one dimension, and wherever the Hᵢ share their eigenvectors, (8) is necessary too. In general it is not: it
-//! bounds one step from the worst point, and the steps after it may lead away from there. What decides is the growth of
-//! the whole second moment M = E xxᵀ under the linear map M ← E (I − ηH_B)·M·(I − ηH_B). That map is self-adjoint, so
-//! E‖x‖² stays bounded (Definition 2) if and only if its spectral radius is at most 1. [`QuadraticProblem::stability`]
-//! gives both.
+//! bounds one step from the worst point, and the steps after it may lead away from there.
 
-use nalgebra::{DMatrix, DVector};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::dense::largest_eigenvalue;
 use crate::error::{Error, Result};
-
-/// Rows of a problem's matrices at most: the map of second moments has as many to the fourth power of entries.
-pub const MOST_DIMENSIONS: usize = 16;
-/// Steps of a problem's second moments at most.
-pub const MOST_STEPS: usize = 1_000_000;
-
-/// By how much a factor may exceed 1 through rounding: flat directions have it exactly.
-const ROUNDING: f64 = 1e-12;
 
 /// SGD's hyper-parameters, as far as stability knows them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -113,7 +100,7 @@ impl Sgd {
     }
 
     /// (n − B)/(B(n − 1)): the variance of a batch's mean, in variances of one sample.
-    pub fn batch_variance(self) -> f64 {
+    pub(super) fn batch_variance(self) -> f64 {
         let (batch, samples) = (self.batch_size as f64, self.samples as f64);
         (samples - batch) / (batch * (samples - 1.0))
     }
@@ -138,173 +125,6 @@ impl Sgd {
         );
         mean * mean + self.batch_variance() * noise * noise
     }
-}
-
-/// The loss (1/2n) Σ xᵀHᵢx with all Hᵢ `[d, d]` known.
-#[derive(Clone, Debug)]
-pub struct QuadraticProblem {
-    hessians: Vec<DMatrix<f64>>,
-    /// H.
-    mean: DMatrix<f64>,
-    /// Σ.
-    covariance: DMatrix<f64>,
-}
-
-/// Whether SGD stays at the minimum of a quadratic problem.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stability {
-    /// The left side of (8): E‖x‖² grows by this factor in a step at most, and in the first one from the worst start.
-    pub condition: f64,
-    /// The spectral radius of the map of second moments: E‖x‖² grows by this factor in a step in the long run, from
-    /// almost any start. No larger than `condition`.
-    pub growth: f64,
-}
-
-impl Stability {
-    /// Whether (8) holds, so that E‖x‖² never grows.
-    pub fn is_guaranteed(self) -> bool {
-        self.condition <= 1.0 + ROUNDING
-    }
-
-    /// Whether the minimum is linearly stable (Definition 2): E‖x‖² stays below a multiple of where it began.
-    pub fn is_stable(self) -> bool {
-        self.growth <= 1.0 + ROUNDING
-    }
-}
-
-impl QuadraticProblem {
-    /// With these symmetric matrices Hᵢ `[d, d]`, one a sample.
-    ///
-    /// # Errors
-    /// When there are fewer than two, they are not square, symmetric and of one size from 1 to [`MOST_DIMENSIONS`], or
-    /// an entry of them or of their squares is not finite.
-    pub fn new(hessians: Vec<DMatrix<f64>>) -> Result<Self> {
-        let count = hessians.len();
-        if count < 2 {
-            return Err(Error::option(
-                "samples",
-                count,
-                "give two at least, or batches do not differ",
-            ));
-        }
-        let size = hessians[0].nrows();
-        if !(1..=MOST_DIMENSIONS).contains(&size) {
-            let reason = format!("an exact decision takes 1 to {MOST_DIMENSIONS}; use the bounds for larger problems");
-            return Err(Error::option("dimension", size, reason));
-        }
-        let is_symmetric = |hessian: &DMatrix<f64>| {
-            hessian.shape() == (size, size)
-                && hessian.iter().all(|entry| entry.is_finite())
-                && (hessian - hessian.transpose()).amax() <= ROUNDING * hessian.amax()
-        };
-        if let Some(index) = hessians.iter().position(|hessian| !is_symmetric(hessian)) {
-            return Err(Error::Request(format!(
-                "the Hessian of sample {index} is not a finite symmetric matrix with {size} rows"
-            )));
-        }
-        let mean = average(hessians.iter().cloned(), size, count);
-        let covariance = average(hessians.iter().map(|hessian| hessian * hessian), size, count) - &mean * &mean;
-        if !covariance.iter().all(|entry| entry.is_finite()) {
-            return Err(Error::Request(
-                "the squares of the Hessians are too large to be computed".to_owned(),
-            ));
-        }
-        Ok(Self {
-            hessians,
-            mean,
-            covariance,
-        })
-    }
-
-    /// a = λ_max(H).
-    ///
-    /// # Errors
-    /// When the eigenvalues cannot be computed.
-    pub fn sharpness(&self) -> Result<f64> {
-        largest_eigenvalue(self.mean.clone())
-    }
-
-    /// s = λ_max(Σ)^½, which is 0 where all Hᵢ are the same.
-    ///
-    /// # Errors
-    /// As [`QuadraticProblem::sharpness`].
-    pub fn non_uniformity(&self) -> Result<f64> {
-        Ok(largest_eigenvalue(self.covariance.clone())?.max(0.0).sqrt())
-    }
-
-    /// Whether SGD stays, by (8) and exactly.
-    ///
-    /// # Errors
-    /// As [`Sgd::new`] and [`QuadraticProblem::sharpness`].
-    pub fn stability(&self, learning_rate: f64, batch_size: usize) -> Result<Stability> {
-        let sgd = Sgd::new(learning_rate, batch_size, self.hessians.len())?;
-        let (descent, noise) = self.step(sgd);
-        let condition = &descent * &descent + &self.covariance * noise;
-        // M ↦ AMA is A ⊗ A on the entries of M.
-        let squares = self.hessians.iter().map(|hessian| hessian.kronecker(hessian));
-        let size = self.mean.nrows() * self.mean.nrows();
-        let variance = average(squares, size, self.hessians.len()) - self.mean.kronecker(&self.mean);
-        let map = descent.kronecker(&descent) + variance * noise;
-        // The map keeps positive matrices positive, and so its largest eigenvalue is its spectral radius.
-        Ok(Stability {
-            condition: largest_eigenvalue(condition)?,
-            growth: largest_eigenvalue(map)?,
-        })
-    }
-
-    /// E‖x_t‖² for t = 0 to `steps` from a start `[d]`, by the exact recursion
-    /// M ← (I − ηH)M(I − ηH) + η²·(n − B)/(B(n − 1))·((1/n) Σ HᵢMHᵢ − HMH) of M = E xxᵀ: what batches drawn anew for
-    /// every step without replacement do on average. Infinite from where it leaves the finite numbers.
-    ///
-    /// # Errors
-    /// As [`Sgd::new`]; when the start has another dimension or is not finite, or there are more than [`MOST_STEPS`].
-    pub fn second_moments(
-        &self,
-        learning_rate: f64,
-        batch_size: usize,
-        start: &[f64],
-        steps: usize,
-    ) -> Result<Vec<f64>> {
-        let (sgd, size) = (
-            Sgd::new(learning_rate, batch_size, self.hessians.len())?,
-            self.mean.nrows(),
-        );
-        if start.len() != size || !start.iter().all(|entry| entry.is_finite()) {
-            return Err(Error::Request(format!("give a start of {size} finite numbers")));
-        }
-        if steps > MOST_STEPS {
-            return Err(Error::option("steps", steps, format!("give {MOST_STEPS} at most")));
-        }
-        let (descent, noise) = self.step(sgd);
-        let start = DVector::from_column_slice(start);
-        let mut moment = &start * start.transpose();
-        let mut squares = Vec::with_capacity(steps + 1);
-        for _ in 0..=steps {
-            let square = moment.trace();
-            if !square.is_finite() {
-                break;
-            }
-            squares.push(square);
-            let samples = self.hessians.iter().map(|hessian| hessian * &moment * hessian);
-            let variance = average(samples, size, self.hessians.len()) - &self.mean * &moment * &self.mean;
-            moment = &descent * &moment * &descent + variance * noise;
-        }
-        squares.resize(steps + 1, f64::INFINITY);
-        Ok(squares)
-    }
-
-    /// I − ηH, and η²·(n − B)/(B(n − 1)).
-    fn step(&self, sgd: Sgd) -> (DMatrix<f64>, f64) {
-        let size = self.mean.nrows();
-        let descent = DMatrix::identity(size, size) - &self.mean * sgd.learning_rate;
-        (descent, sgd.learning_rate.powi(2) * sgd.batch_variance())
-    }
-}
-
-/// The mean of so many matrices `[size, size]`.
-fn average(matrices: impl Iterator<Item = DMatrix<f64>>, size: usize, count: usize) -> DMatrix<f64> {
-    let sum = matrices.fold(DMatrix::<f64>::zeros(size, size), |sum, matrix| sum + matrix);
-    sum / count as f64
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Matrices that the tests know whole.
 
+pub mod quadratic;
+
 use nalgebra::{DMatrix, DVector};
 
 use super::operator::SymmetricOperator;

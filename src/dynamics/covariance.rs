@@ -154,7 +154,7 @@ impl Covariance {
     }
 
     /// uᵀCu, the variance of the noise along a unit vector u `[D]`.
-    pub fn along(&self, unit: &DVector<f64>) -> f64 {
+    pub(super) fn along(&self, unit: &DVector<f64>) -> f64 {
         match self {
             Self::Isotropic { variance, .. } => variance * unit.norm_squared(),
             Self::Diagonal(variances) => variances.iter().zip(unit.iter()).map(|(v, u)| v * u * u).sum(),

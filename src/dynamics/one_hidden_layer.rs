@@ -90,7 +90,7 @@ impl OneHiddenLayer {
     }
 
     /// D.
-    pub fn dimensions(&self) -> usize {
+    fn dimensions(&self) -> usize {
         self.parameters.len()
     }
 
@@ -137,7 +137,7 @@ impl OneHiddenLayer {
     }
 
     /// The gradient of the mean loss `[D]`.
-    pub fn gradient(&self, samples: &[Sample]) -> Vec<f64> {
+    fn gradient(&self, samples: &[Sample]) -> Vec<f64> {
         let mut gradient = vec![0.0; self.dimensions()];
         for (output, sample) in self.outputs(samples).iter().zip(samples) {
             // Those that are clipped have none.

@@ -15,7 +15,7 @@ pub const MAGNITUDE: f64 = 0.01;
 /// Steps of a run in the paper.
 pub const STEPS: usize = 500;
 /// Steps of a run at most.
-pub const MOST_STEPS: usize = 100_000;
+const MOST_STEPS: usize = 100_000;
 /// Where a run starts: the sharp minimum, but for the mean of the samples.
 pub const START: [f64; 2] = [1.0, 1.0];
 /// A run is at the flat minimum where both weights are below this.
@@ -82,7 +82,7 @@ impl Run {
     /// weights, and not scaled by η.
     ///
     /// # Errors
-    /// [`Error::Option`] for no steps or more than [`MOST_STEPS`], and for a learning rate or noise out of its range.
+    /// [`Error::Option`] for no steps or too many, and for a learning rate or noise out of its range.
     pub fn make(settings: Settings) -> Result<Self> {
         let Settings {
             learning_rate,
@@ -229,7 +229,7 @@ mod tests {
                     ..Settings::published(Noise::GldConstant, seed)
                 };
                 let surface = settings.surface();
-                let gradient = surface.gradient(START);
+                let gradient = surface.gradients(START).column_mean();
                 let without = [0, 1].map(|axis| START[axis] - LEARNING_RATE * gradient[axis]);
                 surface.value(Run::make(settings).unwrap().trajectory[1]) - surface.value(without)
             })

@@ -14,7 +14,7 @@ pub const DEPTH: f64 = 0.25;
 /// k, radians of the spikes a unit of x.
 pub const FREQUENCY: f64 = 10.0;
 /// Up to where there are spikes.
-pub const REACH: f64 = std::f64::consts::PI;
+const REACH: f64 = std::f64::consts::PI;
 /// Where it is least.
 pub const MINIMUM: f64 = 0.0;
 /// Half-widths of noise from which differences of antiderivatives keep twelve digits, up to where no spike is left.
@@ -100,7 +100,7 @@ impl Smoothed {
     }
 
     /// Up to which |x| descent on it leads to x* = 0: where its slope first changes sign; infinite where it does not up
-    /// to twice [`REACH`], and 0 where x* is no minimum. As the function is even, it is the same on both sides.
+    /// to twice π, and 0 where x* is no minimum. As the function is even, it is the same on both sides.
     pub fn basin(self) -> f64 {
         if self.slope(SPACING) <= 0.0 {
             return 0.0;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::random::Random;
 
 /// N, number of samples.
-pub const SAMPLES: usize = 100;
+const SAMPLES: usize = 100;
 /// Hessian of the sharp bowl: 110 twice on the diagonal, 90 twice beside it. As cosθ = sinθ = 1/√2, its eigenvalues are
 /// 200 along (1, 1) and 20 along (1, −1).
 const SHARP: [f64; 2] = [110.0, 90.0];
@@ -63,7 +63,7 @@ enum Bowl {
 }
 
 impl Surface {
-    /// The surface of [`SAMPLES`] samples, drawn.
+    /// The surface of N samples, drawn.
     pub fn draw(samples: Samples, random: &mut Random) -> Self {
         let deviation = samples.deviation() * std::f64::consts::FRAC_1_SQRT_2;
         let mut normal = || deviation * f64::from(random.normal());
@@ -100,12 +100,6 @@ impl Surface {
             (column[0], column[1]) = (gradient[0], gradient[1]);
         }
         gradients
-    }
-
-    /// ∇L(w).
-    pub fn gradient(&self, w: [f64; 2]) -> [f64; 2] {
-        let mean = self.gradients(w).column_mean();
-        [mean[0], mean[1]]
     }
 
     /// The Hessian of L at w, `[2, 2]`; between two bowls of a sample as for [`Self::gradients`].
@@ -155,6 +149,12 @@ mod tests {
         Surface::draw(samples, &mut Random::new(seed, Purpose::TrainData, 0))
     }
 
+    /// ∇L(w).
+    fn gradient(surface: &Surface, w: [f64; 2]) -> [f64; 2] {
+        let mean = surface.gradients(w).column_mean();
+        [mean[0], mean[1]]
+    }
+
     /// The loss as it is printed.
     fn printed(surface: &Surface, [w1, w2]: [f64; 2]) -> f64 {
         let (sine, cosine) = std::f64::consts::FRAC_PI_4.sin_cos();
@@ -172,7 +172,7 @@ mod tests {
             let surface = surface(Samples::Code, seed);
             let [sharp, flat] = surface.minima();
             for (minimum, curvature) in [(sharp, [110.0, 90.0]), (flat, [2.0, 0.0])] {
-                assert!(surface.gradient(minimum).iter().all(|slope| slope.abs() < 1e-12));
+                assert!(gradient(&surface, minimum).iter().all(|slope| slope.abs() < 1e-12));
                 let hessian = surface.hessian(minimum);
                 assert_eq!([hessian[(0, 0)], hessian[(0, 1)]], curvature);
                 // Half of Tr(H·Cov x) is 0.02 in the sharp bowl and less in the flat one, on average over draws.
@@ -217,15 +217,15 @@ mod tests {
             let step = 1e-5;
             let gap = surface.samples.iter().map(|&x| { let [a, b] = losses(w, x); (a - b).abs() });
             prop_assume!(gap.fold(f64::INFINITY, f64::min) > 2000.0 * step);
-            let gradient = surface.gradient(w);
+            let slopes = gradient(&surface, w);
             let hessian = surface.hessian(w);
             for axis in [0, 1] {
                 let moved = |by: f64| { let mut w = w; w[axis] += by; w };
                 let (ahead, behind) = (moved(step), moved(-step));
                 // A central difference of a quadratic is exact but for the rounding of values below 30: 30·ε/h < 1e-9.
                 let slope = (surface.value(ahead) - surface.value(behind)) / (2.0 * step);
-                prop_assert!((slope - gradient[axis]).abs() < 1e-8, "{slope} {gradient:?}");
-                let (up, down) = (surface.gradient(ahead), surface.gradient(behind));
+                prop_assert!((slope - slopes[axis]).abs() < 1e-8, "{slope} {slopes:?}");
+                let (up, down) = (gradient(&surface, ahead), gradient(&surface, behind));
                 for other in [0, 1] {
                     let bend = (up[other] - down[other]) / (2.0 * step);
                     // Gradients below 200: 200·ε/h < 1e-8.

@@ -19,7 +19,7 @@ const MOST_TRIALS: usize = 40;
 /// A pair of changes is used where the cosine between them is larger than this: others are rounding.
 const LEAST_COSINE: f64 = 1e-10;
 /// Pairs kept at most.
-pub const MOST_MEMORY: usize = 1000;
+const MOST_MEMORY: usize = 1000;
 
 /// A step that was made, and what it changed.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl Lbfgs {
     /// From a point `[d]`, with so many pairs of changes in memory.
     ///
     /// # Errors
-    /// [`Error::Option`] for no memory, or more than [`MOST_MEMORY`].
+    /// [`Error::Option`] for no memory, or too much.
     pub fn new(parameters: Vec<f32>, memory: usize) -> Result<Self> {
         check_memory(memory)?;
         Ok(Self {

@@ -1,5 +1,11 @@
-//! What several tests share: the integer hash of tests/reference/make_models.py, and reference files.
+//! What several tests share: the integer hash of tests/reference/make_models.py, reference files, the program and what it
+//! writes.
 #![allow(dead_code, reason = "each test uses a part of it")]
+
+pub mod derivatives;
+pub mod documents;
+pub mod experiments;
+pub mod program;
 
 use std::path::PathBuf;
 
@@ -14,9 +20,14 @@ pub fn reference(name: &str) -> PathBuf {
         .join(name)
 }
 
+/// A file of tests/reference/files.
+pub fn files(name: &str) -> PathBuf {
+    reference("files").join(name)
+}
+
 /// A JSON file of tests/reference.
 pub fn json(name: &str) -> serde_json::Value {
-    serde_json::from_str(&std::fs::read_to_string(reference(name)).unwrap()).unwrap()
+    documents::read_json(&reference(name))
 }
 
 /// Writes a safetensors data set of `count` hashed images, the same in both splits, labelled 0, 1, 2, … in ten classes.
@@ -39,15 +50,4 @@ pub fn data_file(path: &std::path::Path, count: usize, shape: Shape) {
     let metadata = [("classes".to_owned(), serde_json::json!(classes).to_string())];
     let bytes = safetensors::serialize(tensors, Some(metadata.into())).unwrap();
     std::fs::write(path, bytes).unwrap();
-}
-
-/// Runs the built program: whether it succeeded, and what it said on standard output and standard error.
-pub fn run(arguments: &[&str], folder: &std::path::Path) -> (bool, String, String) {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_valleyscope"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.success(), text(&output.stdout), text(&output.stderr))
 }

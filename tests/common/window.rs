@@ -54,6 +54,13 @@ pub fn train(path: &Path, model: &str, data: &str, options: &TrainingOptions) {
     demo::train(&mut trainer, &mut |_, _| true).unwrap();
 }
 
+/// Whether the curves that are looked at are on the stage, measured to the end.
+pub fn is_complete(state: &State) -> bool {
+    let wanted = state.looked_at();
+    let slice = state.slice.as_ref();
+    slice.is_some_and(|slice| wanted.as_ref() == Some(&slice.request) && slice.level.full && slice.refining.is_none())
+}
+
 /// The window.
 pub struct Window {
     /// What drives it.

@@ -1,58 +1,19 @@
 //! The same without a window: the worker is asked, and answers.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use valleyscope::curvature::{Effort, LanczosOptions, SymmetricOperator, extreme_eigenpairs};
 use valleyscope::data::Part;
 use valleyscope::engine::{
-    Anchor, CurvatureRequest, CurvatureView, Engine, Request, RunSummary, SliceRequest, Step, TrainRequest, Turn,
-    Update, View,
+    Anchor, CurvatureRequest, CurvatureView, Engine, Request, SliceRequest, Step, Turn, Update, View,
 };
 use valleyscope::error::Result;
 use valleyscope::landscape::{Basis, DirectionKind, Normalisation, direction};
 use valleyscope::objective::{BatchNormPolicy, Derivatives, Objective, Solution};
 use valleyscope::training::{RunFolder, TrainingOptions};
 
-use crate::driver::{PATIENCE, compute};
+use crate::engine::{open, opened, start, train, wait};
 use crate::{Run, perceptron, slow};
-
-/// Asks until there is an answer.
-#[track_caller]
-fn wait<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for: {what}");
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-}
-
-fn start() -> Engine {
-    Engine::start(compute(), Arc::new(|| {})).unwrap()
-}
-
-#[track_caller]
-fn opened(engine: &Engine) -> RunSummary {
-    wait("the run is open", || {
-        engine.updates().into_iter().find_map(|update| match update {
-            Update::Opened(summary) => Some(*summary),
-            Update::Failed(message) => panic!("{message}"),
-            _ => None,
-        })
-    })
-}
-
-/// A worker with a run open, and the number of its session.
-fn open(run: &Run) -> (Engine, u64) {
-    let engine = start();
-    engine.send(Request::Open(run.folder.display().to_string()));
-    let session = opened(&engine).session;
-    (engine, session)
-}
 
 fn ask(engine: &Engine, request: &CurvatureRequest) {
     engine.send(Request::Curvature(Some(Box::new(request.clone()))));
@@ -145,7 +106,7 @@ fn largest(objective: &Objective, solution: &Solution, policy: BatchNormPolicy, 
 
 #[test]
 fn the_point_its_walk_its_policy_and_its_images_count() {
-    let (engine, session) = open(residual());
+    let (engine, session) = open(&residual().folder);
     let objective = residual().objective();
     // With the statistics of training, which no policy finds again.
     let folder = RunFolder::open(&residual().folder).unwrap();
@@ -208,7 +169,7 @@ fn the_point_its_walk_its_policy_and_its_images_count() {
 
 #[test]
 fn it_is_held_goes_on_and_is_replaced() {
-    let (engine, session) = open(slow());
+    let (engine, session) = open(&slow().folder);
     let long = CurvatureRequest {
         anchor: Anchor::Current,
         largest: 32,
@@ -274,7 +235,7 @@ fn it_is_held_goes_on_and_is_replaced() {
 
 #[test]
 fn the_non_uniformity_comes_when_it_is_asked_for_and_keeps_the_rest() {
-    let (engine, session) = open(perceptron());
+    let (engine, session) = open(&perceptron().folder);
     let spectrum = usual(session);
     ask(&engine, &spectrum);
     let before = finished(&engine, &spectrum);
@@ -313,7 +274,7 @@ fn the_non_uniformity_comes_when_it_is_asked_for_and_keeps_the_rest() {
 
 #[test]
 fn what_makes_no_sense_is_told_with_the_view() {
-    let (engine, session) = open(perceptron());
+    let (engine, session) = open(&perceptron().folder);
     type Change = fn(&mut CurvatureRequest);
     let cases: [(&str, Change); 4] = [
         ("1 to 32 of the largest", |request| request.largest = 0),
@@ -344,7 +305,7 @@ fn what_makes_no_sense_is_told_with_the_view() {
 fn weights_that_are_trained_are_taken_as_they_are_at_the_start() {
     let engine = start();
     let folder = tempfile::tempdir().unwrap();
-    train(&engine, folder.path());
+    train(&engine, folder.path(), "mlp:4");
     let session = opened(&engine).session;
     let epoch = || engine.slots().training.get().map(|training| training.epoch);
     let before = wait("training is on its way", || epoch().filter(|&epoch| epoch > 0.0));
@@ -373,21 +334,4 @@ fn weights_that_are_trained_are_taken_as_they_are_at_the_start() {
         let mut updates = engine.updates().into_iter();
         updates.find(|update| matches!(update, Update::TrainingEnded(_)))
     });
-}
-
-/// Begins to train for longer than any test.
-fn train(engine: &Engine, folder: &Path) {
-    engine.send(Request::Train(Box::new(TrainRequest {
-        model: "mlp:4".to_owned(),
-        data: "builtin:train=60:test=40".to_owned(),
-        options: TrainingOptions {
-            epochs: 20_000,
-            batch_size: 20,
-            learning_rate: 0.01,
-            swa_start: 0,
-            ..TrainingOptions::default()
-        },
-        folder: Some(folder.join("run")),
-        runs: folder.to_owned(),
-    })));
 }

@@ -1,45 +1,13 @@
 //! The same without a window: the worker is asked, and answers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use valleyscope::engine::{
-    Anchor, Engine, Request, RunSummary, SearchRequest, SearchView, Step, TrainRequest, Turn, Update,
-};
+use valleyscope::engine::{Anchor, Engine, Request, SearchRequest, SearchView, Step, Turn, Update};
 use valleyscope::landscape::{Basis, DirectionKind, Normalisation, direction};
 use valleyscope::objective::BatchNormPolicy;
-use valleyscope::training::TrainingOptions;
 
-use crate::driver::{PATIENCE, compute};
+use crate::engine::{open, opened, start, train, wait};
 use crate::{IMAGES, Library, MODEL, run};
-
-/// Asks until there is an answer.
-#[track_caller]
-fn wait<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn start() -> Engine {
-    Engine::start(compute(), Arc::new(|| {})).unwrap()
-}
-
-#[track_caller]
-fn opened(engine: &Engine) -> RunSummary {
-    wait("the run is open", || {
-        engine.updates().into_iter().find_map(|update| match update {
-            Update::Opened(summary) => Some(*summary),
-            Update::Failed(message) => panic!("{message}"),
-            _ => None,
-        })
-    })
-}
 
 #[track_caller]
 fn failure(engine: &Engine) -> String {
@@ -49,13 +17,6 @@ fn failure(engine: &Engine) -> String {
             _ => None,
         })
     })
-}
-
-fn open() -> (Engine, u64) {
-    let engine = start();
-    engine.send(Request::Open(run().display().to_string()));
-    let session = opened(&engine).session;
-    (engine, session)
 }
 
 fn search(engine: &Engine, request: &SearchRequest) {
@@ -87,7 +48,7 @@ fn usual(session: u64) -> SearchRequest {
 
 #[test]
 fn a_search_from_a_point_walked_to_finds_what_the_library_finds() {
-    let (engine, session) = open();
+    let (engine, session) = open(run());
     let basis = |kind| Basis::Random(kind, 1);
     let turn = Turn {
         first: basis(DirectionKind::BatchNorm),
@@ -127,7 +88,7 @@ fn a_search_from_a_point_walked_to_finds_what_the_library_finds() {
 
 #[test]
 fn a_search_ends_when_told_or_replaced_or_another_run_is_opened() {
-    let (engine, session) = open();
+    let (engine, session) = open(run());
     let long = SearchRequest {
         draws: SearchRequest::MOST_DRAWS,
         ..usual(session)
@@ -178,7 +139,7 @@ fn a_search_ends_when_told_or_replaced_or_another_run_is_opened() {
 
 #[test]
 fn what_makes_no_sense_is_refused_in_words() {
-    let (engine, session) = open();
+    let (engine, session) = open(run());
     type Change = fn(&mut SearchRequest);
     let cases: [(&str, Change); 7] = [
         ("1 to 100000 directions", |request| request.draws = 0),
@@ -227,23 +188,6 @@ fn what_makes_no_sense_is_refused_in_words() {
     assert!(message.contains("mlp:4"), "{message}");
     assert_eq!(engine.slots().search.get().unwrap().request, request);
     engine.send(Request::Stop);
-}
-
-/// Begins to train for longer than any test.
-fn train(engine: &Engine, folder: &std::path::Path, model: &str) {
-    engine.send(Request::Train(Box::new(TrainRequest {
-        model: model.to_owned(),
-        data: "builtin:train=60:test=40".to_owned(),
-        options: TrainingOptions {
-            epochs: 20_000,
-            batch_size: 20,
-            learning_rate: 0.01,
-            swa_start: 0,
-            ..TrainingOptions::default()
-        },
-        folder: Some(folder.join("run")),
-        runs: folder.to_owned(),
-    })));
 }
 
 #[test]

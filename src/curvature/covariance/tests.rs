@@ -2,9 +2,7 @@ use nalgebra::DVector;
 use proptest::prelude::*;
 
 use super::*;
-use crate::curvature::operator::product;
 use crate::curvature::testing::normal;
-use crate::curvature::{Effort, LanczosOptions, extreme_eigenpairs};
 
 /// Half the distance of neighbouring numbers of single precision near 1.
 const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
@@ -60,11 +58,6 @@ fn assert_right(matrix: &DMatrix<f64>, found: &Covariance) {
     assert!((found.trace - covariance.trace()).abs() <= exact);
     let mean = matrix.row_mean();
     for index in 0..dimension {
-        let (variance, expected) = (f64::from(found.diagonal[index]), covariance[(index, index)]);
-        assert!(
-            (variance - expected).abs() <= exact + 2.0 * ROUNDING * expected,
-            "{variance} {expected}"
-        );
         assert!((f64::from(found.mean[index]) - mean[index]).abs() <= exact + 2.0 * ROUNDING * mean[index].abs());
     }
     for (index, one) in found.vectors.iter().map(|v| vector(v)).enumerate() {
@@ -123,40 +116,7 @@ fn samples_that_span_less_have_fewer_vectors() {
     assert!(found.eigenvalues[1..].iter().all(|&value| value < 1e-10));
     let same = DMatrix::from_element(7, 5, 0.1);
     let found = Covariance::new(&mut samples(&same, 4), 2, &mut |_| true).unwrap();
-    assert!(found.vectors.is_empty() && found.diagonal == [0.0; 5] && found.trace.abs() < 1e-15);
-}
-
-#[test]
-fn products_are_those_of_the_whole_matrix() {
-    let matrix = matrix(13, 21, 5);
-    let covariance = whole(&matrix);
-    for rows in [2, 13] {
-        let mut operator = CovarianceOperator::new(samples(&matrix, rows)).unwrap();
-        assert_eq!(operator.dimension(), 21);
-        let probe: Vec<f32> = (0..21).map(|index| (index as f32 * 0.7).sin()).collect();
-        let found = vector(&product(&mut operator, &probe).unwrap());
-        let expected = &covariance * vector(&probe);
-        // Entries are rounded to single precision once.
-        assert!((found - &expected).norm() <= 2.0 * ROUNDING * expected.norm());
-        let options = LanczosOptions {
-            largest: 3,
-            smallest: 0,
-            copies: false,
-            effort: Effort {
-                steps: 21,
-                tolerance: 1e-5,
-                seed: 1,
-            },
-        };
-        let spectrum = extreme_eigenpairs(&mut operator, options, &mut |_| true).unwrap();
-        for (pair, value) in spectrum.largest.iter().zip(falling(&covariance)) {
-            assert!(
-                (pair.value - value).abs() < 2e-5 * covariance.norm(),
-                "{} {value}",
-                pair.value
-            );
-        }
-    }
+    assert!(found.vectors.is_empty() && found.mean == [0.1; 5] && found.trace.abs() < 1e-15);
 }
 
 #[test]
@@ -168,7 +128,6 @@ fn what_has_no_covariance_is_refused() {
     let mut long = Samples::new(3, 1 << 40, good).unwrap();
     let message = Covariance::new(&mut long, 1, &mut |_| true).unwrap_err().to_string();
     assert!(message.contains("GiB"), "{message}");
-    assert!(CovarianceOperator::new(long).is_err());
     let mut short = Samples::new(3, 3, good).unwrap();
     assert!(Covariance::new(&mut short, 1, &mut |_| true).is_err());
     let mut infinite = Samples::new(2, 2, |_| Ok(vec![1.0, 2.0, f32::INFINITY, 1.0])).unwrap();

@@ -1,8 +1,10 @@
+use nalgebra::{DMatrix, DVector};
 use proptest::prelude::*;
 
 use super::*;
 use crate::curvature::dense;
 use crate::curvature::testing::normal;
+use crate::curvature::testing::quadratic::{QuadraticProblem, average};
 
 /// Positive semidefinite matrices of so many rows and a rank.
 fn hessians(count: usize, size: usize, rank: usize, seed: u64) -> Vec<DMatrix<f64>> {
@@ -20,7 +22,7 @@ fn steps(hessians: &[DMatrix<f64>], learning_rate: f64, batch_size: usize) -> Ve
     let batches = (0..all).filter(|batch| batch.count_ones() as usize == batch_size);
     let step = |batch: u32| {
         let members = (0..count).filter(|&index| (batch >> index) & 1 == 1);
-        let mean = average(members.map(|index| hessians[index].clone()), size, batch_size);
+        let mean = average(members.map(|index| hessians[index].clone()));
         DMatrix::identity(size, size) - mean * learning_rate
     };
     batches.map(step).collect()
@@ -35,12 +37,12 @@ fn axes(size: usize) -> Vec<Vec<f64>> {
 #[test]
 fn second_moments_are_those_of_all_batches_in_turn() {
     let hessians = hessians(5, 3, 3, 1);
-    let problem = QuadraticProblem::new(hessians.clone()).unwrap();
+    let problem = QuadraticProblem::new(hessians.clone());
     let start = [1.0, -0.5, 2.0];
     for batch_size in 1..=5 {
         let steps = steps(&hessians, 0.6, batch_size);
         let mut moment = DVector::from_column_slice(&start) * DVector::from_column_slice(&start).transpose();
-        let found = problem.second_moments(0.6, batch_size, &start, 8).unwrap();
+        let found = problem.second_moments(0.6, batch_size, &start, 8);
         assert_eq!(found.len(), 9);
         for square in found {
             let expected = moment.trace();
@@ -48,7 +50,7 @@ fn second_moments_are_those_of_all_batches_in_turn() {
                 (square - expected).abs() <= 1e-12 * expected,
                 "{square} instead of {expected}"
             );
-            moment = average(steps.iter().map(|step| step * &moment * step), 3, steps.len());
+            moment = average(steps.iter().map(|step| step * &moment * step));
         }
     }
 }
@@ -57,15 +59,15 @@ fn second_moments_are_those_of_all_batches_in_turn() {
 fn the_condition_is_the_growth_of_one_step_from_the_worst_start() {
     for seed in 0..10 {
         let hessians = hessians(6, 4, 2, seed);
-        let problem = QuadraticProblem::new(hessians.clone()).unwrap();
+        let problem = QuadraticProblem::new(hessians.clone());
         let (learning_rate, batch_size) = (0.3 + 0.1 * seed as f64, 1 + seed as usize % 5);
-        let stability = problem.stability(learning_rate, batch_size).unwrap();
+        let stability = problem.stability(learning_rate, batch_size);
         let steps = steps(&hessians, learning_rate, batch_size);
-        let squares = average(steps.iter().map(|step| step * step), 4, steps.len());
+        let squares = average(steps.iter().map(|step| step * step));
         let eigen = dense::eigen(squares).unwrap();
         let worst: Vec<f64> = eigen.vectors.column(3).iter().copied().collect();
         let growth = |start: &[f64]| {
-            let moments = problem.second_moments(learning_rate, batch_size, start, 1).unwrap();
+            let moments = problem.second_moments(learning_rate, batch_size, start, 1);
             moments[1] / moments[0]
         };
         assert!((growth(&worst) / stability.condition - 1.0).abs() < 1e-12);
@@ -81,12 +83,12 @@ fn second_moments_grow_or_decay_at_the_exact_rate_on_both_sides_of_the_bound() {
     let (mut guaranteed, mut stable, mut unstable) = (0, 0, 0);
     for seed in 0..60 {
         let (size, batch_size) = (2 + seed as usize % 3, 1 + seed as usize % 4);
-        let problem = QuadraticProblem::new(hessians(5, size, 1 + seed as usize % 2, seed)).unwrap();
-        let rate = (0.1 + 0.02 * seed as f64) * 2.0 / problem.sharpness().unwrap();
-        let stability = problem.stability(rate, batch_size).unwrap();
+        let problem = QuadraticProblem::new(hessians(5, size, 1 + seed as usize % 2, seed));
+        let rate = (0.1 + 0.02 * seed as f64) * 2.0 / problem.sharpness();
+        let stability = problem.stability(rate, batch_size);
         let mut total = 0.0;
         for start in axes(size) {
-            let moments = problem.second_moments(rate, batch_size, &start, STEPS).unwrap();
+            let moments = problem.second_moments(rate, batch_size, &start, STEPS);
             if stability.is_guaranteed() {
                 assert!(moments.is_sorted_by(|before, after| *after <= before * (1.0 + 1e-12)));
             }
@@ -112,7 +114,7 @@ fn with_shared_eigenvectors_the_condition_decides() {
     for seed in 0..20 {
         let entries = normal(6, 3, seed).map(|x| x.abs() + 0.1);
         let diagonal = |index: usize| DMatrix::from_diagonal(&entries.row(index).transpose());
-        let problem = QuadraticProblem::new((0..6).map(diagonal).collect()).unwrap();
+        let problem = QuadraticProblem::new((0..6).map(diagonal).collect());
         let batch_size = 1 + seed as usize % 5;
         let noise = Sgd::new(1.0, batch_size, 6).unwrap().batch_variance();
         // (1 − ηa)² + η²·f·s² = 1 at η = 2a/(a² + f·s²); the first axis to get there decides.
@@ -126,7 +128,7 @@ fn with_shared_eigenvectors_the_condition_decides() {
             .unwrap();
         for (share, holds) in [(0.98, true), (1.02, false)] {
             let rate = share * bound;
-            let stability = problem.stability(rate, batch_size).unwrap();
+            let stability = problem.stability(rate, batch_size);
             assert!((stability.condition - stability.growth).abs() < 1e-12);
             assert_eq!(
                 (stability.is_guaranteed(), stability.is_stable()),
@@ -134,7 +136,7 @@ fn with_shared_eigenvectors_the_condition_decides() {
                 "{seed} {share}"
             );
             let factor = Sgd::new(rate, batch_size, 6).unwrap().factor(a, s);
-            let moments = problem.second_moments(rate, batch_size, &axes(3)[axis], 50).unwrap();
+            let moments = problem.second_moments(rate, batch_size, &axes(3)[axis], 50);
             assert_eq!(factor < 1.0, holds);
             assert!((moments[50] / factor.powi(50) - 1.0).abs() < 1e-10);
             assert_eq!(moments[50] < 1.0, holds);
@@ -147,26 +149,26 @@ fn in_more_dimensions_sgd_may_stay_where_the_condition_fails() {
     // Two rank-one matrices half a radian apart: a step along the steep one is taken back by the other.
     let u = DVector::from_column_slice(&[0.5_f64.cos(), 0.5_f64.sin()]);
     let steep = DMatrix::from_diagonal(&DVector::from_column_slice(&[4.0, 0.0]));
-    let problem = QuadraticProblem::new(vec![steep, &u * u.transpose()]).unwrap();
-    let stability = problem.stability(0.55, 1).unwrap();
+    let problem = QuadraticProblem::new(vec![steep, &u * u.transpose()]);
+    let stability = problem.stability(0.55, 1);
     // The numbers are those of NumPy.
     assert!((stability.condition - 1.078_408_732).abs() < 1e-8, "{stability:?}");
     assert!((stability.growth - 0.933_131_390).abs() < 1e-8, "{stability:?}");
     assert!(stability.is_stable() && !stability.is_guaranteed());
     for start in axes(2) {
-        let moments = problem.second_moments(0.55, 1, &start, 400).unwrap();
+        let moments = problem.second_moments(0.55, 1, &start, 400);
         // ⟨I, Tᵗ·xxᵀ⟩ ≤ ‖I‖·ρᵗ·‖xxᵀ‖.
         assert!(moments[400] <= 2.0_f64.sqrt() * stability.growth.powi(400) * (1.0 + 1e-9));
     }
-    let faster = problem.stability(0.6, 1).unwrap();
+    let faster = problem.stability(0.6, 1);
     assert!(!faster.is_stable() && !faster.is_guaranteed());
 }
 
 #[test]
 fn flat_directions_do_not_make_a_minimum_unstable() {
     // Fewer samples than dimensions: the matrix of (8) has the eigenvalue 1.
-    let problem = QuadraticProblem::new(hessians(3, 6, 1, 4)).unwrap();
-    let stability = problem.stability(0.1 / problem.sharpness().unwrap(), 1).unwrap();
+    let problem = QuadraticProblem::new(hessians(3, 6, 1, 4));
+    let stability = problem.stability(0.1 / problem.sharpness(), 1);
     assert!(stability.is_guaranteed() && stability.is_stable(), "{stability:?}");
     assert!((stability.condition - 1.0).abs() < 1e-12 && (stability.growth - 1.0).abs() < 1e-12);
 }
@@ -175,11 +177,11 @@ fn flat_directions_do_not_make_a_minimum_unstable() {
 fn what_the_condition_allows_lies_within_both_bounds() {
     let mut allowed = 0;
     for seed in 0..60 {
-        let problem = QuadraticProblem::new(hessians(7, 3, 3, seed)).unwrap();
-        let (sharpness, spread) = (problem.sharpness().unwrap(), problem.non_uniformity().unwrap());
+        let problem = QuadraticProblem::new(hessians(7, 3, 3, seed));
+        let (sharpness, spread) = (problem.sharpness(), problem.non_uniformity());
         let (rate, batch_size) = (0.03 * seed as f64 / sharpness + 1e-3, 1 + seed as usize % 7);
         let sgd = Sgd::new(rate, batch_size, 7).unwrap();
-        if problem.stability(rate, batch_size).unwrap().is_guaranteed() {
+        if problem.stability(rate, batch_size).is_guaranteed() {
             allowed += 1;
             assert!(sharpness <= sgd.sharpness_bound() && spread <= sgd.non_uniformity_bound());
         }
@@ -206,31 +208,11 @@ fn bounds_are_those_of_the_paper() {
 }
 
 #[test]
-fn what_is_no_problem_is_refused() {
+fn what_no_descent_can_have_is_refused() {
     for rate in [0.0, -0.1, f64::NAN, f64::INFINITY] {
         assert!(Sgd::new(rate, 1, 10).is_err(), "{rate}");
     }
     assert!(Sgd::new(0.1, 0, 10).is_err() && Sgd::new(0.1, 11, 10).is_err() && Sgd::new(0.1, 1, 1).is_err());
-    let identity = DMatrix::<f64>::identity(2, 2);
-    let with = |second: DMatrix<f64>| QuadraticProblem::new(vec![identity.clone(), second]);
-    assert!(with(DMatrix::identity(2, 2)).is_ok());
-    assert!(QuadraticProblem::new(vec![identity.clone()]).is_err());
-    assert!(with(DMatrix::identity(3, 3)).is_err() && with(DMatrix::zeros(2, 3)).is_err());
-    assert!(with(DMatrix::from_row_slice(2, 2, &[1.0, 2.0, 0.0, 1.0])).is_err());
-    for entry in [f64::NAN, f64::INFINITY, 1e200] {
-        assert!(with(DMatrix::from_element(2, 2, entry)).is_err(), "{entry}");
-        assert!(with(DMatrix::from_diagonal_element(2, 2, entry)).is_err(), "{entry}");
-    }
-    let large = DMatrix::zeros(MOST_DIMENSIONS + 1, MOST_DIMENSIONS + 1);
-    assert!(QuadraticProblem::new(vec![large.clone(), large]).is_err());
-    assert!(QuadraticProblem::new(vec![DMatrix::zeros(0, 0), DMatrix::zeros(0, 0)]).is_err());
-    let problem = with(DMatrix::identity(2, 2)).unwrap();
-    assert!(problem.stability(0.1, 3).is_err() && problem.stability(-0.1, 1).is_err());
-    assert!(problem.second_moments(0.1, 1, &[1.0], 5).is_err());
-    assert!(problem.second_moments(0.1, 1, &[1.0, f64::NAN], 5).is_err());
-    assert!(problem.second_moments(0.1, 1, &[1.0, 1.0], MOST_STEPS + 1).is_err());
-    let blown = problem.second_moments(1e100, 1, &[1.0, 1.0], 6).unwrap();
-    assert_eq!((blown.len(), blown[0], blown[6]), (7, 2.0, f64::INFINITY));
 }
 
 #[test]
@@ -274,17 +256,17 @@ proptest! {
     ) {
         let (count, batch_size) = (curvatures.len(), 1 + batch % curvatures.len());
         let matrices = curvatures.iter().map(|&h| DMatrix::from_element(1, 1, h));
-        let problem = QuadraticProblem::new(matrices.collect()).unwrap();
+        let problem = QuadraticProblem::new(matrices.collect());
         let mean = curvatures.iter().sum::<f64>() / count as f64;
         let variance = curvatures.iter().map(|h| (h - mean).powi(2)).sum::<f64>() / count as f64;
-        prop_assert!((problem.sharpness().unwrap() - mean).abs() < 1e-12);
+        prop_assert!((problem.sharpness() - mean).abs() < 1e-12);
         // A square root of a difference of two squares below 25.
-        prop_assert!((problem.non_uniformity().unwrap().powi(2) - variance).abs() < 1e-12);
+        prop_assert!((problem.non_uniformity().powi(2) - variance).abs() < 1e-12);
         let factor = Sgd::new(rate, batch_size, count).unwrap().factor(mean, variance.sqrt());
-        let stability = problem.stability(rate, batch_size).unwrap();
+        let stability = problem.stability(rate, batch_size);
         prop_assert!((stability.condition - factor).abs() < 1e-10);
         prop_assert!((stability.growth - factor).abs() < 1e-10);
-        let moments = problem.second_moments(rate, batch_size, &[3.0], 4).unwrap();
+        let moments = problem.second_moments(rate, batch_size, &[3.0], 4);
         for pair in moments.windows(2) {
             prop_assert!((pair[1] - factor * pair[0]).abs() <= 1e-10 * pair[0]);
         }

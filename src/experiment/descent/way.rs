@@ -262,7 +262,6 @@ mod tests {
             Ok(Look {
                 steps,
                 loss,
-                gradient: 1.0,
                 end: until.reached(loss, 1.0, steps),
             })
         }

@@ -305,8 +305,8 @@ mod tests {
     use nalgebra::DMatrix;
 
     use super::*;
-    use crate::curvature::QuadraticProblem;
     use crate::curvature::escape::COEFFICIENTS;
+    use crate::curvature::testing::quadratic::QuadraticProblem;
 
     fn kind() -> StabilityToy {
         StabilityToy {
@@ -320,9 +320,9 @@ mod tests {
     #[test]
     fn the_two_numbers_at_one_are_those_of_the_functions() {
         let curvatures = COEFFICIENTS.map(|coefficient| DMatrix::from_element(1, 1, 2.0 * coefficient));
-        let problem = QuadraticProblem::new(curvatures.to_vec()).unwrap();
-        assert!((problem.sharpness().unwrap() - AT_ONE.0).abs() < 1e-12);
-        assert!((problem.non_uniformity().unwrap() - AT_ONE.1).abs() < 1e-12);
+        let problem = QuadraticProblem::new(curvatures.to_vec());
+        assert!((problem.sharpness() - AT_ONE.0).abs() < 1e-12);
+        assert!((problem.non_uniformity() - AT_ONE.1).abs() < 1e-12);
         let factor = |rate: f64| Sgd::new(rate, 1, 2).unwrap().factor(AT_ONE.0, AT_ONE.1);
         assert!((factor(threshold()) - 1.0).abs() < 1e-12);
         assert!(factor(0.5) < 1.0 && factor(0.7) > 1.0);
