@@ -134,7 +134,10 @@ impl Experiment for StabilityDiagram {
         for &seed in &recipe.seeds {
             let start = descent::start(&objective, seed)?;
             let (until, from) = ((self.loss, self.steps), format!("seed {seed}"));
-            let mut family = Family { seed, found: Vec::new() };
+            let mut family = Family {
+                seed,
+                found: Vec::new(),
+            };
             for &bounds in &all {
                 let found = Found::by(bounds, until, (&start, seed, &from), &objective, laboratory)?;
                 family.found.push(found);

@@ -219,7 +219,10 @@ mod tests {
         };
         // Of 1500 steps 500 are recorded, and of up to 500 all.
         let caught = caption(sgd, 1500);
-        assert!(caught.contains("every 3 steps of it") && caught.contains("not seen"), "{caught}");
+        assert!(
+            caught.contains("every 3 steps of it") && caught.contains("not seen"),
+            "{caught}"
+        );
         for caught in [caption(sgd, 500), caption(kind().start, 1500)] {
             assert!(caught.ends_with("10 times as large"), "{caught}");
         }
