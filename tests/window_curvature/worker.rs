@@ -20,7 +20,7 @@ use crate::{Run, perceptron, slow};
 
 /// Asks until there is an answer.
 #[track_caller]
-fn wait<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
+pub fn wait<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -31,12 +31,12 @@ fn wait<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
     }
 }
 
-fn start() -> Engine {
+pub fn start() -> Engine {
     Engine::start(compute(), Arc::new(|| {})).unwrap()
 }
 
 #[track_caller]
-fn opened(engine: &Engine) -> RunSummary {
+pub fn opened(engine: &Engine) -> RunSummary {
     wait("the run is open", || {
         engine.updates().into_iter().find_map(|update| match update {
             Update::Opened(summary) => Some(*summary),
@@ -47,7 +47,7 @@ fn opened(engine: &Engine) -> RunSummary {
 }
 
 /// A worker with a run open, and the number of its session.
-fn open(run: &Run) -> (Engine, u64) {
+pub fn open(run: &Run) -> (Engine, u64) {
     let engine = start();
     engine.send(Request::Open(run.folder.display().to_string()));
     let session = opened(&engine).session;
@@ -92,7 +92,7 @@ fn usual(session: u64) -> CurvatureRequest {
 }
 
 /// A small network with batch norm.
-fn residual() -> &'static Run {
+pub fn residual() -> &'static Run {
     static RUN: std::sync::OnceLock<Run> = std::sync::OnceLock::new();
     RUN.get_or_init(|| {
         let options = TrainingOptions {
@@ -125,7 +125,7 @@ impl SymmetricOperator for Hessian<'_> {
 }
 
 /// The largest eigenvalue at a point under a policy.
-fn largest(objective: &Objective, solution: &Solution, policy: BatchNormPolicy, images: usize) -> f64 {
+pub fn largest(objective: &Objective, solution: &Solution, policy: BatchNormPolicy, images: usize) -> f64 {
     let silent = &mut |_: f64| true;
     let derivatives = Derivatives::new(objective, solution, policy, Part::Train, images, silent).unwrap();
     let options = LanczosOptions {
@@ -376,7 +376,7 @@ fn weights_that_are_trained_are_taken_as_they_are_at_the_start() {
 }
 
 /// Begins to train for longer than any test.
-fn train(engine: &Engine, folder: &Path) {
+pub fn train(engine: &Engine, folder: &Path) {
     engine.send(Request::Train(Box::new(TrainRequest {
         model: "mlp:4".to_owned(),
         data: "builtin:train=60:test=40".to_owned(),
