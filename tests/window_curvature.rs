@@ -1,6 +1,8 @@
 //! The curvature's page: its spectrum is that of the dense Hessian, its eigenvectors lead to the stage, its bounds
 //! follow the hand, and it works only while it is looked at.
 
+#[path = "window_curvature/along_run.rs"]
+mod along_run;
 mod common;
 #[path = "common/window.rs"]
 mod driver;
@@ -201,6 +203,10 @@ fn the_spectrum_is_that_of_the_dense_hessian_and_leads_to_planes() {
     window.harness.remove_cursor();
     window.rest();
     window.snapshot("curvature");
+    window.click("Light");
+    window.harness.remove_cursor();
+    window.rest();
+    window.snapshot("curvature-light");
 
     // Two of them span a plane; a third takes the place of the first.
     for symbol in ["λ₃", "λ₁", "λ_d"] {

@@ -103,7 +103,7 @@ pub enum Command {
     Dismiss(usize),
     /// Put a page in the window; the stage, where it is there already.
     Page(Page),
-    /// Find the curvature at the point that its page is about, anew where it was stopped.
+    /// Find what the curvature's tab is about, anew where it was stopped.
     StartCurvature,
     /// Stop that; what is found stays, and it goes on there next time.
     StopCurvature,
@@ -158,9 +158,19 @@ pub fn from_keyboard(context: &Context, state: &State) -> Vec<Command> {
         let pressed = |page: &Page| page.key().is_some_and(|key| input.consume_key(Modifiers::NONE, key));
         Page::ALL.into_iter().filter(pressed).map(Command::Page).collect()
     });
-    if !pages.is_empty() || state.page != Page::Explore {
-        // The other keys are the stage's, which the other pages cover.
+    if !pages.is_empty() {
         return pages;
+    }
+    let steps = [
+        (Modifiers::NONE, Key::ArrowLeft, Command::StepEpoch(-1)),
+        (Modifiers::NONE, Key::ArrowRight, Command::StepEpoch(1)),
+    ];
+    if state.page != Page::Explore {
+        // The other keys are the stage's, which the other pages cover.
+        return match state.shows_along_run() {
+            true => pressed(context, steps),
+            false => Vec::new(),
+        };
     }
     let table = [
         (Modifiers::COMMAND | Modifiers::SHIFT, Key::Z, Command::Redo),
@@ -169,8 +179,6 @@ pub fn from_keyboard(context: &Context, state: &State) -> Vec<Command> {
         (Modifiers::COMMAND, Key::S, Command::ToggleExport),
         (Modifiers::COMMAND, Key::O, Command::ChooseCheckpoint),
         (Modifiers::NONE, Key::Space, Command::PlayOrPause),
-        (Modifiers::NONE, Key::ArrowLeft, Command::StepEpoch(-1)),
-        (Modifiers::NONE, Key::ArrowRight, Command::StepEpoch(1)),
         (Modifiers::NONE, Key::ArrowUp, Command::Turn(TURN_STEP)),
         (Modifiers::NONE, Key::ArrowDown, Command::Turn(-TURN_STEP)),
         (Modifiers::NONE, Key::Num1, Command::Show(Picture::Direction)),
@@ -181,12 +189,15 @@ pub fn from_keyboard(context: &Context, state: &State) -> Vec<Command> {
         (Modifiers::NONE, Key::F, Command::FullStage),
         (Modifiers::NONE, Key::Enter, Command::Recentre),
     ];
+    pressed(context, table.into_iter().chain(steps))
+}
+
+/// Commands of the keys in a table that are pressed.
+fn pressed(context: &Context, table: impl IntoIterator<Item = (Modifiers, Key, Command)>) -> Vec<Command> {
     context.input_mut(|input| {
-        table
-            .into_iter()
-            .filter(|(modifiers, key, _)| input.consume_key(*modifiers, *key))
-            .map(|(_, _, command)| command)
-            .collect()
+        let table = table.into_iter();
+        let pressed = table.filter(|(modifiers, key, _)| input.consume_key(*modifiers, *key));
+        pressed.map(|(_, _, command)| command).collect()
     })
 }
 

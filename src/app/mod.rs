@@ -244,6 +244,7 @@ impl App {
         self.state.compass = slots.compass.get();
         self.state.searched = slots.search.get();
         self.state.curvature.see(slots.curvature.get());
+        self.state.curvature.along_run.see(slots.along_run.get());
         self.state.reading = slots.reading.get().map(|done| *done);
         self.state.writing = slots.writing.get().map(|done| *done);
         self.state.experiments.status = slots.experiment.get();
@@ -341,6 +342,9 @@ impl eframe::App for App {
         }
         if let Some(request) = self.state.curvature_request(&context) {
             self.engine.send(Request::Curvature(request.map(Box::new)));
+        }
+        if let Some(request) = self.state.along_run_request(&context) {
+            self.engine.send(Request::AlongRun(request));
         }
         // Nobody sees the stage behind the other pages.
         if self.state.page == Page::Explore

@@ -36,7 +36,9 @@ impl Page {
             Self::Explore => {
                 "the stage: look into the valleys of the run that is open (the other page's key leads back to it)"
             }
-            Self::Curvature => "the Hessian at a point: its spectrum, and whether SGD stays there (C)",
+            Self::Curvature => {
+                "the Hessian at a point and along the run: its spectrum, and whether SGD stays there (C)"
+            }
             Self::Experiments => "the papers' figures and tables, made anew on this machine (E)",
         }
     }

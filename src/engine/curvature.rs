@@ -2,14 +2,17 @@
 //! then its trace, and where it is asked for the non-uniformity of its images. What is known is shown after every
 //! product with the Hessian, of which a step makes one batch.
 
+mod along_run;
+mod place;
 mod product;
 mod uniformity;
 mod view;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::product::{Place, Products};
+pub use self::along_run::{AlongRunJob, AlongRunRequest, AlongRunView, EpochCurvature, Measured};
+use self::place::Place;
+use self::product::Products;
 use self::uniformity::UniformityJob;
 pub use self::view::{CurvatureRequest, CurvatureStage, CurvatureView, EigenvectorSet};
 use super::request::Anchor;
@@ -17,7 +20,7 @@ use super::session::Session;
 use crate::curvature::{Lanczos, Ritz, Spectrum, TraceEstimator};
 use crate::data::Part;
 use crate::error::Result;
-use crate::objective::{BatchNormPolicy, Evaluation, Objective, Solution};
+use crate::objective::Evaluation;
 use crate::training::Trainer;
 
 /// Samples of the trace.
@@ -64,23 +67,11 @@ impl CurvatureJob {
         request.check()?;
         let (solution, name) = session.point(request.anchor, &request.walk, trainer)?;
         let moment = moment(session, request.anchor, trainer);
-        let objective = session.objective.clone();
-        let all = objective.data().split(Part::Train).len();
-        let recomputes = request.policy == BatchNormPolicy::Recompute;
-        let place = Place {
-            policy: if recomputes {
-                BatchNormPolicy::Running
-            } else {
-                request.policy
-            },
-            images: request.images.min(all),
-            objective,
-            solution,
-        };
-        let stage = if recomputes && place.objective.graph().statistics_count() > 0 {
-            Stage::Statistics(Box::new(statistics(&place.objective, &place.solution, place.images)?))
-        } else {
-            Stage::Spectrum(Box::new(request.lanczos(place.dimension())?))
+        let all = session.objective.data().split(Part::Train).len();
+        let (place, pass) = Place::at(session.objective.clone(), solution, request.policy, request.images)?;
+        let stage = match pass {
+            Some(pass) => Stage::Statistics(Box::new(pass)),
+            None => Stage::Spectrum(Box::new(request.lanczos(place.dimension())?)),
         };
         let trace = TraceEstimator::new(place.dimension(), request.seed)?;
         let known = CurvatureView {
@@ -160,16 +151,10 @@ impl CurvatureJob {
     /// # Errors
     /// When the loss or a product is not finite, or the device fails. It is to [`CurvatureJob::fail`] then.
     pub fn step(&mut self, session: &mut Session) -> Result<bool> {
-        if let Stage::Statistics(evaluation) = &mut self.stage {
-            evaluation.step(&self.place.objective)?;
-            // Losses, which come after the statistics, are not asked for.
-            if evaluation.remaining() > self.place.images {
+        if let Stage::Statistics(pass) = &mut self.stage {
+            if !self.place.find_statistics(pass)? {
                 return Ok(self.is_due());
             }
-            self.place.solution = Arc::new(Solution {
-                parameters: self.place.solution.parameters.clone(),
-                statistics: evaluation.recomputed_statistics(),
-            });
             self.stage = Stage::Spectrum(Box::new(self.known.request.lanczos(self.place.dimension())?));
             return Ok(true);
         }
@@ -322,25 +307,15 @@ fn moment(session: &Session, anchor: Anchor, trainer: Option<&Trainer>) -> Optio
     (anchor == Anchor::Current).then(|| trained.or_else(grown)).flatten()
 }
 
-/// The pass over the first `images` training images that finds the statistics at a point.
-fn statistics(objective: &Objective, solution: &Solution, images: usize) -> Result<Evaluation> {
-    Evaluation::of_parts(
-        objective,
-        &solution.parameters,
-        &solution.statistics,
-        BatchNormPolicy::Recompute,
-        images,
-        &[Part::Train],
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::curvature::Estimate;
     use crate::data::Dataset;
     use crate::network::zoo;
-    use crate::objective::Compute;
+    use crate::objective::{BatchNormPolicy, Compute, Objective, Solution};
 
     /// A search that has so many samples of the trace, and nothing to do.
     fn job(samples: usize) -> CurvatureJob {

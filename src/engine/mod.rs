@@ -21,7 +21,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use curvature::{CurvatureRequest, CurvatureStage, CurvatureView, EigenvectorSet};
+pub use curvature::{
+    AlongRunRequest, AlongRunView, CurvatureRequest, CurvatureStage, CurvatureView, EigenvectorSet, EpochCurvature,
+    Measured,
+};
 use experiment::{Experimenter, Job};
 use inbox::Inbox;
 pub use request::{
@@ -78,6 +81,8 @@ pub struct Slots {
     pub search: Slot<SearchView>,
     /// The curvature at a point; empty before the first one of the open run.
     pub curvature: Slot<CurvatureView>,
+    /// The curvature along the run; empty before it was asked for of the open run.
+    pub along_run: Slot<AlongRunView>,
     /// How far training is; empty when none goes on.
     pub training: Slot<TrainingStatus>,
     /// Share of a data set that is read, 0..1; empty when none is being read.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use image::RgbImage;
 
-use super::curvature::CurvatureRequest;
+use super::curvature::{AlongRunRequest, CurvatureRequest};
 use super::search::SearchRequest;
 use crate::checkpoint::{Listing, Reference};
 use crate::experiment::cost::Estimate;
@@ -45,6 +45,9 @@ pub enum Request {
     /// Find the curvature at a point behind all else, in place of the one before; the same goes on where it was left.
     /// Without one, it stays there.
     Curvature(Option<Box<CurvatureRequest>>),
+    /// Measure the curvature at every epoch behind all else; what was measured since the run was opened is kept.
+    /// Without one, it stays where it is.
+    AlongRun(Option<AlongRunRequest>),
     /// End the worker.
     Quit,
 }

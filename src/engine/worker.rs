@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::curvature::CurvatureJob;
+use super::curvature::{AlongRunJob, CurvatureJob};
 use super::inbox::Inbox;
 use super::request::{Anchor, Inspection, Request, SaveRequest, SliceRequest, TrainingStatus, Update, View};
 use super::search::{SearchJob, SearchRequest};
@@ -55,6 +55,7 @@ pub struct Worker {
     job: Option<SliceJob>,
     search: Option<SearchJob>,
     curvature: Option<CurvatureJob>,
+    along_run: Option<AlongRunJob>,
     /// Whether it is not training's turn.
     slice_turn: bool,
     /// Whether the next step that both could take is the curvature's.
@@ -84,6 +85,7 @@ impl Worker {
             job: None,
             search: None,
             curvature: None,
+            along_run: None,
             slice_turn: false,
             curvature_turn: false,
             progress_shown: Instant::now(),
@@ -207,6 +209,8 @@ impl Worker {
             }
             Request::Curvature(Some(request)) => self.start_curvature(*request),
             Request::Curvature(None) => self.hold_curvature(),
+            Request::AlongRun(Some(request)) => self.start_along_run(request),
+            Request::AlongRun(None) => self.hold_along_run(),
             Request::Slice(_) | Request::Quit => {}
         }
         Ok(())
@@ -305,6 +309,8 @@ impl Worker {
         self.slots.search.set(None);
         self.curvature = None;
         self.slots.curvature.set(None);
+        self.along_run = None;
+        self.slots.along_run.set(None);
         self.tell(Update::Opened(Box::new(summary)));
         Ok(())
     }

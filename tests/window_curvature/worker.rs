@@ -53,7 +53,7 @@ fn usual(session: u64) -> CurvatureRequest {
 }
 
 /// A small network with batch norm.
-fn residual() -> &'static Run {
+pub fn residual() -> &'static Run {
     static RUN: std::sync::OnceLock<Run> = std::sync::OnceLock::new();
     RUN.get_or_init(|| {
         let options = TrainingOptions {
@@ -86,7 +86,7 @@ impl SymmetricOperator for Hessian<'_> {
 }
 
 /// The largest eigenvalue at a point under a policy.
-fn largest(objective: &Objective, solution: &Solution, policy: BatchNormPolicy, images: usize) -> f64 {
+pub fn largest(objective: &Objective, solution: &Solution, policy: BatchNormPolicy, images: usize) -> f64 {
     let silent = &mut |_: f64| true;
     let derivatives = Derivatives::new(objective, solution, policy, Part::Train, images, silent).unwrap();
     let options = LanczosOptions {

@@ -2,7 +2,7 @@
 
 use egui::{Button, ComboBox, DragValue, Grid, Label, ProgressBar, RichText, Slider, Ui};
 
-use super::settings::Point;
+use super::settings::{Curvature, Point};
 use crate::app::command::Command;
 use crate::app::source::{duration, name};
 use crate::app::state::State;
@@ -106,33 +106,7 @@ fn settings(ui: &mut Ui, state: &mut State) {
         .num_columns(2)
         .spacing([10.0, 5.0])
         .show(ui, |ui| {
-            ui.label("Batch norm");
-            let policy = ComboBox::from_id_salt("curvature policy")
-                .width(110.0)
-                .selected_text(asked.policy.name())
-                .show_ui(ui, |ui| {
-                    for policy in BatchNormPolicy::ALL {
-                        ui.selectable_value(&mut asked.policy, policy, policy.name())
-                            .on_hover_text(policy.explanation());
-                    }
-                })
-                .response
-                .on_hover_text(asked.policy.explanation());
-            name(&policy, "Batch-norm policy");
-            ui.end_row();
-            ui.label("Images");
-            ui.horizontal(|ui| {
-                let images = DragValue::new(&mut asked.images).range(1..=100_000_000).speed(2.0);
-                let response = ui
-                    .add_enabled(!asked.all_images, images.update_while_editing(false))
-                    .on_hover_text("training images that the loss is the mean over, from the start of the split");
-                name(&response, "Images of the Hessian");
-                let all = ui
-                    .checkbox(&mut asked.all_images, "all")
-                    .on_hover_text("the loss of the whole training split: exact, and slower for a large one");
-                name(&all, "All images");
-            });
-            ui.end_row();
+            policy_and_images(ui, asked);
             let most = CurvatureRequest::MOST_VALUES;
             number(
                 ui,
@@ -146,13 +120,49 @@ fn settings(ui: &mut Ui, state: &mut State) {
                 DragValue::new(&mut asked.smallest).range(0..=most).speed(0.1),
                 "so many of the smallest eigenvalues, by sign: below 0 the loss curves down",
             );
-            number(
-                ui,
-                ["Seed", "Seed of the spectrum"],
-                DragValue::new(&mut asked.seed).speed(0.1),
-                "of the start vector, of the trace's probes and of the images drawn",
-            );
+            seed(ui, asked);
         });
+}
+
+/// Rows of a grid: the policy, and the images that the loss is the mean over.
+pub fn policy_and_images(ui: &mut Ui, asked: &mut Curvature) {
+    ui.label("Batch norm");
+    let policy = ComboBox::from_id_salt("curvature policy")
+        .width(110.0)
+        .selected_text(asked.policy.name())
+        .show_ui(ui, |ui| {
+            for policy in BatchNormPolicy::ALL {
+                ui.selectable_value(&mut asked.policy, policy, policy.name())
+                    .on_hover_text(policy.explanation());
+            }
+        })
+        .response
+        .on_hover_text(asked.policy.explanation());
+    name(&policy, "Batch-norm policy");
+    ui.end_row();
+    ui.label("Images");
+    ui.horizontal(|ui| {
+        let images = DragValue::new(&mut asked.images).range(1..=100_000_000).speed(2.0);
+        let response = ui
+            .add_enabled(!asked.all_images, images.update_while_editing(false))
+            .on_hover_text("training images that the loss is the mean over, from the start of the split");
+        name(&response, "Images of the Hessian");
+        let all = ui
+            .checkbox(&mut asked.all_images, "all")
+            .on_hover_text("the loss of the whole training split: exact, and slower for a large one");
+        name(&all, "All images");
+    });
+    ui.end_row();
+}
+
+/// Row of a grid: the seed.
+pub fn seed(ui: &mut Ui, asked: &mut Curvature) {
+    number(
+        ui,
+        ["Seed", "Seed of the spectrum"],
+        DragValue::new(&mut asked.seed).speed(0.1),
+        "of the start vector, of the trace's probes and of the images drawn",
+    );
 }
 
 fn number(ui: &mut Ui, [text, accessible]: [&str; 2], value: DragValue, hint: &str) {
@@ -164,25 +174,9 @@ fn number(ui: &mut Ui, [text, accessible]: [&str; 2], value: DragValue, hint: &s
 
 /// The button that starts and stops, and how far it is.
 fn action(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    let finding = state.is_finding_curvature();
-    ui.horizontal(|ui| {
-        let start = ui
-            .add_enabled(!finding, Button::new("Start"))
-            .on_hover_text("find it at this point; it starts by itself when the page is opened or the point is changed")
-            .on_disabled_hover_text("it is being found");
-        name(&start, "Start the curvature");
-        if start.clicked() {
-            commands.push(Command::StartCurvature);
-        }
-        let stop = ui
-            .add_enabled(finding, Button::new("Stop"))
-            .on_hover_text("what is found stays, and it goes on there next time (Escape)")
-            .on_disabled_hover_text("nothing is being found");
-        name(&stop, "Stop the curvature");
-        if stop.clicked() {
-            commands.push(Command::StopCurvature);
-        }
-    });
+    let hint = "find it at this point; it starts by itself when the page is opened or the point is changed";
+    let names = ["Start the curvature", "Stop the curvature"];
+    start_and_stop(ui, state.is_finding_curvature(), names, hint, commands);
     let Some(view) = state.curvature_view() else { return };
     if let Some(problem) = &view.problem {
         let warning = theme::palette(ui.ctx()).warning;
@@ -195,6 +189,28 @@ fn action(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         name(&bar, "Progress of the product");
     }
     faint(ui, &progress(&view, state.slice.is_some() && state.is_evaluating()));
+}
+
+/// The buttons that start and stop what the tab is about, by their accessible names.
+pub fn start_and_stop(ui: &mut Ui, finding: bool, names: [&str; 2], hint: &str, commands: &mut Vec<Command>) {
+    ui.horizontal(|ui| {
+        let start = ui
+            .add_enabled(!finding, Button::new("Start"))
+            .on_hover_text(hint)
+            .on_disabled_hover_text("it is being found");
+        name(&start, names[0]);
+        if start.clicked() {
+            commands.push(Command::StartCurvature);
+        }
+        let stop = ui
+            .add_enabled(finding, Button::new("Stop"))
+            .on_hover_text("what is found stays, and it goes on there next time (Escape)")
+            .on_disabled_hover_text("nothing is being found");
+        name(&stop, names[1]);
+        if stop.clicked() {
+            commands.push(Command::StopCurvature);
+        }
+    });
 }
 
 /// How far it is, in words.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::along_run::AlongRun;
+use super::asking::Asking;
 use super::stability::Bounds;
 use crate::app::dynamics::{Race, Smoothing};
 use crate::app::export::Effect;
@@ -18,6 +20,8 @@ pub enum Tab {
     /// The Hessian's spectrum, and whether SGD stays at the point.
     #[default]
     Spectrum,
+    /// Sharpness and non-uniformity of every epoch, and whether SGD stays there.
+    AlongRun,
     /// Gradient descent with noise of several shapes over two weights.
     Race,
     /// A spiky function, and what the noise of SGD makes of it.
@@ -26,12 +30,13 @@ pub enum Tab {
 
 impl Tab {
     /// All, in the order in which they are offered.
-    pub const ALL: [Self; 3] = [Self::Spectrum, Self::Race, Self::Smoothing];
+    pub const ALL: [Self; 4] = [Self::Spectrum, Self::AlongRun, Self::Race, Self::Smoothing];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Spectrum => "Spectrum & stability",
+            Self::AlongRun => "Along the run",
             Self::Race => "Noise race",
             Self::Smoothing => "Smoothing",
         }
@@ -41,6 +46,10 @@ impl Tab {
     pub fn explanation(self) -> &'static str {
         match self {
             Self::Spectrum => "the extreme eigenvalues of the Hessian at a point, and whether SGD stays there",
+            Self::AlongRun => {
+                "sharpness and non-uniformity at every epoch beside what SGD's stability allows there, after How SGD \
+                 Selects the Global Minima in Over-parameterized Learning"
+            }
             Self::Race => {
                 "which noise escapes from a sharp minimum: descent with noise of several shapes over two weights, after \
                  The Anisotropic Noise in SGD; it needs no run"
@@ -75,6 +84,8 @@ impl Point {
 pub struct Curvature {
     /// What of the page is open.
     pub tab: Tab,
+    /// The curvature along the run.
+    pub along_run: AlongRun,
     /// The race of noises.
     pub race: Race,
     /// The smoothing of a spiky function.
@@ -102,9 +113,7 @@ pub struct Curvature {
     view: Option<Arc<CurvatureView>>,
     /// Names of the eigenvectors found in the open run, by the numbers of their sets.
     sets: BTreeMap<usize, Vec<String>>,
-    /// What the worker was asked for last, and what a person stopped.
-    asked: Option<CurvatureRequest>,
-    stopped: Option<CurvatureRequest>,
+    asking: Asking<CurvatureRequest>,
     /// The spectrum whose non-uniformity is wanted, from so many images.
     uniformity: Option<(CurvatureRequest, usize)>,
 }
@@ -113,6 +122,7 @@ impl Default for Curvature {
     fn default() -> Self {
         Self {
             tab: Tab::default(),
+            along_run: AlongRun::default(),
             race: Race::default(),
             smoothing: Smoothing::default(),
             point: Point::Marked,
@@ -127,8 +137,7 @@ impl Default for Curvature {
             bounds: Bounds::default(),
             view: None,
             sets: BTreeMap::new(),
-            asked: None,
-            stopped: None,
+            asking: Asking::default(),
             uniformity: None,
         }
     }
@@ -139,6 +148,7 @@ impl Curvature {
     pub fn open(&mut self, run: &RunSummary) {
         *self = Self {
             tab: self.tab,
+            along_run: self.along_run.of_another_run(),
             race: std::mem::take(&mut self.race),
             smoothing: std::mem::take(&mut self.smoothing),
             epoch: run.snapshots.saturating_sub(1),
@@ -151,6 +161,11 @@ impl Curvature {
             bounds: Bounds::of(run),
             ..Self::default()
         };
+    }
+
+    /// Training images that the loss is to be the mean over, at most.
+    pub fn wanted_images(&self) -> usize {
+        if self.all_images { usize::MAX } else { self.images }
     }
 
     /// Takes a newer view.
@@ -247,7 +262,7 @@ impl State {
             anchor,
             walk,
             policy: asked.policy,
-            images: if asked.all_images { usize::MAX } else { asked.images },
+            images: asked.wanted_images(),
             largest: asked.largest,
             smallest: asked.smallest,
             seed: asked.seed,
@@ -275,37 +290,32 @@ impl State {
             Page::Explore | Page::Curvature | Page::Experiments => None,
         };
         let held = context.input(|input| input.pointer.any_down());
-        let asked = &mut self.curvature;
-        let Some(wanted) = wanted else {
-            // Opened again, it begins by itself.
-            asked.stopped = None;
-            return asked.asked.take().map(|_| None);
-        };
-        let known = |before: &Option<CurvatureRequest>| before.as_ref() == Some(&wanted);
-        if held || known(&asked.asked) || known(&asked.stopped) {
-            return None;
-        }
-        asked.stopped = None;
-        asked.asked = Some(wanted.clone());
-        Some(Some(wanted))
+        let asking = &mut self.curvature.asking;
+        asking.next(wanted, held, |stopped, wanted| stopped == wanted)
     }
 
     /// Whether the curvature at the page's point is being found.
     pub fn is_finding_curvature(&self) -> bool {
-        self.curvature.asked.is_some() && self.curvature_view().is_none_or(|view| !view.finished)
+        self.curvature.asking.is_asked() && self.curvature_view().is_none_or(|view| !view.finished)
     }
 
-    /// Lets the worker be asked again.
+    /// Lets the worker be asked again for what the tab is about.
     pub fn start_curvature(&mut self) {
-        (self.curvature.asked, self.curvature.stopped) = (None, None);
+        match self.curvature.tab {
+            Tab::AlongRun => self.start_along_run(),
+            Tab::Spectrum | Tab::Race | Tab::Smoothing => self.curvature.asking.again(),
+        }
     }
 
-    /// Stops it; what is found stays.
+    /// Stops what is being found for the tab; what is found stays.
     pub fn stop_curvature(&mut self) -> Vec<Effect> {
+        if self.curvature.tab == Tab::AlongRun {
+            return self.stop_along_run();
+        }
         if !self.is_finding_curvature() {
             return Vec::new();
         }
-        self.curvature.stopped = self.curvature.asked.take();
+        self.curvature.asking.stop();
         vec![Effect::Send(Request::Curvature(None))]
     }
 
@@ -319,34 +329,9 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
+    use crate::app::curvature::testing::state;
     use crate::landscape::Basis;
-    use crate::training::{RunRecord, TrainingOptions};
-
-    /// A window with a run of ten epochs that has averaged and not gone on.
-    fn state() -> State {
-        let mut state = State::new(PathBuf::from("runs"), "cpu".to_owned());
-        let run = RunSummary {
-            session: 3,
-            path: PathBuf::from("runs/one"),
-            checkpoint: false,
-            names: ["SWA", "SGD"].map(str::to_owned),
-            notes: Vec::new(),
-            record: RunRecord::new("mlp:3", "two-gaussians", "cpu", TrainingOptions::default()),
-            metrics: Vec::new(),
-            snapshots: 11,
-            swa: true,
-            sgd: false,
-            parameters: 14,
-            batch_norm_parameters: 0,
-        };
-        state.curvature.open(&run);
-        state.run = Some(run);
-        state.page = Page::Curvature;
-        state
-    }
 
     #[test]
     fn the_point_is_the_one_chosen_or_one_there_is() {

@@ -19,7 +19,7 @@ use crate::training::{TrainingOptions, schedule};
 /// Width of the panel.
 pub const WIDTH: f32 = 396.0;
 /// Images that the non-uniformity is estimated from: fewest, and unless told otherwise.
-const IMAGES: [usize; 2] = [8, 128];
+pub(super) const IMAGES: [usize; 2] = [8, 128];
 
 /// What the diagram says.
 const THEORY: &str = "Wu, Ma and E (2018), Theorem 1: SGD with learning rate η and batches of B of n images stays at a \

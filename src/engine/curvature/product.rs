@@ -1,35 +1,9 @@
 //! Products of the loss's Hessian, made a batch or a few images at a time, for methods that ask for a whole one at once:
 //! such a method is told that it was cancelled, and asked again once the product is there.
 
-use std::sync::Arc;
-
+use super::place::Place;
 use crate::curvature::{PerSample, SymmetricOperator};
-use crate::data::Part;
 use crate::error::{Error, Result};
-use crate::objective::{BatchNormPolicy, Derivatives, Objective, Solution};
-
-/// The point at which the loss has its Hessian, and the images that it is the mean over.
-pub struct Place {
-    pub objective: Arc<Objective>,
-    pub solution: Arc<Solution>,
-    /// Not `recompute`, under which the statistics found are the solution's by now.
-    pub policy: BatchNormPolicy,
-    /// Training images, from the start of the split.
-    pub images: usize,
-}
-
-impl Place {
-    /// d.
-    pub fn dimension(&self) -> usize {
-        self.objective.graph().parameter_count()
-    }
-
-    fn derivatives(&self) -> Result<Derivatives<'_>> {
-        let (objective, solution) = (&self.objective, &self.solution);
-        let silent = &mut |_: f64| true;
-        Derivatives::new(objective, solution, self.policy, Part::Train, self.images, silent)
-    }
-}
 
 /// A product under way.
 enum Wanted {
@@ -118,7 +92,7 @@ impl Products {
     /// when it is whole.
     ///
     /// # Errors
-    /// As [`Derivatives::new`], [`Derivatives::batch_hessian_vector`] and [`Derivatives::image_hessian_vectors`].
+    /// When the point has diverged, the product is not finite, or the device fails.
     pub fn step(&mut self, place: &Place) -> Result<bool> {
         let Some(wanted) = &mut self.wanted else {
             return Ok(true);
@@ -206,12 +180,14 @@ impl PerSample for Products {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::curvature::non_uniformity::HessianCovariance;
     use crate::curvature::{Effort, Lanczos, LanczosOptions};
-    use crate::data::Dataset;
+    use crate::data::{Dataset, Part};
     use crate::network::zoo;
-    use crate::objective::Compute;
+    use crate::objective::{BatchNormPolicy, Compute, Objective, Solution};
     use crate::random::{Purpose, Random};
 
     const IMAGES: usize = 17;

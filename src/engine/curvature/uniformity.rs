@@ -2,7 +2,8 @@
 //! at once.
 
 use super::CurvatureStage;
-use super::product::{Place, Products};
+use super::place::Place;
+use super::product::Products;
 use crate::curvature::non_uniformity::HessianCovariance;
 use crate::curvature::{Effort, Lanczos, LanczosOptions, NonUniformity};
 use crate::error::{Error, Result};

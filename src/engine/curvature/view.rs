@@ -65,19 +65,24 @@ impl CurvatureRequest {
         let largest = self.largest.min(dimension);
         // Of a matrix of few rows none is found from both ends.
         let smallest = self.smallest.min(dimension - largest);
-        let fits = BASIS_BYTES / size_of::<f32>() / dimension.max(1);
-        let options = LanczosOptions {
-            largest,
-            smallest,
-            copies: false,
-            effort: Effort {
-                steps: PRODUCTS.min(fits).max(2 * (largest + smallest)),
-                tolerance: TOLERANCE,
-                seed: self.seed,
-            },
-        };
-        Lanczos::new(dimension, options)
+        search(dimension, [largest, smallest], self.seed)
     }
+}
+
+/// The search for so many of the largest and of the smallest eigenvalues of a matrix `[dimension, dimension]`.
+pub(super) fn search(dimension: usize, [largest, smallest]: [usize; 2], seed: u64) -> Result<Lanczos> {
+    let fits = BASIS_BYTES / size_of::<f32>() / dimension.max(1);
+    let options = LanczosOptions {
+        largest,
+        smallest,
+        copies: false,
+        effort: Effort {
+            steps: PRODUCTS.min(fits).max(2 * (largest + smallest)),
+            tolerance: TOLERANCE,
+            seed,
+        },
+    };
+    Lanczos::new(dimension, options)
 }
 
 /// What is being found.
