@@ -211,10 +211,7 @@ fn bad_usage_is_told_in_a_sentence_and_ends_with_2() {
         ("train --out run --epochs 5 --swa-start 6", "--swa-start = 6"),
         ("train --out run --epochs many", "--epochs"),
         ("train", "--out"),
-        (
-            "line --checkpoint x --direction uniform --range 3 --out x.csv",
-            "A..B",
-        ),
+        ("line --checkpoint x --direction uniform --range 3 --out x.csv", "A..B"),
         ("line --checkpoint x --direction sideways --out x.csv", "sideways"),
     ] {
         let (message, code) = fail(words, folder.path());

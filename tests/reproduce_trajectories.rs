@@ -135,7 +135,13 @@ fn gradients_of_a_convex_loss_point_to_the_end_and_so_they_do_around() {
     let names: Vec<&str> = outcome.figures.iter().map(|figure| figure.name.as_str()).collect();
     assert_eq!(
         names,
-        ["inner-products", "cosines", "neighbourhood", "gradient-norms", "step-sizes"]
+        [
+            "inner-products",
+            "cosines",
+            "neighbourhood",
+            "gradient-norms",
+            "step-sizes",
+        ]
     );
     assert!(made.cost.measuring > 0.0);
     // At every epoch a step of gradient descent is one towards the end: of a convex loss its gradients hardly turn.

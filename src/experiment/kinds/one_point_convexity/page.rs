@@ -403,7 +403,13 @@ mod tests {
         };
         assert_eq!(
             names(&trials),
-            ["inner-products", "cosines", "neighbourhood", "gradient-norms", "step-sizes"]
+            [
+                "inner-products",
+                "cosines",
+                "neighbourhood",
+                "gradient-norms",
+                "step-sizes",
+            ]
         );
         let mut alone = trial(1, 1.0, [0.5, 2.0]);
         for snapshot in &mut alone.snapshots {
