@@ -7,11 +7,11 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::experiments::{make, refused};
+use common::experiments::{kept, make, refused};
 use valleyscope::data::Dataset;
 use valleyscope::experiment::cost::{Estimate, Rates};
 use valleyscope::experiment::laboratory::Laboratory;
-use valleyscope::experiment::outcome::Answer;
+use valleyscope::experiment::outcome::{Answer, Content};
 use valleyscope::experiment::recipe::Recipe;
 use valleyscope::network::{Graph, zoo};
 use valleyscope::objective::Compute;
@@ -133,8 +133,41 @@ fn gradients_of_a_convex_loss_point_to_the_end_and_so_they_do_around() {
         [["1", "8 of 8", "8 of 8", "24 of 24"], ["2", "8 of 8", "8 of 8", ""]]
     );
     let names: Vec<&str> = outcome.figures.iter().map(|figure| figure.name.as_str()).collect();
-    assert_eq!(names, ["inner-products", "cosines", "neighbourhood", "gradient-norms"]);
+    assert_eq!(
+        names,
+        [
+            "inner-products",
+            "cosines",
+            "neighbourhood",
+            "gradient-norms",
+            "step-sizes",
+        ]
+    );
     assert!(made.cost.measuring > 0.0);
+    // At every epoch a step of gradient descent is one towards the end: of a convex loss its gradients hardly turn.
+    assert!(
+        outcome.verdict.measured.contains("useful step at 16 of 16 epochs"),
+        "{}",
+        outcome.verdict.measured
+    );
+    let Content::Chart { series, .. } = &outcome.figures[4].content else {
+        panic!("a chart");
+    };
+    let [useful, of_sgd, rate] = [0, 1, 2].map(|index| series[index].points[7].1);
+    // The step from the last epoch ends the run, and one twice as large leads as far beyond. It is some thousandth of
+    // the weights, which are of single precision. The one batch of all images is no other than its average.
+    assert!((useful / (2.0 * rate) - 1.0).abs() < 1e-3, "{useful} {rate}");
+    assert!((of_sgd / useful - 1.0).abs() < 1e-5, "{of_sgd} {useful}");
+
+    // A file for each epoch of both trials: what is made again is found there, but for other points around the first.
+    let before = kept(folder.path());
+    assert_eq!(before.len(), 16);
+    let again = make(DESCENT, folder.path()).outcome;
+    assert_eq!((&again.tables, &again.verdict), (&outcome.tables, &outcome.verdict));
+    assert_eq!(kept(folder.path()), before);
+    make(&DESCENT.replace("radius = 0.001", "radius = 0.002"), folder.path());
+    let after = kept(folder.path());
+    assert!(after.len() == 24 && before.iter().all(|(name, time)| after[name] == *time));
     let late = DESCENT.replace("first = 0", "first = 8");
     let told = refused(&late, folder.path());
     assert!(
@@ -194,6 +227,18 @@ fn trajectories_part_from_the_same_weights_and_lead_the_same_way() {
         "{}",
         outcome.verdict.measured
     );
+    // A file for each epoch of the ways, with the ends of all; two of them have other ends.
+    let before = kept(folder.path());
+    assert_eq!(before.len(), 24);
+    let again = make(TRAJECTORIES, folder.path()).outcome;
+    assert_eq!((&again.tables, &again.verdict), (&outcome.tables, &outcome.verdict));
+    assert_eq!(kept(folder.path()), before);
+    make(
+        &TRAJECTORIES.replace("trajectories = 3", "trajectories = 2"),
+        folder.path(),
+    );
+    let after = kept(folder.path());
+    assert!(after.len() == 40 && before.iter().all(|(name, time)| after[name] == *time));
     let alone = TRAJECTORIES.replace("trajectories = 3", "trajectories = 1");
     assert!(refused(&alone, folder.path()).contains("from 2 to 999"));
     let other = TRAJECTORIES.replacen("model = \"logistic\"", "model = \"mlp:3\"", 1);
@@ -249,11 +294,45 @@ fn minima_are_those_of_runs_that_go_on_from_an_epoch_of_another() {
     let page = std::fs::read_to_string(folder.path().join("out/large/README.md")).unwrap();
     assert!(page.contains("from the weights of `large` after epoch 3"), "{page}");
 
+    // A file for each epoch of the large steps and of each way from there.
+    let before = kept(folder.path());
+    assert_eq!(before.len(), 12);
+    let again = make(&spectrum(), folder.path()).outcome;
+    assert_eq!((&again.tables, &again.verdict), (&outcome.tables, &outcome.verdict));
+    assert_eq!(kept(folder.path()), before);
+
     let two = spectrum().replace(", \"middle\"]", "]");
     assert!(refused(&two, folder.path()).contains("name 3 runs at least"));
     let elsewhere = spectrum().replace("from = \"large\"\nfrom-epoch = 1\n", "");
     let told = refused(&elsewhere, folder.path());
     assert!(told.contains("`early` has no start on the way of `large`"), "{told}");
+}
+
+#[test]
+fn a_surface_through_training_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, _) = DESCENT.split_once("[measure").unwrap();
+    let surface =
+        format!("{run}[measure.trajectory-surface]\nrun = \"descent\"\nrange = [-1.0, 1.0]\npoints = 5\n");
+    let made = make(&surface, folder.path()).outcome;
+    // One for each seed.
+    let before = kept(folder.path());
+    assert_eq!(before.len(), 2);
+    let again = make(&surface, folder.path()).outcome;
+    assert_eq!((&again.tables, &again.verdict), (&made.tables, &made.verdict));
+    assert_eq!(kept(folder.path()), before);
+    // Other positions, another direction and another accuracy are other surfaces.
+    for (count, other) in [
+        surface.replace("points = 5", "points = 7"),
+        surface.replace("points = 5", "points = 5\ndraw = 2"),
+        surface.replace("points = 5", "points = 5\ntolerance = 0.0"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        make(&other, folder.path());
+        assert_eq!(kept(folder.path()).len(), 2 * (count + 2));
+    }
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl Covariance {
     }
 
     /// Its trace: the expected square of the noise's length, E‖ε‖² (Section 3.2).
-    pub fn trace(&self) -> f64 {
+    pub(super) fn trace(&self) -> f64 {
         match self {
             Self::Isotropic { variance, dimensions } => variance * *dimensions as f64,
             Self::Diagonal(variances) => variances.sum(),

@@ -17,7 +17,7 @@ pub const STEPS: usize = 500;
 /// Steps of a run at most.
 const MOST_STEPS: usize = 100_000;
 /// Where a run starts: the sharp minimum, but for the mean of the samples.
-pub const START: [f64; 2] = [1.0, 1.0];
+const START: [f64; 2] = [1.0, 1.0];
 /// A run is at the flat minimum where both weights are below this.
 pub const BORDER: f64 = -0.5;
 /// k, the number of leading eigenpairs: all there are.

@@ -119,9 +119,11 @@ pub fn follow(
         )));
     }
     let masks_bytes: Vec<u8> = masks.iter().flatten().map(|&averaged| u8::from(averaged)).collect();
-    let objective = trained.objective.clone();
-    let numbers: [&[u8]; 2] = [trained.name.as_bytes(), &masks_bytes];
-    laboratory.remember(&objective, "averages by epoch", &numbers, |laboratory| {
+    let made = format!("averages by epoch, from {}", options.swa_start);
+    // Of the iterates themselves: a run that the recipe names by its folder may be another one tomorrow.
+    let run = trained.checksum()?.to_le_bytes();
+    let numbers: [&[u8]; 2] = [&run, &masks_bytes];
+    laboratory.remember(&trained.objective, &made, &numbers, |laboratory| {
         follow_epochs(laboratory, trained, name, masks)
     })
 }

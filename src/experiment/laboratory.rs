@@ -107,6 +107,23 @@ impl Trained {
         self.folder.snapshot(self.objective.graph(), epoch)
     }
 
+    /// A checksum of the iterates after every epoch of its main phase, with their statistics: of what they are,
+    /// wherever they lie.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn checksum(&self) -> Result<u64> {
+        let of_epoch = |epoch: usize| -> Result<u64> {
+            let Solution { parameters, statistics } = self.snapshot(epoch)?;
+            Ok(checksum::of(&[
+                bytemuck::cast_slice(&parameters),
+                bytemuck::cast_slice(&statistics),
+            ]))
+        };
+        let sums = (0..=self.epochs()).map(of_epoch).collect::<Result<Vec<u64>>>()?;
+        Ok(checksum::of(&[bytemuck::cast_slice(&sums)]))
+    }
+
     /// Where a window finds what is seen from one of its solutions.
     pub fn place(&self, solution: Which, view: PlaceView, policy: BatchNormPolicy, reach: f64) -> Option<Place> {
         Some(Place {

@@ -1,19 +1,28 @@
 //! One-point convexity (Kleinberg, Li and Yuan, *An Alternative View: When Does SGD Escape Local Minima?*, ICML 2018):
 //! does the negative gradient at a point have a positive inner product with the way to another?
 
+use serde::{Deserialize, Serialize};
+
 use super::direction::{distance, dot};
 use crate::data::{Part, Progress};
 use crate::error::{Error, Result};
-use crate::objective::{BatchNormPolicy, Objective, Solution, check_memory};
+use crate::objective::{BatchNormPolicy, Objective, Solution, check_memory, loss_value};
 
 /// How the negative gradient −g at a point w lies to the way from there to a target w*.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alignment {
     /// ⟨−g, w* − w⟩, the left side of the paper's Assumption 1: above 0 where the function is one point convex at w
     /// with respect to w*.
+    #[serde(with = "loss_value")]
     pub product: f64,
     /// The same over ‖g‖·‖w* − w‖, from −1 to 1; NaN where either is 0.
+    #[serde(with = "loss_value")]
     pub cosine: f64,
+    /// The step size η below which a step w − η·g comes nearer to w*, and above which it goes away from it however well
+    /// −g points: 2⟨−g, w* − w⟩/‖g‖², as ‖w − η·g − w*‖² = ‖w − w*‖² − 2η⟨−g, w* − w⟩ + η²‖g‖² (Theorem 3 with the c′
+    /// of this point, and Fig. 4). Not above 0 where no step comes nearer, and infinite where g is 0.
+    #[serde(with = "loss_value")]
+    pub largest_step: f64,
 }
 
 impl Alignment {
@@ -24,10 +33,16 @@ impl Alignment {
             .zip(point.iter().zip(target))
             .map(|(&g, (&from, &to))| f64::from(g) * (f64::from(from) - f64::from(to)))
             .sum();
-        let lengths = dot(gradient, gradient).sqrt() * distance(point, target);
+        let square = dot(gradient, gradient);
+        let lengths = square.sqrt() * distance(point, target);
         Self {
             product,
             cosine: (product / lengths).clamp(-1.0, 1.0),
+            largest_step: if square == 0.0 {
+                f64::INFINITY
+            } else {
+                2.0 * product / square
+            },
         }
     }
 }
@@ -147,13 +162,14 @@ mod tests {
         // L = (x² + 4·y²)/2 at (3, 1): the gradient is (3, 4).
         let (point, gradient) = ([3.0, 1.0], [3.0, 4.0]);
         let minimum = Alignment::new(&gradient, &point, &[0.0, 0.0]);
-        assert_eq!(minimum.product, 13.0);
+        assert_eq!((minimum.product, minimum.largest_step), (13.0, 26.0 / 25.0));
         assert!((minimum.cosine - 13.0 / (5.0 * 10.0_f64.sqrt())).abs() < 1e-15);
         assert_eq!(Alignment::new(&gradient, &point, &[6.0, 2.0]).product, -13.0);
         // Across the gradient, and nowhere.
         assert_eq!(Alignment::new(&gradient, &point, &[7.0, -2.0]).product, 0.0);
         let nowhere = Alignment::new(&gradient, &point, &point);
-        assert!(nowhere.product == 0.0 && nowhere.cosine.is_nan());
+        assert!(nowhere.product == 0.0 && nowhere.cosine.is_nan() && nowhere.largest_step == 0.0);
+        assert_eq!(Alignment::new(&[0.0; 2], &point, &[0.0; 2]).largest_step, f64::INFINITY);
         let straight = Alignment::new(&gradient, &point, &[0.0, -3.0]);
         assert_eq!((straight.product, straight.cosine), (25.0, 1.0));
     }
@@ -175,6 +191,30 @@ mod tests {
             // Two roundings to single precision in every entry of the gradient, of terms that are all at least 0.
             prop_assert!((found.product - expected).abs() <= 2.0 * f64::from(f32::EPSILON) * expected);
             prop_assert!(expected == 0.0 || (found.product > 0.0 && found.cosine > 0.0));
+        }
+
+        /// Whatever the gradient and the target, a step leads nearer below the largest one and away above it.
+        #[test]
+        fn a_step_below_the_largest_leads_nearer_and_one_above_it_away(
+            entries in prop::collection::vec((-5.0_f32..5.0, -5.0_f32..5.0, -5.0_f32..5.0), 1..30),
+            share in 0.01_f64..0.99,
+        ) {
+            let gradient: Vec<f32> = entries.iter().map(|entry| entry.0).collect();
+            let point: Vec<f32> = entries.iter().map(|entry| entry.1).collect();
+            let target: Vec<f32> = entries.iter().map(|entry| entry.2).collect();
+            let found = Alignment::new(&gradient, &point, &target);
+            let largest = found.largest_step;
+            let square = |rate: f64| -> f64 {
+                let away = |&(g, w, end): &(f32, f32, f32)| f64::from(w) - f64::from(end) - rate * f64::from(g);
+                entries.iter().map(|entry| away(entry).powi(2)).sum()
+            };
+            let here = square(0.0);
+            // With η* the largest step, the square at η is η·(η − η*)·‖g‖² larger than here, and (η*·‖g‖)² is 4·cos² of
+            // the square here: for these shares and cosines far more than some hundred roundings of double precision.
+            prop_assume!(found.cosine.abs() > 1e-3);
+            prop_assert!((square(largest) - here).abs() <= 1e-12 * here);
+            prop_assert!(square(share * largest) < here);
+            prop_assert!(square((1.0 + share) * largest) > here && square(-share * largest) > here);
         }
     }
 

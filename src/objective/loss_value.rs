@@ -28,9 +28,31 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D:
     }
 }
 
+/// The same for a list of numbers.
+pub mod list {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Value(#[serde(with = "super")] f64);
+
+    pub fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|&value| Value(value)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        let values = Vec::<Value>::deserialize(deserializer)?;
+        Ok(values.into_iter().map(|Value(value)| value).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde::{Deserialize, Serialize};
+
     use crate::objective::Quality;
+
+    #[derive(Serialize, Deserialize)]
+    struct Numbers(#[serde(with = "super::list")] Vec<f64>);
 
     #[test]
     fn reading_and_writing_again_changes_nothing() {
@@ -49,5 +71,9 @@ mod tests {
             let back: Quality = serde_json::from_str(&text).unwrap();
             assert_eq!(back.loss.to_string(), loss.to_string(), "{text}");
         }
+        let text = serde_json::to_string(&Numbers(vec![0.5, f64::NAN, f64::NEG_INFINITY])).unwrap();
+        assert_eq!(text, "[0.5,\"NaN\",\"-inf\"]");
+        let Numbers(back) = serde_json::from_str(&text).unwrap();
+        assert!(back[0] == 0.5 && back[1].is_nan() && back[2] == f64::NEG_INFINITY);
     }
 }

@@ -1,5 +1,5 @@
-//! What several tests share: the integer hash of tests/reference/make_models.py, reference files, the program and what it
-//! writes.
+//! What several tests share: the integer hash of tests/reference/make_models.py, reference files, the program and what
+//! it writes.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod derivatives;

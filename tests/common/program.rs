@@ -45,8 +45,8 @@ pub fn fail(words: &str, folder: &Path) -> (String, i32) {
     (errors, output.status.code().unwrap())
 }
 
-/// Interrupts it, as Ctrl-C does, once a line of standard error begins with a word: the lines after that one, and how it
-/// ended.
+/// Interrupts it, as Ctrl-C does, once a line of standard error begins with a word: the lines after that one, and how
+/// it ended.
 #[cfg(unix)]
 #[track_caller]
 pub fn interrupt(words: &str, folder: &Path, at: &str) -> (Vec<String>, Output) {

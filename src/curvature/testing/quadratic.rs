@@ -1,9 +1,9 @@
-//! SGD on a quadratic loss whose matrices are held whole, where stability is decided exactly: what bounds, estimates and
-//! examples are held against.
+//! SGD on a quadratic loss whose matrices are held whole, where stability is decided exactly: what bounds, estimates
+//! and examples are held against.
 //!
-//! The condition (8) of [`crate::curvature::stability`] bounds one step from the worst point. What decides is the growth
-//! of the whole second moment M = E xxᵀ under the linear map M ← E (I − ηH_B)·M·(I − ηH_B). That map is self-adjoint, so
-//! E‖x‖² stays bounded (Definition 2) if and only if its spectral radius is at most 1.
+//! The condition (8) of [`crate::curvature::stability`] bounds one step from the worst point. What decides is the
+//! growth of the whole second moment M = E xxᵀ under the linear map M ← E (I − ηH_B)·M·(I − ηH_B). That map is
+//! self-adjoint, so E‖x‖² stays bounded (Definition 2) if and only if its spectral radius is at most 1.
 
 use nalgebra::{DMatrix, DVector};
 

@@ -1,11 +1,14 @@
 //! What the experiments on one-point convexity share: gradients at the snapshots of runs, counts and bounds of the
 //! inner products found there, and charts of them by epoch.
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::experiment::laboratory::{Laboratory, Trained};
 use crate::experiment::outcome::{Content, Figure, Series};
-use crate::landscape::GradientPass;
-use crate::objective::{BatchNormPolicy, Solution};
+use crate::landscape::{Alignment, GradientPass};
+use crate::objective::{BatchNormPolicy, Solution, loss_value};
 use crate::random::{Purpose, Random};
 
 /// Vertical axis of inner products.
@@ -53,13 +56,71 @@ impl<'a> Gradients<'a> {
     ) -> Result<GradientPass> {
         let objective = &self.trained.objective;
         let options = &self.trained.folder.record().options;
-        let images = objective.data().train.len().min(samples);
+        let images = self.images(samples);
         let order = Random::new(options.seed, Purpose::Shuffle, (epoch + 1) as u32).permutation(images);
         let (what, done, all) = (&self.what, self.done as f64, self.all.max(1) as f64);
         let mut report = |share: f64| laboratory.report(what, (done + share) / all).is_ok();
         let pass = GradientPass::at(objective, point, self.policy, &order, options.batch_size, &mut report)?;
         self.done += 1;
         Ok(pass)
+    }
+
+    /// What is found by so many `passes` at the snapshot after `epoch` epochs, or around it: now, and kept, or where it
+    /// was found before. `how` says what it depends on beside the snapshot, the `ends` `[d]` of ways from there, and
+    /// the minibatches.
+    ///
+    /// # Errors
+    /// What finding it meets, and [`crate::error::Error::File`].
+    pub(super) fn kept<T: Serialize + DeserializeOwned>(
+        &mut self,
+        (here, epoch): (&Solution, usize),
+        ends: &[&[f32]],
+        (how, passes): (&str, usize),
+        laboratory: &mut Laboratory,
+        find: impl FnOnce(&mut Self, &mut Laboratory) -> Result<T>,
+    ) -> Result<T> {
+        let (trained, before) = (self.trained, self.done);
+        let options = &trained.folder.record().options;
+        let made = format!(
+            "{how}; bn {}, minibatches of {} in the order of seed {} after epoch {epoch}",
+            self.policy, options.batch_size, options.seed
+        );
+        let mut numbers: Vec<&[u8]> = vec![
+            bytemuck::cast_slice(&here.parameters),
+            bytemuck::cast_slice(&here.statistics),
+        ];
+        numbers.extend(ends.iter().map(|&end| bytemuck::cast_slice::<f32, u8>(end)));
+        let found = laboratory.remember(&trained.objective, &made, &numbers, |laboratory| find(self, laboratory))?;
+        // What is only read took no gradient.
+        self.done = before + passes;
+        Ok(found)
+    }
+
+    /// The inner products of the negative gradient at the snapshot after `epoch` epochs, on the first `samples` train
+    /// images, with the ways from there to some `ends` `[d]`; kept.
+    ///
+    /// # Errors
+    /// As [`Self::at`] and [`Self::kept`], and when the snapshot cannot be read.
+    pub(super) fn products(
+        &mut self,
+        epoch: usize,
+        samples: usize,
+        ends: &[&[f32]],
+        laboratory: &mut Laboratory,
+    ) -> Result<Vec<f64>> {
+        let here = self.trained.snapshot(epoch)?;
+        let how = format!("inner products, {} images", self.images(samples));
+        let Products(products) = self.kept((&here, epoch), ends, (&how, 1), laboratory, |gradients, laboratory| {
+            let pass = gradients.at(&here, epoch, samples, laboratory)?;
+            let product = |end: &&[f32]| Alignment::new(&pass.gradient, &here.parameters, end).product;
+            Ok(Products(ends.iter().map(product).collect()))
+        })?;
+        Ok(products)
+    }
+
+    /// How many of `samples` train images there are.
+    pub(super) fn images(&self, samples: usize) -> usize {
+        self.trained.objective.data().train.len().min(samples)
     }
 }
 
@@ -68,6 +129,10 @@ impl Drop for Gradients<'_> {
         self.trained.objective.release_gradients();
     }
 }
+
+/// Inner products as they are kept.
+#[derive(Serialize, Deserialize)]
+struct Products(#[serde(with = "loss_value::list")] Vec<f64>);
 
 /// How many of some inner products are positive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

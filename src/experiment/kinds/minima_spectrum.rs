@@ -16,7 +16,7 @@ use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Trained, Which};
 use crate::experiment::outcome::{Answer, Figure, Outcome, Series, Table, Verdict, spread_text};
 use crate::experiment::recipe::Recipe;
-use crate::landscape::{Alignment, direction};
+use crate::landscape::direction;
 use crate::objective::{BatchNormPolicy, Measurement, Solution};
 
 /// Fewest minima that have an order worth the name.
@@ -53,6 +53,13 @@ struct Branch {
     name: String,
     trained: Trained,
     end: Arc<Solution>,
+}
+
+impl Branch {
+    /// Its weights there `[d]`.
+    fn end(&self) -> &[f32] {
+        &self.end.parameters
+    }
 }
 
 /// A minimum.
@@ -185,21 +192,20 @@ impl MinimaSpectrum {
         let together = branches.iter().map(|branch| branch.after).max().unwrap_or(0);
         let mut gradients = Gradients::new(long, &self.run, self.batch_norm, together);
         for epoch in 0..together {
-            let here = long.snapshot(epoch)?;
-            let pass = gradients.at(&here, epoch, self.samples, laboratory)?;
-            for (way, branch) in ways.iter_mut().zip(branches) {
-                if epoch < branch.after {
-                    way.enter(Alignment::new(&pass.gradient, &here.parameters, &branch.end.parameters).product);
-                }
+            // By rising epochs, so that those still on this way are the last ones.
+            let first = branches.partition_point(|branch| branch.after <= epoch);
+            let ends: Vec<&[f32]> = branches[first..].iter().map(Branch::end).collect();
+            let products = gradients.products(epoch, self.samples, &ends, laboratory)?;
+            for (way, product) in ways[first..].iter_mut().zip(products) {
+                way.enter(product);
             }
         }
         for (way, branch) in ways.iter_mut().zip(branches) {
             let epochs = branch.trained.epochs();
             let mut gradients = Gradients::new(&branch.trained, &branch.name, self.batch_norm, epochs);
             for epoch in 0..epochs {
-                let here = branch.trained.snapshot(epoch)?;
-                let pass = gradients.at(&here, epoch, self.samples, laboratory)?;
-                way.enter(Alignment::new(&pass.gradient, &here.parameters, &branch.end.parameters).product);
+                let products = gradients.products(epoch, self.samples, &[branch.end()], laboratory)?;
+                products.into_iter().for_each(|product| way.enter(product));
             }
         }
         Ok(ways)

@@ -1,27 +1,29 @@
-//! Along a run, at every epoch: does the negative gradient point to where the run ends, and around it, too?
+//! Along a run, at every epoch: does the negative gradient point to where the run ends, and around it, too, and how
+//! large a step along it would lead nearer?
 
-use serde::Deserialize;
+mod page;
+
+use serde::{Deserialize, Serialize};
 
 use super::Experiment;
 use super::ball::in_ball;
 use super::checks::{check_count, check_positive, check_samples};
-use super::convexity::{Bounds, Count, Gradients, PRODUCT_AXIS, batch, bounds_series, chart, footnote};
-use super::curves::columns;
+use super::convexity::{Gradients, batch, footnote};
 use super::defaults::usual_samples;
 use super::effort::Efforts;
 use crate::error::{Error, Result};
-use crate::experiment::averages::EPOCH_AXIS;
 use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Trained, Which};
-use crate::experiment::outcome::{Answer, Figure, Outcome, Table, Verdict, significant};
+use crate::experiment::outcome::Outcome;
 use crate::experiment::recipe::Recipe;
 use crate::landscape::{Alignment, direction};
-use crate::objective::BatchNormPolicy;
+use crate::objective::{BatchNormPolicy, Solution, loss_value};
 use crate::training::schedule;
 
 /// The inner product of −∇L(w_t) and w_T − w_t at every epoch t of the main phase of several trials, one a seed; the
-/// same with the gradients at points of a ball around w_t; and the lengths of minibatch gradients (Kleinberg et al.
-/// 2018, Sections 5.1 and 5.2, Fig. 5).
+/// same with the gradients at points of a ball around w_t; the lengths of minibatch gradients (Kleinberg et al. 2018,
+/// Sections 5.1 and 5.2, Fig. 5); and the step sizes with which a step from w_t comes nearer to w_T (Theorem 3 and
+/// Fig. 4).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OnePointConvexity {
@@ -63,18 +65,45 @@ fn usual_neighbourhoods() -> usize {
     1
 }
 
-/// What is found at w_t.
-struct Snapshot {
+/// What gradients say at w_t.
+#[derive(Serialize, Deserialize)]
+struct Passes {
     /// Of −∇L(w_t) and w_T − w_t.
     alignment: Alignment,
     /// Lengths of the minibatches' gradients.
+    #[serde(with = "loss_value::list")]
     norms: Vec<f64>,
-    /// Learning rate of the epoch that begins here.
+    /// Inner products with the gradients at points around; none where they are not measured.
+    #[serde(with = "loss_value::list")]
+    around: Vec<f64>,
+}
+
+/// What is found at w_t.
+struct Snapshot {
+    passes: Passes,
+    /// Learning rate η of the epoch that begins here.
     rate: f64,
     /// ‖w_t‖.
     length: f64,
-    /// Inner products with the gradients at points around; none where they are not measured.
-    around: Vec<f64>,
+}
+
+impl Snapshot {
+    /// ⟨−∇L(w_t), w_T − w_t⟩.
+    fn product(&self) -> f64 {
+        self.passes.alignment.product
+    }
+
+    /// Theorem 3's largest useful step, that of gradient descent.
+    fn largest_step(&self) -> f64 {
+        self.passes.alignment.largest_step
+    }
+
+    /// That of SGD, which comes nearer on average below 2⟨−∇L, w_T − w_t⟩/E‖v‖²: as a minibatch's gradient v is ∇L on
+    /// average, it is that of gradient descent with E‖v‖² for ‖∇L‖².
+    fn largest_step_of_sgd(&self) -> f64 {
+        let norms = &self.passes.norms;
+        2.0 * self.product() * norms.len() as f64 / norms.iter().map(|norm| norm * norm).sum::<f64>()
+    }
 }
 
 /// A trial: what is found at every epoch but the last, where the way to the end is none.
@@ -140,352 +169,50 @@ impl OnePointConvexity {
         let end = trained.solution(Which::Last)?;
         let all = epochs.saturating_mul((draws as usize).saturating_add(1));
         let mut gradients = Gradients::new(trained, &self.run, self.batch_norm, all);
+        let mut how = format!("way to the end, {} images", gradients.images(usize::MAX));
+        if draws > 0 {
+            let (radius, images) = (self.radius, gradients.images(self.samples));
+            how += &format!("; {draws} points within {radius}, {images} images");
+        }
         let mut snapshots = Vec::with_capacity(epochs);
         for epoch in 0..epochs {
             let here = trained.snapshot(epoch)?;
-            let pass = gradients.at(&here, epoch, usize::MAX, laboratory)?;
-            let mut around = Vec::new();
-            for draw in 1..=draws {
-                // Other points at every epoch.
-                let number = (epoch as u64).wrapping_mul(draws).wrapping_add(draw);
-                let beside = here.moved(&in_ball(here.parameters.len(), self.radius, number), 1.0);
-                let pass = gradients.at(&beside, epoch, self.samples, laboratory)?;
-                // As in the paper, with the way from w_t itself and not from the point beside it.
-                around.push(Alignment::new(&pass.gradient, &here.parameters, &end.parameters).product);
-            }
+            let (ends, count) = ([end.parameters.as_slice()], draws as usize + 1);
+            let passes = gradients.kept((&here, epoch), &ends, (&how, count), laboratory, |gradients, laboratory| {
+                self.passes((&here, epoch), &end, draws, gradients, laboratory)
+            })?;
             snapshots.push(Snapshot {
-                alignment: Alignment::new(&pass.gradient, &here.parameters, &end.parameters),
-                norms: pass.norms,
+                passes,
                 rate: schedule::learning_rate(options, epoch + 1),
                 length: direction::dot(&here.parameters, &here.parameters).sqrt(),
-                around,
             });
         }
         Ok(snapshots)
     }
 
-    fn figures(&self, trials: &[Trial], [foot, foot_around]: &[String; 2]) -> Vec<Figure> {
-        let of_trials = match trials.len() {
-            1 => "1 trial".to_owned(),
-            count => format!("{count} trials"),
-        };
-        let marks = || vec![(self.first as f64, "the claim begins".to_owned())];
-        let products = by_epoch(trials, |snapshot| vec![snapshot.alignment.product]);
-        let cosines = by_epoch(trials, |snapshot| vec![snapshot.alignment.cosine]);
-        let around = by_epoch(trials, |snapshot| snapshot.around.clone());
-        let norms = by_epoch(trials, |snapshot| snapshot.norms.clone());
-        let mut figures = vec![
-            chart(
-                "inner-products",
-                "Negative gradient at w_t, and the way from there to the end w_T".to_owned(),
-                (EPOCH_AXIS, PRODUCT_AXIS),
-                bounds_series(&of_trials, &products),
-                marks(),
-                foot,
-            ),
-            chart(
-                "cosines",
-                "Angle between the negative gradient at w_t and the way to the end w_T".to_owned(),
-                (EPOCH_AXIS, "cosine of the angle between −gradient and way"),
-                bounds_series(&of_trials, &cosines),
-                marks(),
-                foot,
-            ),
-        ];
-        if !around.is_empty() {
-            figures.push(chart(
-                "neighbourhood",
-                format!("Negative gradients within {} of w_t, and the way to w_T", self.radius),
-                (EPOCH_AXIS, PRODUCT_AXIS),
-                bounds_series(&format!("{} points", self.draws), &around),
-                marks(),
-                foot_around,
-            ));
+    /// What gradients say at a snapshot of the way to its end, and at so many points around it.
+    fn passes(
+        &self,
+        (here, epoch): (&Solution, usize),
+        end: &Solution,
+        draws: u64,
+        gradients: &mut Gradients,
+        laboratory: &mut Laboratory,
+    ) -> Result<Passes> {
+        let pass = gradients.at(here, epoch, usize::MAX, laboratory)?;
+        let mut around = Vec::new();
+        for draw in 1..=draws {
+            // Other points at every epoch.
+            let number = (epoch as u64).wrapping_mul(draws).wrapping_add(draw);
+            let beside = here.moved(&in_ball(here.parameters.len(), self.radius, number), 1.0);
+            let pass = gradients.at(&beside, epoch, self.samples, laboratory)?;
+            // As in the paper, with the way from w_t itself and not from the point beside it.
+            around.push(Alignment::new(&pass.gradient, &here.parameters, &end.parameters).product);
         }
-        figures.push(chart(
-            "gradient-norms",
-            "Lengths of minibatch gradients".to_owned(),
-            (EPOCH_AXIS, "length of a minibatch's gradient"),
-            bounds_series("all minibatches", &norms),
-            Vec::new(),
-            foot,
-        ));
-        figures
-    }
-
-    fn table(&self, trials: &[Trial]) -> Table {
-        let row = |trial: &Trial| {
-            let snapshots = &trial.snapshots;
-            let found = Found::of(snapshots, self.first);
-            let half = snapshots.len().div_ceil(2);
-            let [early, late] = [&snapshots[..half], &snapshots[half..]].map(mean_norm);
-            let mut cells = vec![
-                trial.seed.to_string(),
-                Count::of(products(snapshots)).text(),
-                found.along.text(),
-                significant(found.smallest, 3),
-                format!("{:.4}", found.smallest_cosine),
-            ];
-            cells.extend(match found.around.all {
-                0 => [String::new(), String::new()],
-                _ => [found.around.text(), significant(found.smallest_around, 3)],
-            });
-            cells.extend([
-                share_of_lengths(self.radius, snapshots),
-                format!("{early:.3}"),
-                format!("{late:.3}"),
-                format!("{:.3}", longest_step(snapshots)),
-            ]);
-            cells
-        };
-        let from = format!("from {}", self.first);
-        Table {
-            caption: format!(
-                "Epochs with a positive inner product of the negative gradient at w_t and w_T − w_t, of all and from \
-                 epoch {first} on, the smallest of those and the smallest cosine; the same for gradients at points \
-                 within {radius} of w_t; {radius} as a share of the weights' length; mean length of a minibatch's \
-                 gradient in the first half of training and in the second; the longest step, rate times length \
-                 (without momentum)",
-                first = self.first,
-                radius = self.radius,
-            ),
-            header: columns(&format!(
-                "seed | positive | {from} | smallest | smallest cosine | around, {from} | smallest around | radius | \
-                 gradient, first half | gradient, second half | longest step"
-            )),
-            rows: trials.iter().map(row).collect(),
-        }
-    }
-
-    fn verdict(&self, trials: &[Trial]) -> Verdict {
-        let found: Vec<Found> = trials
-            .iter()
-            .map(|trial| Found::of(&trial.snapshots, self.first))
-            .collect();
-        let total = |count: fn(&Found) -> Count| found.iter().map(count).fold(Count::default(), Count::and);
-        let least = |value: fn(&Found) -> f64| Bounds::of(&found.iter().map(value).collect::<Vec<_>>()).minimum;
-        let whole = found.iter().filter(|found| found.along.is_whole()).count();
-        let measured: Vec<&Found> = found.iter().filter(|found| found.around.all > 0).collect();
-        let whole_around = measured.iter().filter(|found| found.around.is_whole()).count();
-        let everywhere = trials
-            .iter()
-            .map(|trial| Count::of(products(&trial.snapshots)))
-            .fold(Count::default(), Count::and);
-        let smallest_around: Vec<f64> = measured.iter().map(|found| found.smallest_around).collect();
-        let around = match measured.len() {
-            0 => String::new(),
-            count => format!(
-                " So it is with the gradients at {} points within {} of w_t in {count} of the trials ({}; the smallest \
-                 is {}).",
-                total(|found| found.around).text(),
-                self.radius,
-                lengths_text(self.radius, trials),
-                significant(Bounds::of(&smallest_around).minimum, 3),
-            ),
-        };
-        let norms: Vec<f64> = trials
-            .iter()
-            .flat_map(|trial| trial.snapshots.iter().flat_map(|snapshot| &snapshot.norms))
-            .copied()
-            .collect();
-        let norms = Bounds::of(&norms);
-        let steps: Vec<f64> = trials.iter().map(|trial| longest_step(&trial.snapshots)).collect();
-        Verdict {
-            answer: Answer::of(whole + whole_around, trials.len() + measured.len()),
-            measured: format!(
-                "From epoch {} on the inner product is positive at {} epochs, at all of them in {whole} of {} trials \
-                 (from epoch 0 on: at {}); the smallest is {}, the smallest cosine {:.4}.{around} A minibatch's \
-                 gradient is from {:.3} to {:.3} long, {:.3} on average; the longest step, rate times length, is {:.3}.",
-                self.first,
-                total(|found| found.along).text(),
-                trials.len(),
-                everywhere.text(),
-                significant(least(|found| found.smallest), 3),
-                least(|found| found.smallest_cosine),
-                norms.minimum,
-                norms.maximum,
-                norms.mean,
-                Bounds::of(&steps).maximum,
-            ),
-        }
-    }
-}
-
-/// What the claim is about in a trial: the epochs from the first that counts.
-struct Found {
-    along: Count,
-    smallest: f64,
-    smallest_cosine: f64,
-    around: Count,
-    smallest_around: f64,
-}
-
-impl Found {
-    fn of(snapshots: &[Snapshot], first: usize) -> Self {
-        let counted = snapshots.get(first..).unwrap_or_default();
-        let along: Vec<f64> = products(counted).collect();
-        let cosines: Vec<f64> = counted.iter().map(|snapshot| snapshot.alignment.cosine).collect();
-        let around: Vec<f64> = counted
-            .iter()
-            .flat_map(|snapshot| snapshot.around.iter().copied())
-            .collect();
-        Self {
-            smallest: Bounds::of(&along).minimum,
-            along: Count::of(along),
-            smallest_cosine: Bounds::of(&cosines).minimum,
-            smallest_around: Bounds::of(&around).minimum,
-            around: Count::of(around),
-        }
-    }
-}
-
-fn products(snapshots: &[Snapshot]) -> impl Iterator<Item = f64> {
-    snapshots.iter().map(|snapshot| snapshot.alignment.product)
-}
-
-/// Bounds over all trials at every epoch at which there is something.
-fn by_epoch(trials: &[Trial], values: impl Fn(&Snapshot) -> Vec<f64>) -> Vec<(usize, Bounds)> {
-    let epochs = trials.iter().map(|trial| trial.snapshots.len()).max().unwrap_or(0);
-    let at = |epoch: usize| {
-        let snapshots = trials.iter().filter_map(|trial| trial.snapshots.get(epoch));
-        let values: Vec<f64> = snapshots.flat_map(&values).collect();
-        (!values.is_empty()).then(|| (epoch, Bounds::of(&values)))
-    };
-    (0..epochs).filter_map(at).collect()
-}
-
-fn mean_norm(snapshots: &[Snapshot]) -> f64 {
-    let norms: Vec<f64> = snapshots
-        .iter()
-        .flat_map(|snapshot| snapshot.norms.iter().copied())
-        .collect();
-    Bounds::of(&norms).mean
-}
-
-/// The longest step of SGD without momentum at any of the snapshots.
-fn longest_step(snapshots: &[Snapshot]) -> f64 {
-    let steps: Vec<f64> = snapshots
-        .iter()
-        .map(|snapshot| snapshot.rate * Bounds::of(&snapshot.norms).maximum)
-        .collect();
-    Bounds::of(&steps).maximum
-}
-
-/// A radius as a share of ‖w_t‖, from the longest to the shortest.
-fn share_of_lengths(radius: f64, snapshots: &[Snapshot]) -> String {
-    let shares: Vec<f64> = snapshots
-        .iter()
-        .map(|snapshot| 100.0 * radius / snapshot.length)
-        .collect();
-    let shares = Bounds::of(&shares);
-    format!("{:.1}–{:.1} %", shares.minimum, shares.maximum)
-}
-
-/// The same over all trials around which points were drawn, in words.
-fn lengths_text(radius: f64, trials: &[Trial]) -> String {
-    let lengths: Vec<f64> = trials
-        .iter()
-        .flat_map(|trial| &trial.snapshots)
-        .filter(|snapshot| !snapshot.around.is_empty())
-        .map(|snapshot| snapshot.length)
-        .collect();
-    let lengths = Bounds::of(&lengths);
-    let [least, most] = [lengths.maximum, lengths.minimum].map(|length| 100.0 * radius / length);
-    format!("the radius is from {least:.1} to {most:.1} % of the weights' length")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn snapshot(product: f64, norms: &[f64], rate: f64, around: &[f64]) -> Snapshot {
-        Snapshot {
-            alignment: Alignment {
-                product,
-                cosine: product / 4.0,
-            },
-            norms: norms.to_vec(),
-            rate,
-            length: 10.0,
-            around: around.to_vec(),
-        }
-    }
-
-    fn kind() -> OnePointConvexity {
-        OnePointConvexity {
-            run: "run".to_owned(),
-            first: 1,
-            batch_norm: BatchNormPolicy::Batch,
-            radius: 0.5,
-            draws: 2,
-            neighbourhoods: 1,
-            samples: 10,
-        }
-    }
-
-    fn trial(seed: u64, last: f64, around: [f64; 2]) -> Trial {
-        Trial {
-            seed,
-            snapshots: vec![
-                snapshot(-1.0, &[1.0, 3.0], 0.5, &[-1.0, -1.0]),
-                snapshot(2.0, &[2.0, 2.0], 0.5, &[1.0, 3.0]),
-                snapshot(last, &[4.0, 6.0], 0.1, &around),
-            ],
-        }
-    }
-
-    #[test]
-    fn the_claim_is_about_the_epochs_from_the_first_that_counts() {
-        let kind = kind();
-        let good = || trial(1, 1.0, [0.5, 2.0]);
-        let verdict = kind.verdict(&[good()]);
-        assert_eq!(verdict.answer, Answer::Shown);
-        for words in [
-            "positive at 2 of 2 epochs",
-            "in 1 of 1 trials",
-            "from epoch 0 on: at 2 of 3",
-            "the smallest is 1.00",
-            "at 4 of 4 points within 0.5",
-            "from 5.0 to 5.0 % of",
-            "the smallest is 0.500",
-            "from 1.000 to 6.000 long, 3.000 on average",
-            "rate times length, is 1.500",
-        ] {
-            assert!(verdict.measured.contains(words), "{words} in {}", verdict.measured);
-        }
-        // One point around, or one epoch, that is not one point convex.
-        let beside = trial(2, 1.0, [0.0, 2.0]);
-        assert_eq!(kind.verdict(&[beside]).answer, Answer::PartlyShown);
-        let bad = || trial(3, f64::NAN, [-1.0, 2.0]);
-        assert_eq!(kind.verdict(&[good(), bad()]).answer, Answer::PartlyShown);
-        assert_eq!(kind.verdict(&[bad()]).answer, Answer::NotShown);
-        let table = kind.table(&[good()]);
-        assert_eq!(
-            table.rows[0],
-            columns("1 | 2 of 3 | 2 of 2 | 1.00 | 0.2500 | 4 of 4 | 0.500 | 5.0–5.0 % | 2.000 | 5.000 | 1.500")
-        );
-        assert_eq!(table.header.len(), table.rows[0].len());
-    }
-
-    #[test]
-    fn charts_have_the_bounds_over_trials_at_every_epoch() {
-        let trials = [trial(1, 1.0, [0.5, 2.0]), trial(2, -3.0, [1.0, 1.0])];
-        let products = by_epoch(&trials, |snapshot| vec![snapshot.alignment.product]);
-        assert_eq!(products[2], (2, Bounds::of(&[1.0, -3.0])));
-        let kind = kind();
-        let feet = [String::new(), String::new()];
-        let names = |trials: &[Trial]| -> Vec<String> {
-            let figures = kind.figures(trials, &feet);
-            figures.into_iter().map(|figure| figure.name).collect()
-        };
-        assert_eq!(
-            names(&trials),
-            ["inner-products", "cosines", "neighbourhood", "gradient-norms"]
-        );
-        let mut alone = trial(1, 1.0, [0.5, 2.0]);
-        for snapshot in &mut alone.snapshots {
-            snapshot.around.clear();
-        }
-        assert_eq!(names(&[alone]), ["inner-products", "cosines", "gradient-norms"]);
+        Ok(Passes {
+            alignment: Alignment::new(&pass.gradient, &here.parameters, &end.parameters),
+            norms: pass.norms,
+            around,
+        })
     }
 }

@@ -16,7 +16,7 @@ use crate::experiment::cost::Effort;
 use crate::experiment::laboratory::{Laboratory, Seeds, Trained, Which};
 use crate::experiment::outcome::{Answer, Figure, Outcome, Series, Table, Verdict, significant, spread_text};
 use crate::experiment::recipe::Recipe;
-use crate::landscape::{Alignment, direction};
+use crate::landscape::direction;
 use crate::objective::{BatchNormPolicy, Solution};
 
 /// Trajectories at most: each has a seed of its own within the thousand of its start's.
@@ -131,6 +131,7 @@ impl Trajectories {
             .iter()
             .map(|run| run.solution(Which::Last))
             .collect::<Result<_>>()?;
+        let ways: Vec<&[f32]> = ends.iter().map(|end| end.parameters.as_slice()).collect();
         let mut bundle = Bundle {
             seed,
             ..Bundle::default()
@@ -142,10 +143,8 @@ impl Trajectories {
             let mut gradients = Gradients::new(run, &self.run, self.batch_norm, epochs);
             // The start is the same for all, and belongs to the run before.
             for epoch in 1..=epochs {
-                let here = run.snapshot(epoch)?;
-                let pass = gradients.at(&here, epoch, self.samples, laboratory)?;
-                for (other, end) in ends.iter().enumerate() {
-                    let product = Alignment::new(&pass.gradient, &here.parameters, &end.parameters).product;
+                let products = gradients.products(epoch, self.samples, &ways, laboratory)?;
+                for (other, product) in products.into_iter().enumerate() {
                     if other != index {
                         bundle.others[epoch - 1].push(product);
                     } else if epoch < epochs {

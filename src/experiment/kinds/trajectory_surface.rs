@@ -20,7 +20,7 @@ use crate::landscape::survey::{SurveyRequest, TOLERANCE};
 use crate::landscape::{
     DirectionKind, Grid, Provenance, Quantity, SurfaceRecord, Survey, Through, Trajectory, direction,
 };
-use crate::objective::BatchNormPolicy;
+use crate::objective::{BatchNormPolicy, Measurement, Objective};
 
 /// Share of the epochs within which the paper's surface is stable: 40 of 200.
 const EARLY: f64 = 0.2;
@@ -211,17 +211,25 @@ impl TrajectorySurface {
             samples: self.samples,
             tolerance: self.tolerance,
         };
-        let mut survey = Survey::new(objective, request)?;
-        let every = record.grid.values.len().max(1) as f64;
-        let finished = survey.run(objective, |survey| {
-            // Of an adaptive surface nobody knows how many nodes there will be: this is at worst.
-            let done = survey.measured().0 as f64 / every;
-            laboratory.report(&record.label, done).is_ok()
+        let Provenance {
+            train_images,
+            test_images,
+            ..
+        } = record.provenance;
+        let made = format!(
+            "surface through training, bn {}, {train_images} train and {test_images} test images, tolerance {}",
+            self.batch_norm, self.tolerance
+        );
+        let (run, along) = (trained.checksum()?.to_le_bytes(), request.slice.direction.clone());
+        let numbers: [&[u8]; 3] = [
+            &run,
+            bytemuck::cast_slice(along.as_slice()),
+            bytemuck::cast_slice(&record.grid.first),
+        ];
+        let what = record.label.clone();
+        record.grid.values = laboratory.remember(objective, &made, &numbers, |laboratory| {
+            measure(objective, request, &what, laboratory)
         })?;
-        if !finished {
-            return Err(Error::Cancelled);
-        }
-        record.grid = survey.grid();
         Ok(record)
     }
 
@@ -250,6 +258,26 @@ impl TrajectorySurface {
             },
             place: None,
         }
+    }
+}
+
+/// The values at the nodes of a surface, where they are measured.
+fn measure(
+    objective: &Objective,
+    request: SurveyRequest<Through>,
+    what: &str,
+    laboratory: &mut Laboratory,
+) -> Result<Vec<Option<Measurement>>> {
+    let every = request.grid.values.len().max(1) as f64;
+    let mut survey = Survey::new(objective, request)?;
+    let finished = survey.run(objective, |survey| {
+        // Of an adaptive surface nobody knows how many nodes there will be: this is at worst.
+        let done = survey.measured().0 as f64 / every;
+        laboratory.report(what, done).is_ok()
+    })?;
+    match finished {
+        true => Ok(survey.grid().values),
+        false => Err(Error::Cancelled),
     }
 }
 
