@@ -312,8 +312,7 @@ fn minima_are_those_of_runs_that_go_on_from_an_epoch_of_another() {
 fn a_surface_through_training_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (run, _) = DESCENT.split_once("[measure").unwrap();
-    let surface =
-        format!("{run}[measure.trajectory-surface]\nrun = \"descent\"\nrange = [-1.0, 1.0]\npoints = 5\n");
+    let surface = format!("{run}[measure.trajectory-surface]\nrun = \"descent\"\nrange = [-1.0, 1.0]\npoints = 5\n");
     let made = make(&surface, folder.path()).outcome;
     // One for each seed.
     let before = kept(folder.path());

@@ -13,10 +13,10 @@ use valleyscope::engine::{AlongRunRequest, AlongRunView, Anchor, Engine, Request
 use valleyscope::objective::BatchNormPolicy;
 use valleyscope::training::{RunFolder, TrainingOptions};
 
+use crate::common::derivatives::falling;
 use crate::driver::{HAND, Window, adapter};
 use crate::engine::{open, opened, start, train, wait};
 use crate::worker::{largest, residual};
-use crate::common::derivatives::falling;
 use crate::{ROUNDING, Run, dense, is_complete, page, perceptron};
 
 /// Accessible names of the plots.

@@ -178,9 +178,13 @@ impl OnePointConvexity {
         for epoch in 0..epochs {
             let here = trained.snapshot(epoch)?;
             let (ends, count) = ([end.parameters.as_slice()], draws as usize + 1);
-            let passes = gradients.kept((&here, epoch), &ends, (&how, count), laboratory, |gradients, laboratory| {
-                self.passes((&here, epoch), &end, draws, gradients, laboratory)
-            })?;
+            let passes = gradients.kept(
+                (&here, epoch),
+                &ends,
+                (&how, count),
+                laboratory,
+                |gradients, laboratory| self.passes((&here, epoch), &end, draws, gradients, laboratory),
+            )?;
             snapshots.push(Snapshot {
                 passes,
                 rate: schedule::learning_rate(options, epoch + 1),
