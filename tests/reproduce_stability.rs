@@ -276,6 +276,47 @@ fn from_a_minimum_some_methods_stay_and_others_diverge() {
 }
 
 #[test]
+fn along_training_every_method_has_its_curves_and_a_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let rest = "learning-rates = [0.02, 0.05]\nsgd-learning-rate = 0.02\nbatch-sizes = [5, 10]\nloss = 0.05\n\
+                steps = 8000\nsharpness-every = 50\nnon-uniformity-every = 100\n";
+    let made = make(&recipe("along", "sharpness-along-training", rest), folder.path());
+    let rows = &made.outcome.tables[0].rows;
+    let methods: Vec<&str> = rows.iter().map(|row| row[1].as_str()).collect();
+    let each = [
+        "GD, η = 0.02",
+        "GD, η = 0.05",
+        "SGD, η = 0.02, B = 5",
+        "SGD, η = 0.02, B = 10",
+    ];
+    assert_eq!(methods, [each, each].concat());
+    for row in rows {
+        assert!(row[2].starts_with("arrived after "), "{row:?}");
+        // a·η/2 at the end, and the largest on the way, which its end belongs to.
+        let (share, highest) = (number(&row[8]), number(&row[7]));
+        let expected = number(&row[3]) / number(&row[5]);
+        assert!((share / expected - 1.0).abs() < 0.05, "{row:?}");
+        assert!(highest >= 0.99 * share && number(&row[6]) <= highest, "{row:?}");
+        assert_eq!(row[9] == "–", row[1].starts_with("GD"), "{row:?}");
+    }
+    let names: Vec<&str> = made.outcome.figures.iter().map(|figure| figure.name.as_str()).collect();
+    assert_eq!(names, ["sharpness", "non-uniformity", "shares", "losses"]);
+    let Content::Chart { series, .. } = &made.outcome.figures[1].content else {
+        panic!("a chart");
+    };
+    // Every hundred steps from the start on, and where it arrived.
+    let steps: Vec<f64> = series[0].points.iter().map(|point| point.0).collect();
+    assert!(steps.len() >= 2 && steps[0] == 0.0, "{steps:?}");
+    let (last, way) = steps.split_last().unwrap();
+    assert!(way.iter().all(|step| step % 100.0 == 0.0 && step < last), "{steps:?}");
+    let verdict = &made.outcome.verdict.measured;
+    assert!(verdict.starts_with("Of 4 gradient descents "), "{verdict}");
+    let too_large = recipe("along", "sharpness-along-training", &rest.replace("[5, 10]", "[5, 20]"));
+    let told = refused(&too_large, folder.path());
+    assert!(told.contains("must be below 20"), "{told}");
+}
+
+#[test]
 fn the_toy_needs_no_network() {
     let folder = tempfile::tempdir().unwrap();
     let text = "name = \"toy\"\ntitle = \"Small\"\nfigures = [\"nowhere\"]\nclaim = \"It is so.\"\n\n\

@@ -1,5 +1,6 @@
 //! `valleyscope curvature`.
 
+mod along_run;
 mod measure;
 mod words;
 
@@ -8,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::drawing::Pair;
 use super::progress::Progress;
-use super::source::{self, Source};
+use super::source::{Belonging, Source};
+use crate::checkpoint::Reference;
 use crate::curvature::lanczos::LEAST_TOLERANCE;
 use crate::curvature::record::{Ends, SgdBounds};
 use crate::curvature::{CurvatureRecord, Matrix, Sgd};
@@ -21,6 +23,8 @@ use crate::files::whole_file;
 use crate::landscape::{Provenance, direction_file};
 use crate::objective::{BatchNormPolicy, Compute, Derivatives, DeviceChoice, Objective, usual_batch};
 
+/// How many of the largest eigenvalues, unless told otherwise.
+const EIGENVALUES: usize = 10;
 /// More eigenvalues than anybody reads; a larger number is a slip of the keyboard.
 const MOST_EIGENVALUES: usize = 1000;
 /// The same for random vectors.
@@ -28,8 +32,13 @@ const MOST_VECTORS: usize = 100_000;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// Solution to look at: a PyTorch or safetensors file, with ::key an entry of it
+    #[arg(long, value_name = "FILE[::KEY]", required_unless_present = "trajectory")]
+    checkpoint: Option<Reference>,
     #[command(flatten)]
-    origin: source::Origin,
+    belonging: Belonging,
+    #[command(flatten)]
+    along: along_run::Along,
     /// What happens to batch-norm statistics: they are constants under running and recompute, and move with the
     /// parameters under batch
     #[arg(long, value_enum, default_value_t)]
@@ -47,9 +56,9 @@ pub struct Arguments {
     /// Seed of start vectors, random vectors and subsets
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// How many of the largest eigenvalues; the first is the sharpness a
-    #[arg(long, help_heading = "Spectrum", value_name = "K", default_value_t = 10)]
-    eigenvalues: usize,
+    /// How many of the largest eigenvalues; the first is the sharpness a [default: 10]
+    #[arg(long, help_heading = "Spectrum", value_name = "K")]
+    eigenvalues: Option<usize>,
     /// How many of the smallest eigenvalues, by sign
     #[arg(long, help_heading = "Spectrum", value_name = "K", default_value_t = 0)]
     smallest: usize,
@@ -98,7 +107,7 @@ pub struct Arguments {
     #[arg(long, help_heading = "Noise and stability", value_name = "B")]
     batch_size: Option<usize>,
     /// File to write: .json with everything, .csv (the density, or the eigenvalues) or .png or .svg (the density), with
-    /// .json beside it; may be given more than once
+    /// .json beside it; with --trajectory a row an epoch, and a chart by epoch. May be given more than once
     #[arg(long, value_name = "FILE")]
     out: Vec<PathBuf>,
     /// Pixels of a figure [default: 1600x1000]
@@ -112,8 +121,11 @@ pub struct Arguments {
 impl Arguments {
     /// Checks what can be checked before anything is read.
     fn check(&self) -> Result<()> {
+        if self.along.trajectory().is_some() {
+            along_run::check(self)?;
+        }
         let counts = [
-            ("--eigenvalues", Some(self.eigenvalues), 1, MOST_EIGENVALUES),
+            ("--eigenvalues", self.eigenvalues, 1, MOST_EIGENVALUES),
             ("--smallest", Some(self.smallest), 0, MOST_EIGENVALUES),
             ("--trace", self.trace, 1, MOST_VECTORS),
         ];
@@ -129,6 +141,7 @@ impl Arguments {
         let counts = [
             ("--samples", self.samples),
             ("--steps", self.steps),
+            ("--every", self.along.every()),
             ("--evaluation-batch", self.evaluation_batch),
             ("--batch-size", self.batch_size),
         ];
@@ -176,7 +189,7 @@ impl Arguments {
                 let reason = format!("the file name must end in one of .{}", ENDINGS.join(", ."));
                 return Err(Error::option("--out", path.display(), reason));
             }
-            if PICTURES.contains(&ending(path)) && !self.density {
+            if PICTURES.contains(&ending(path)) && !self.density && self.along.trajectory().is_none() {
                 let reason = "a picture shows the density of the spectrum; ask for it with --density";
                 return Err(Error::option("--out", path.display(), reason));
             }
@@ -195,6 +208,11 @@ impl Arguments {
             whole_file::check_writable(path)?;
         }
         Ok(())
+    }
+
+    /// How many of the largest eigenvalues are asked for.
+    fn eigenvalues(&self) -> usize {
+        self.eigenvalues.unwrap_or(EIGENVALUES)
     }
 
     /// Whether anything is asked for that is of single images.
@@ -231,28 +249,44 @@ impl Bar {
 
 pub fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     arguments.check()?;
+    let Some(checkpoint) = &arguments.checkpoint else {
+        return along_run::run(arguments, device);
+    };
     let mut progress = Progress::new();
-    let source = arguments.origin.open(true, &mut progress)?;
+    let source = arguments.belonging.open(checkpoint, true, &mut progress)?;
     let bar = Bar {
         progress: RefCell::new(progress),
         silent: arguments.json,
     };
-    let record = measured(arguments, device, &source, &bar).map_err(|error| {
-        if matches!(error, Error::Cancelled) && !arguments.json {
-            bar.note("what is printed holds; what was being measured is lost, and no results were written");
-        }
-        as_flag(error)
-    })?;
+    let record = measured(arguments, device, &source, &bar).map_err(|error| explained(error, &bar))?;
     drop(bar);
+    hand_out(arguments, &record, |path, size| files::write(path, &record, size))
+}
+
+/// An error as it is told, with a note of what is lost where it was Ctrl-C.
+fn explained(error: Error, bar: &Bar) -> Error {
+    if matches!(error, Error::Cancelled) && !bar.silent {
+        bar.note("what is printed holds; what was being measured is lost, and no results were written");
+    }
+    as_flag(error)
+}
+
+/// Prints the document, where it is asked for, and writes the files with `write`, which is given a path and the pixels
+/// of a picture.
+fn hand_out(
+    arguments: &Arguments,
+    record: &impl serde::Serialize,
+    write: impl Fn(&Path, Option<(u32, u32)>) -> Result<()>,
+) -> Result<()> {
     if arguments.json {
-        super::print_json(&record)?;
+        super::print_json(record)?;
     }
     // Tables before figures, which can fail.
     let is_picture = |path: &&PathBuf| PICTURES.contains(&ending(path));
     let (pictures, tables): (Vec<_>, Vec<_>) = arguments.out.iter().partition(is_picture);
     let size = arguments.size.map(|Pair(width, height)| (width, height));
     for path in tables.into_iter().chain(pictures) {
-        files::write(path, &record, size)?;
+        write(path, size)?;
         if !arguments.json {
             say!("written: {}", path.display());
         }
@@ -279,7 +313,7 @@ fn measured(arguments: &Arguments, device: DeviceChoice, source: &Source, bar: &
         .map_err(|error| renamed(error, "--batch-size", "--evaluation-batch"))?;
     super::note_device(&objective);
     let parameters = objective.graph().parameter_count();
-    let wanted = arguments.eigenvalues.max(arguments.smallest);
+    let wanted = arguments.eigenvalues().max(arguments.smallest);
     if wanted > parameters {
         bar.note(&format!(
             "{wanted} eigenvalues are asked for, and there are {parameters}, as many as parameters"

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::landscape::{Line, Normalisation};
 use crate::network::{Graph, zoo};
 use crate::objective::Solution;
+use crate::training::RunRecord;
 
 /// Options that choose from a data set; they become part of its specification.
 #[derive(Debug, Default, clap::Args)]
@@ -71,12 +72,12 @@ impl DataOptions {
 
     /// Refuses options where there are no data that they could choose from.
     pub fn refuse(&self) -> Result<()> {
+        self.refuse_because("there are no data here that it could apply to; name them")
+    }
+
+    fn refuse_because(&self, reason: &str) -> Result<()> {
         match self.given().into_iter().find(|(_, value)| value.is_some()) {
-            Some((name, Some(value))) => Err(Error::option(
-                &format!("--{name}"),
-                value,
-                "there are no data here that it could apply to; name them",
-            )),
+            Some((name, Some(value))) => Err(Error::option(&format!("--{name}"), value, reason)),
             _ => Ok(()),
         }
     }
@@ -89,12 +90,9 @@ impl DataOptions {
     }
 }
 
-/// Where the origin comes from.
+/// The network and the data that a solution belongs to.
 #[derive(Debug, clap::Args)]
-pub struct Origin {
-    /// Solution to look at, position 0 of an axis: a PyTorch or safetensors file, with ::key an entry of it
-    #[arg(long, value_name = "FILE[::KEY]")]
-    checkpoint: Reference,
+pub struct Belonging {
     /// Model name with options; may be left out where the checkpoint names its own or only one fits
     #[arg(long)]
     model: Option<String>,
@@ -103,6 +101,16 @@ pub struct Origin {
     data: Option<String>,
     #[command(flatten)]
     options: DataOptions,
+}
+
+/// Where the origin comes from.
+#[derive(Debug, clap::Args)]
+pub struct Origin {
+    /// Solution to look at, position 0 of an axis: a PyTorch or safetensors file, with ::key an entry of it
+    #[arg(long, value_name = "FILE[::KEY]")]
+    checkpoint: Reference,
+    #[command(flatten)]
+    belonging: Belonging,
 }
 
 /// Where the origin and the first axis come from.
@@ -140,11 +148,11 @@ pub struct Source {
     pub name: String,
 }
 
-impl Origin {
-    /// Opens checkpoint and network, and the data where they are named or needed.
-    pub fn open(&self, needs_data: bool, progress: &mut Progress) -> Result<Source> {
-        let file = CheckpointFile::open(&self.checkpoint.path)?;
-        let state = file.state_dict(self.checkpoint.key.as_deref())?;
+impl Belonging {
+    /// Opens a checkpoint and its network, and the data where they are named or needed.
+    pub fn open(&self, checkpoint: &Reference, needs_data: bool, progress: &mut Progress) -> Result<Source> {
+        let file = CheckpointFile::open(&checkpoint.path)?;
+        let state = file.state_dict(checkpoint.key.as_deref())?;
         let data = self.data.clone().or_else(|| file.own("data").filter(|_| needs_data));
         let data = match data {
             Some(text) => Some(self.options.open(&text, progress)?),
@@ -159,8 +167,26 @@ impl Origin {
             graph,
             data,
             origin,
-            name: named(&self.checkpoint, &state),
+            name: named(checkpoint, &state),
         })
+    }
+
+    /// Refuses what the record of a run says for itself.
+    pub fn check_of_run(&self) -> Result<()> {
+        if let Some(model) = &self.model {
+            let reason = "the run's record names its model; leave it out with --trajectory";
+            return Err(Error::option("--model", model, reason));
+        }
+        self.options
+            .refuse_because("a run is looked at on the data that it was trained on; its first N images are --samples N")
+    }
+
+    /// Opens the network and the data of a run, which `--data` says anew where they have been moved.
+    pub fn open_run(&self, record: &RunRecord, progress: &mut Progress) -> Result<(Arc<Graph>, Arc<Dataset>)> {
+        let data = self.data.as_ref().unwrap_or(&record.data);
+        let data = DataOptions::default().open(data, progress)?;
+        let graph = zoo::build(&record.model, data.shape, data.classes.len())?;
+        Ok((Arc::new(graph), data))
     }
 
     fn network(&self, state: &StateDict, own: Option<String>, data: Option<&Dataset>) -> Result<Graph> {
@@ -176,6 +202,13 @@ impl Origin {
                 zoo::build(&fit.model, fit.input, fit.classes)
             }
         }
+    }
+}
+
+impl Origin {
+    /// Opens checkpoint and network, and the data where they are named or needed.
+    pub fn open(&self, needs_data: bool, progress: &mut Progress) -> Result<Source> {
+        self.belonging.open(&self.checkpoint, needs_data, progress)
     }
 }
 

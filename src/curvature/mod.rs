@@ -5,12 +5,13 @@
 //! and [`density`] its whole spectrum, smoothed. [`covariance`] takes the spectrum of a noise from its samples.
 //! [`stability`] is the theory of *How SGD Selects the Global Minima in Over-parameterized Learning* (Wu, Ma and E,
 //! 2018), [`non_uniformity`] its second number for a matrix a sample, and [`escape`] its example in one dimension.
-//! [`loss`] makes such matrices of a network's loss, [`sharpness`] takes both numbers of a solution, and [`record`] keeps
-//! what was found.
+//! [`loss`] makes such matrices of a network's loss, [`sharpness`] takes both numbers of a solution and [`along_run`]
+//! those of a training run's epochs, and [`record`] keeps what was found.
 //!
-//! Vectors are `f32`; inner products and recurrences are summed in `f64`. Nothing but [`loss`] and [`sharpness`] knows
-//! networks.
+//! Vectors are `f32`; inner products and recurrences are summed in `f64`. Nothing but [`loss`], [`sharpness`] and
+//! [`along_run`] knows networks.
 
+pub mod along_run;
 pub mod covariance;
 mod dense;
 pub mod density;
@@ -28,6 +29,7 @@ pub mod stability;
 pub(crate) mod testing;
 pub mod trace;
 
+pub use along_run::{AlongRun, AtEpoch};
 pub use covariance::{Covariance, Samples};
 pub use density::{Density, Quadrature};
 pub use estimate::Estimate;

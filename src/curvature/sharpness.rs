@@ -1,5 +1,5 @@
 //! The sharpness and the non-uniformity of a solution of a network (Wu, Ma and E, 2018, Definition 3), over its first
-//! training images. Batch norm takes the solution's statistics as constants.
+//! training images with its batch-norm statistics as constants, or of a mean loss that is ready to be differentiated.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,22 @@ pub struct Sharpness {
     pub converged: bool,
 }
 
+/// The images whose Hessians tell a non-uniformity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Images {
+    /// All at once: it is exact, and has no error.
+    All,
+    /// Some disjoint sets of them, drawn with the effort's seed: it has a standard error, and is too large on average,
+    /// the less so the larger the sets.
+    Sets {
+        /// How many sets.
+        count: usize,
+        /// Images of each.
+        images: usize,
+    },
+}
+
 /// a = λ_max(H) over the first `samples` training images, by Lanczos, telling the share done of as many products as
 /// there may be.
 ///
@@ -33,16 +49,23 @@ pub fn sharpness(
     effort: Effort,
     progress: Progress,
 ) -> Result<Sharpness> {
+    sharpness_of(&derivatives(objective, solution, samples)?, effort, progress)
+}
+
+/// The same of a mean loss, under its own policy and over its own images.
+///
+/// # Errors
+/// As [`extreme_eigenpairs`], and when a product is not finite.
+pub fn sharpness_of(derivatives: &Derivatives, effort: Effort, progress: Progress) -> Result<Sharpness> {
     let options = LanczosOptions {
         largest: 1,
         smallest: 0,
         copies: false,
         effort,
     };
-    let derivatives = derivatives(objective, solution, samples)?;
     // One more for the residual.
     let mut told = over(effort.steps + 1, progress);
-    let mut hessian = HessianOperator::new(&derivatives, &mut told);
+    let mut hessian = HessianOperator::new(derivatives, &mut told);
     let found = extreme_eigenpairs(&mut hessian, options, &mut |_| true)?;
     let largest = found.largest.first().map(|pair| (pair.value, pair.residual));
     let (value, residual) = largest
@@ -67,9 +90,32 @@ pub fn non_uniformity(
     progress: Progress,
 ) -> Result<NonUniformity> {
     let derivatives = derivatives(objective, solution, samples)?;
-    let mut told = over(2 * (effort.steps + 1), progress);
-    let mut hessians = ImageHessians::new(&derivatives, &mut told)?;
-    non_uniformity::non_uniformity(&mut hessians, effort, &mut |_| true)
+    non_uniformity_of(&derivatives, Images::All, effort, progress)
+}
+
+/// The same of a mean loss, under its own policy and from these of its images.
+///
+/// # Errors
+/// Under the policy `batch`, where an image has no loss of its own; as [`non_uniformity::non_uniformity`] and
+/// [`non_uniformity::estimated_non_uniformity`].
+pub fn non_uniformity_of(
+    derivatives: &Derivatives,
+    from: Images,
+    effort: Effort,
+    progress: Progress,
+) -> Result<NonUniformity> {
+    let searches = match from {
+        Images::All => 1,
+        Images::Sets { count, .. } => count,
+    };
+    let mut told = over(2 * searches * (effort.steps + 1), progress);
+    let mut hessians = ImageHessians::new(derivatives, &mut told)?;
+    match from {
+        Images::All => non_uniformity::non_uniformity(&mut hessians, effort, &mut |_| true),
+        Images::Sets { count, images } => {
+            non_uniformity::estimated_non_uniformity(&mut hessians, count, images, effort, &mut |_| true)
+        }
+    }
 }
 
 fn derivatives<'a>(objective: &'a Objective, solution: &'a Solution, samples: usize) -> Result<Derivatives<'a>> {

@@ -31,6 +31,12 @@ const ROUGH: Effort = Effort {
     tolerance: 1e-2,
     seed: 1,
 };
+/// How far the non-uniformity is sought on the way, which takes many times as long: to some thousandths.
+const ROUGHER: Effort = Effort {
+    steps: 30,
+    tolerance: 5e-2,
+    seed: 1,
+};
 
 /// A way to go down.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -119,6 +125,8 @@ pub struct Descent {
     pub every: usize,
     /// Steps from one measured sharpness to the next; none is measured without.
     pub sharpness_every: Option<usize>,
+    /// Steps from one measured non-uniformity to the next; none is measured without.
+    pub non_uniformity_every: Option<usize>,
     /// Seed of the batches.
     pub seed: u64,
 }
@@ -146,6 +154,10 @@ pub struct Record {
     /// Sharpness, by step, as far as a residual of a hundredth tells it.
     #[serde(with = "points")]
     pub sharpness: Vec<(f64, f64)>,
+    /// Non-uniformity, by step, as far as a residual of a twentieth tells it; not of the end, of which
+    /// [`Laboratory::non_uniformity`] knows it better.
+    #[serde(with = "points")]
+    pub non_uniformity: Vec<(f64, f64)>,
 }
 
 impl Record {

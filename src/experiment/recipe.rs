@@ -84,6 +84,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../assets/experiments/random-rays-batch.toml"),
     ),
     (
+        "sharpness-along-training",
+        include_str!("../../assets/experiments/sharpness-along-training.toml"),
+    ),
+    (
         "sharpness-and-non-uniformity",
         include_str!("../../assets/experiments/sharpness-and-non-uniformity.toml"),
     ),

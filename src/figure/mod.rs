@@ -1,5 +1,6 @@
 //! Pictures and tables as files: PNG, SVG and GIF, 3-D models, CSV and JSON.
 
+pub mod along_run;
 pub mod animation;
 pub mod chart;
 pub mod colour_map;

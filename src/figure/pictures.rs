@@ -4,7 +4,7 @@ use super::chart::{BLUE, Chart, GREEN, Mark, PURPLE, Series, VERMILION};
 use crate::data::Part;
 use crate::landscape::{LineRecord, Normalisation, Scale};
 use crate::network::Loss;
-use crate::training::{EpochMetrics, RunRecord, schedule};
+use crate::training::{EpochMetrics, RunRecord, TrainingOptions, schedule};
 
 /// Horizontal axis of a slice along a direction of unit length.
 pub const RAY_AXIS: &str = "position l of w + l·u, |u| = 1";
@@ -81,19 +81,6 @@ pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
     if options.total_epochs() > options.epochs {
         rates += &format!(", then {}", options.sgd_learning_rate);
     }
-    let mut marks = Vec::new();
-    if options.averages() {
-        marks.push(Mark {
-            position: options.swa_start as f64,
-            label: "averaging".to_owned(),
-        });
-        if metrics.len() > options.epochs {
-            marks.push(Mark {
-                position: options.epochs as f64,
-                label: "SGD from SWA".to_owned(),
-            });
-        }
-    }
     Chart {
         title: "Training".to_owned(),
         x_label: "epoch".to_owned(),
@@ -114,7 +101,7 @@ pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
                 dashed: false,
             },
         ],
-        marks,
+        marks: phases(options, metrics.len()),
         footnote: format!(
             "{} · {} · batch {} · lr {rates} · momentum {} · weight decay {} · seed {} · {} · valleyscope {}",
             record.model,
@@ -128,6 +115,24 @@ pub fn training(record: &RunRecord, metrics: &[EpochMetrics]) -> Chart {
         ),
         scale: Scale::Automatic,
     }
+}
+
+/// Where averaging and SGD from the average begin in a run of which so many epochs are shown.
+pub(super) fn phases(options: &TrainingOptions, epochs: usize) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    if options.averages() {
+        marks.push(Mark {
+            position: options.swa_start as f64,
+            label: "averaging".to_owned(),
+        });
+        if epochs > options.epochs {
+            marks.push(Mark {
+                position: options.epochs as f64,
+                label: "SGD from SWA".to_owned(),
+            });
+        }
+    }
+    marks
 }
 
 /// The horizontal axis of the way between two solutions.

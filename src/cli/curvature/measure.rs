@@ -16,15 +16,15 @@ use crate::landscape::direction::dot;
 use crate::objective::Derivatives;
 
 /// Products to find eigenvalues with, without any and for each of them.
-const STEPS: usize = 100;
-const STEPS_EACH: usize = 10;
+pub(super) const STEPS: usize = 100;
+pub(super) const STEPS_EACH: usize = 10;
 /// Random vectors of a spectral density, and Lanczos steps for each (Ghorbani, Krishnan and Xiao take 10 of 90).
 const DENSITY_VECTORS: usize = 4;
 const DENSITY_STEPS: usize = 80;
 /// Gradients of a covariance unless more are asked for: their eigenvalues take some seconds.
 const GRADIENTS: usize = 1000;
 /// Images whose Hessians tell the non-uniformity unless more are asked for, and the sets that they are taken in.
-const IMAGES: usize = 200;
+pub(super) const IMAGES: usize = 200;
 const SETS: usize = 4;
 /// Products to find the largest eigenvalue of a covariance of Hessians with, at most: it has no other sign, and some 20
 /// are enough.
@@ -80,10 +80,10 @@ pub(super) fn loss(derivatives: &Derivatives, bar: &Bar) -> Result<f64> {
 /// The ends of the spectrum. Stopped by Ctrl-C, says what is known by then.
 pub(super) fn spectrum(arguments: &Arguments, derivatives: &Derivatives, bar: &Bar) -> Result<Spectrum> {
     let dimension = derivatives.parameters().len();
-    let pairs = arguments.eigenvalues.min(dimension) + arguments.smallest.min(dimension);
+    let pairs = arguments.eigenvalues().min(dimension) + arguments.smallest.min(dimension);
     let steps = arguments.steps.unwrap_or(STEPS + STEPS_EACH * pairs).min(dimension);
     let options = LanczosOptions {
-        largest: arguments.eigenvalues,
+        largest: arguments.eigenvalues(),
         smallest: arguments.smallest,
         copies: arguments.copies,
         effort: Effort {
@@ -182,12 +182,13 @@ pub(super) fn covariance(
         done.set(share);
         true
     })?;
+    let kept = arguments.eigenvalues();
     Ok(GradientCovariance {
         batch_size: batch,
         gradients: count,
         mean_length: dot(&covariance.mean, &covariance.mean).sqrt(),
         trace: covariance.trace,
-        eigenvalues: covariance.eigenvalues.into_iter().take(arguments.eigenvalues).collect(),
+        eigenvalues: covariance.eigenvalues.into_iter().take(kept).collect(),
     })
 }
 

@@ -21,7 +21,8 @@ pub(super) fn point(record: &CurvatureRecord) -> String {
     format!("{point}\n{}", line("loss", &over))
 }
 
-fn line(what: &str, text: &str) -> String {
+/// What is said, behind what it is of.
+pub(super) fn line(what: &str, text: &str) -> String {
     format!("{what:<MARGIN$}{text}")
 }
 
@@ -216,7 +217,7 @@ fn with_error(estimate: Estimate) -> String {
 }
 
 /// A number to five digits.
-fn shown(value: f64) -> String {
+pub(super) fn shown(value: f64) -> String {
     let magnitude = value.abs();
     if value != 0.0 && !(1e-3..1e6).contains(&magnitude) {
         return format!("{value:.4e}");

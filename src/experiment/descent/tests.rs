@@ -12,6 +12,7 @@ fn descent(method: Method) -> Descent {
         steps: 30,
         every: 10,
         sharpness_every: Some(15),
+        non_uniformity_every: None,
         seed: 2,
     }
 }
@@ -111,6 +112,32 @@ fn descents_are_recorded_and_made_once() {
     };
     let (other, told) = descend(folder.path(), &other);
     assert!(told > 0 && other.solution != found[2].solution);
+}
+
+#[test]
+fn the_non_uniformity_on_the_way_is_that_of_its_points() {
+    let folder = tempfile::tempdir().unwrap();
+    let method = Method::GradientDescent { learning_rate: 0.02 };
+    let watched = Descent {
+        non_uniformity_every: Some(20),
+        ..descent(method)
+    };
+    let (made, told) = descend(folder.path(), &watched);
+    let points = &made.record.non_uniformity;
+    assert_eq!(points.iter().map(|point| point.0).collect::<Vec<_>>(), [0.0, 20.0]);
+    let mut report = |_: &str, _: f64| true;
+    let mut laboratory = Laboratory::new(Compute::cpu(), folder.path(), &mut report);
+    let objective = laboratory.objective(MODEL, DATA).unwrap();
+    let from = start(&objective, 1).unwrap();
+    let found = laboratory.non_uniformity(&objective, &from, "start").unwrap();
+    // An eigenvalue of Σ lies within a residual of a twentieth of it, and s has half of that.
+    let off = (points[0].1 / found.value - 1.0).abs();
+    assert!(found.value > 0.0 && off < 0.03, "{points:?} {found:?}");
+    drop(laboratory);
+    // It is another descent than one without, and leads to the same place.
+    let (alone, _) = descend(folder.path(), &descent(method));
+    assert!(alone.record.non_uniformity.is_empty() && alone.solution == made.solution);
+    assert_eq!(descend(folder.path(), &watched).1, 0, "{told}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A descent step by step, with what is recorded on the way.
 
-use super::{Descent, Method, ROUGH, Record};
+use super::{Descent, Method, ROUGH, ROUGHER, Record};
 use crate::curvature::sharpness;
 use crate::data::Part;
 use crate::error::{Error, Result};
@@ -43,6 +43,7 @@ impl<'a> Way<'a> {
                 losses: Vec::new(),
                 distances: Vec::new(),
                 sharpness: Vec::new(),
+                non_uniformity: Vec::new(),
             },
             first: None,
             tell,
@@ -142,7 +143,7 @@ impl<'a> Way<'a> {
 
     /// Whether something is recorded after so many steps.
     fn is_due(&self, steps: usize) -> bool {
-        self.is_loss_due(steps) || self.is_sharpness_due(steps)
+        self.is_loss_due(steps) || self.is_sharpness_due(steps) || self.is_non_uniformity_due(steps)
     }
 
     fn is_loss_due(&self, steps: usize) -> bool {
@@ -154,6 +155,11 @@ impl<'a> Way<'a> {
         every.is_some_and(|every| steps.is_multiple_of(every.max(1)))
     }
 
+    fn is_non_uniformity_due(&self, steps: usize) -> bool {
+        let every = self.descent.non_uniformity_every;
+        every.is_some_and(|every| steps.is_multiple_of(every.max(1)))
+    }
+
     /// Records what is due at a point.
     fn see(&mut self, parameters: &[f32], (steps, loss): (usize, f64)) -> Result<()> {
         if self.is_loss_due(steps) {
@@ -161,21 +167,25 @@ impl<'a> Way<'a> {
             let distance = distance(&self.from.parameters, parameters);
             self.record.distances.push((steps as f64, distance));
         }
-        match self.is_sharpness_due(steps) {
-            true => self.measure(parameters, steps),
-            false => Ok(()),
+        if self.is_sharpness_due(steps) {
+            self.measure_sharpness(parameters, steps)?;
         }
+        if self.is_non_uniformity_due(steps) {
+            let (tell, done) = (&mut self.tell, share(steps, self.descent.steps));
+            let mut told = |_: f64| tell(done).is_ok();
+            let point = plain(parameters);
+            let found = sharpness::non_uniformity(self.objective, &point, usize::MAX, ROUGHER, &mut told);
+            let value = or_nothing(found.map(|found| found.value))?;
+            self.record.non_uniformity.push((steps as f64, value));
+        }
+        Ok(())
     }
 
-    fn measure(&mut self, parameters: &[f32], steps: usize) -> Result<()> {
+    fn measure_sharpness(&mut self, parameters: &[f32], steps: usize) -> Result<()> {
         let (tell, done) = (&mut self.tell, share(steps, self.descent.steps));
         let mut told = |_: f64| tell(done).is_ok();
-        let value = match sharpness::sharpness(self.objective, &plain(parameters), usize::MAX, ROUGH, &mut told) {
-            Ok(found) => found.value,
-            // On the way out of the finite numbers there is none.
-            Err(Error::Request(_)) => f64::NAN,
-            Err(error) => return Err(error),
-        };
+        let found = sharpness::sharpness(self.objective, &plain(parameters), usize::MAX, ROUGH, &mut told);
+        let value = or_nothing(found.map(|found| found.value))?;
         self.record.sharpness.push((steps as f64, value));
         Ok(())
     }
@@ -190,11 +200,19 @@ impl<'a> Way<'a> {
             let distance = distance(&self.from.parameters, parameters);
             self.record.distances.push((steps as f64, distance));
             if self.descent.sharpness_every.is_some() {
-                self.measure(parameters, steps)?;
+                self.measure_sharpness(parameters, steps)?;
             }
         }
         (self.record.end, self.record.steps, self.record.loss) = (end, steps, loss);
         Ok((parameters.to_vec(), self.record))
+    }
+}
+
+/// What was measured: on the way out of the finite numbers there is nothing, which is NaN.
+fn or_nothing(measured: Result<f64>) -> Result<f64> {
+    match measured {
+        Err(Error::Request(_)) => Ok(f64::NAN),
+        other => other,
     }
 }
 
@@ -281,6 +299,7 @@ mod tests {
             steps: STEPS,
             every: 100,
             sharpness_every: None,
+            non_uniformity_every: None,
             seed: 1,
         }
     }

@@ -112,6 +112,7 @@ impl Experiment for Escape {
                 steps: self.start_steps,
                 every: every(self.start_steps),
                 sharpness_every: None,
+                non_uniformity_every: None,
                 seed,
             };
             let found = laboratory.descend(&objective, &descent::start(&objective, seed)?, &way, &what)?;
@@ -167,6 +168,7 @@ impl Escape {
                 steps: self.steps,
                 every: every(self.steps),
                 sharpness_every: Some(self.sharpness_every),
+                non_uniformity_every: None,
                 seed,
             };
             let descended = laboratory.descend(objective, &found.solution, &way, &what)?;

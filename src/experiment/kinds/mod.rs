@@ -29,6 +29,7 @@ mod noise_race;
 mod one_point_convexity;
 mod oscillation;
 mod random_rays;
+mod sharpness_along_training;
 mod sharpness_and_non_uniformity;
 mod sharpness_by_rate;
 mod shift;
@@ -61,6 +62,7 @@ pub use self::noise_race::NoiseRace;
 pub use self::one_point_convexity::OnePointConvexity;
 pub use self::oscillation::{Oscillation, Preset};
 pub use self::random_rays::{End, RandomRays};
+pub use self::sharpness_along_training::SharpnessAlongTraining;
 pub use self::sharpness_and_non_uniformity::SharpnessAndNonUniformity;
 pub use self::sharpness_by_rate::SharpnessByRate;
 pub use self::shift::Shift;
@@ -180,6 +182,8 @@ kinds! {
     Oscillation,
     /// Random rays from two solutions.
     RandomRays,
+    /// Sharpness and non-uniformity by step, from the initial weights on.
+    SharpnessAlongTraining,
     /// Sharpness, non-uniformity and test accuracy of many solutions.
     SharpnessAndNonUniformity,
     /// The sharpness of the solutions of gradient descent by learning rate.

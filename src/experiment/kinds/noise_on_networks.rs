@@ -68,6 +68,7 @@ impl Minimum {
             steps: self.steps,
             every: every(self.steps),
             sharpness_every: None,
+            non_uniformity_every: None,
             seed,
         };
         let what = format!("{} (seed {seed})", self.method().name());

@@ -130,6 +130,7 @@ impl Experiment for SharpnessByRate {
                     steps: self.steps,
                     every: every(self.steps),
                     sharpness_every: None,
+                    non_uniformity_every: None,
                     seed,
                 };
                 let descended = laboratory.descend(&objective, &start, &way, &what)?;
@@ -306,6 +307,7 @@ mod tests {
                     losses: vec![(0.0, 1.0), (7.0, 1e-5)],
                     distances: Vec::new(),
                     sharpness: Vec::new(),
+                    non_uniformity: Vec::new(),
                 },
                 solution: value.map(|value| {
                     let sharpness = Sharpness {

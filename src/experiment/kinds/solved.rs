@@ -92,6 +92,7 @@ impl Found {
             steps,
             every,
             sharpness_every: None,
+            non_uniformity_every: None,
             seed,
         };
         let descended = laboratory.descend(objective, start, &way, &what)?;

@@ -55,6 +55,7 @@ pub(super) fn switched(learning_rate: f64, (leaves, left): (bool, bool), end: Op
             losses: vec![(0.0, 1e-4), (5.0, highest), (10.0, 1e-4)],
             distances: vec![(0.0, 0.0), (10.0, 0.5)],
             sharpness: vec![(0.0, 8.0), (10.0, 4.0)],
+            non_uniformity: Vec::new(),
         },
         end,
     }
