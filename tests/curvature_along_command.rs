@@ -125,7 +125,10 @@ fn a_line_is_printed_for_each_of_the_epochs_asked_for() {
 #[test]
 fn part_of_the_images_stands_for_all_with_an_error() {
     let folder = plain();
-    let record = document("--trajectory run --every 4 --samples 16 --non-uniformity", folder.path());
+    let record = document(
+        "--trajectory run --every 4 --samples 16 --non-uniformity",
+        folder.path(),
+    );
     assert_eq!(record["samples"], 16);
     assert_eq!(record["trained_on"], IMAGES);
     assert_eq!(record["images"]["sets"]["count"], 4);
@@ -134,7 +137,10 @@ fn part_of_the_images_stands_for_all_with_an_error() {
     for row in rows(&record) {
         assert!(number(&row["non_uniformity"]["standard_error"]) > 0.0, "{row}");
     }
-    let text = succeed("curvature --trajectory run --every 4 --samples 16 --non-uniformity", folder.path());
+    let text = succeed(
+        "curvature --trajectory run --every 4 --samples 16 --non-uniformity",
+        folder.path(),
+    );
     assert!(text.contains("from 4 sets of 4 images"), "{text}");
 }
 
@@ -238,15 +244,27 @@ fn a_diverged_epoch_is_a_line_that_says_so() {
 fn what_says_nothing_of_a_run_is_refused_by_name_before_anything_is_read() {
     let folder = tempfile::tempdir().unwrap();
     for (words, expected) in [
-        ("--checkpoint a.pt", "--checkpoint = a.pt is not allowed: --trajectory looks at"),
+        (
+            "--checkpoint a.pt",
+            "--checkpoint = a.pt is not allowed: --trajectory looks at",
+        ),
         ("--model mlp:3", "--model = mlp:3 is not allowed: the run's record"),
-        ("--subset 5", "--subset = 5 is not allowed: a run is looked at on the data"),
+        (
+            "--subset 5",
+            "--subset = 5 is not allowed: a run is looked at on the data",
+        ),
         ("--part test", "--part = test is not allowed: SGD goes down"),
         ("--matrix gauss-newton", "--matrix = gauss-newton is not allowed"),
-        ("--eigenvalues 3", "--eigenvalues = 3 is not allowed: it is of one point"),
+        (
+            "--eigenvalues 3",
+            "--eigenvalues = 3 is not allowed: it is of one point",
+        ),
         ("--smallest 2", "--smallest = 2 is not allowed: it is of one point"),
         ("--copies", "--copies: it is of one point"),
-        ("--save-eigenvectors e.safetensors", "--save-eigenvectors = e.safetensors"),
+        (
+            "--save-eigenvectors e.safetensors",
+            "--save-eigenvectors = e.safetensors",
+        ),
         ("--trace 5", "--trace = 5 is not allowed: it is of one point"),
         ("--density", "--density: it is of one point"),
         ("--covariance", "--covariance: it is of one point"),

@@ -55,8 +55,12 @@ const NON_UNIFORMITY: [Column; 5] = [
     ("non_uniformity_converged", |row| {
         Some(row.non_uniformity?.converged.to_string())
     }),
-    ("non_uniformity_bound", |row| Some(row.non_uniformity_bound?.to_string())),
-    ("non_uniformity_share", |row| Some(row.non_uniformity_share?.to_string())),
+    ("non_uniformity_bound", |row| {
+        Some(row.non_uniformity_bound?.to_string())
+    }),
+    ("non_uniformity_share", |row| {
+        Some(row.non_uniformity_share?.to_string())
+    }),
 ];
 const LOST: [Column; 1] = [("lost", |row| row.lost.clone())];
 
@@ -96,7 +100,9 @@ fn chart(record: &AlongRun) -> Chart {
     let mut series = vec![
         curve("sharpness a", BLUE, sharpness, false),
         curve(&bound("2/η"), BLUE, |row| Some(row.sharpness_bound), true),
-        errors(record, BLUE, |row| Some((row.sharpness?.value, row.sharpness?.residual))),
+        errors(record, BLUE, |row| {
+            Some((row.sharpness?.value, row.sharpness?.residual))
+        }),
     ];
     if has_momentum {
         let heavy_ball = format!("2(1 + β)/η, with its momentum β = {}", record.options.momentum);
@@ -138,7 +144,10 @@ fn points(record: &AlongRun, value: fn(&AtEpoch) -> Option<f64>) -> Vec<(f64, f6
 
 /// A vertical line from one end of each error to the other, apart from each other.
 fn errors(record: &AlongRun, colour: [u8; 3], value: fn(&AtEpoch) -> Option<(f64, f64)>) -> Series {
-    let known = record.rows.iter().filter_map(|row| Some((row.epoch as f64, value(row)?)));
+    let known = record
+        .rows
+        .iter()
+        .filter_map(|row| Some((row.epoch as f64, value(row)?)));
     // What has no x is a gap alone.
     let gap = (f64::NAN, f64::NAN);
     let lines = known

@@ -95,7 +95,10 @@ pub(super) fn head(record: &AlongRun) -> String {
     let batch = record.options.batch_size.min(all);
     let mut lines = vec![
         line("run", &format!("{origin} ({model}, {parameters} parameters)")),
-        line("over", &format!("{samples} of {all} train images of {data}, bn {policy}")),
+        line(
+            "over",
+            &format!("{samples} of {all} train images of {data}, bn {policy}"),
+        ),
         line(
             "bounds",
             &format!("of plain SGD with B = {batch} of n = {all}: a ≤ 2/η, s ≤ (1/η)·√(B(n − 1)/(n − B))"),

@@ -39,7 +39,10 @@ impl SharpnessAlongTraining {
             let bound = found.bounds.non_uniformity_bound();
             level(format!("bound {}", significant(bound, 3)), bound, found)
         }));
-        let shares = first.found.iter().map(|found| line(found.method.name(), found.shares()));
+        let shares = first
+            .found
+            .iter()
+            .map(|found| line(found.method.name(), found.shares()));
         let losses = first.found.iter().map(|found| {
             let name = format!("{}: {}", found.method.name(), found.record.end.name());
             curve(name, &found.record, |record| &record.losses)
