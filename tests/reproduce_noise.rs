@@ -48,7 +48,7 @@ fn network() -> String {
 }
 
 fn indicators() -> String {
-    let rest = "steps = 4\nevery = 2\nprobes = 3\neigenvalues = 3\n";
+    let rest = "steps = 4\nevery = 2\nprobes = 3\neigenvalues = 3\nfrom-start = { steps = 5, every = 3 }\n";
     let kind = "noise-indicators";
     recipe(
         "indicators",
@@ -155,8 +155,8 @@ fn indicators_are_measured_along_the_ways_and_eigenvalues_at_the_minima() {
     let folder = tempfile::tempdir().unwrap();
     let made = make(&indicators(), folder.path());
     let outcome = &made.outcome;
-    let [along, minima] = &outcome.tables[..] else {
-        panic!("two tables");
+    let [along, trained, minima] = &outcome.tables[..] else {
+        panic!("three tables");
     };
     let columns: Vec<[&str; 3]> = along
         .rows
@@ -173,6 +173,23 @@ fn indicators_are_measured_along_the_ways_and_eigenvalues_at_the_minima() {
     assert_ne!(along.rows[2][3..], along.rows[5][3..]);
     assert_eq!((minima.rows.len(), minima.rows[0].len()), (2, minima.header.len()));
     let value = |cell: &str| cell.parse::<f64>().unwrap_or_else(|_| panic!("`{cell}` is no number"));
+    // SGD from the weights that each seed starts from.
+    let steps: Vec<[&str; 3]> = trained
+        .rows
+        .iter()
+        .map(|row| [0, 1, 2].map(|index| row[index].as_str()))
+        .collect();
+    let expected = ["1", "2"].map(|seed| ["0", "3", "5"].map(|step| [seed, "SGD", step]));
+    assert_eq!(steps, expected.concat());
+    for row in &trained.rows {
+        // A gradient, and the noise with its error: no longer than the root of its expected square.
+        let (noise, error) = row[4].split_once(" ± ").unwrap();
+        assert!(value(&row[3]) > 0.0 && value(error) > 0.0, "{row:?}");
+        assert!(value(noise) <= value(&row[5]), "{row:?}");
+    }
+    let names: Vec<&str> = outcome.figures.iter().map(|figure| figure.name.as_str()).collect();
+    let expected = ["traces", "projection", "norms", "eigenvalues", "norms-from-start"];
+    assert_eq!(names, expected);
     for row in &minima.rows {
         assert!(value(&row[1]) > value(&row[2]) && value(&row[2]) > 0.0, "{row:?}");
     }
@@ -183,14 +200,14 @@ fn indicators_are_measured_along_the_ways_and_eigenvalues_at_the_minima() {
         outcome.verdict.measured
     );
     assert_ne!(outcome.verdict.answer, Answer::NotShown);
-    // For each seed the minimum, two ways and the eigenvalues.
+    // For each seed the minimum, two ways from there, one from the start, and the eigenvalues.
     let first = kept(folder.path());
-    assert_eq!(counts(&first), (6, 8));
+    assert_eq!(counts(&first), (8, 10));
     assert_eq!(words(&make(&indicators(), folder.path()).outcome), words(outcome));
     assert_eq!(kept(folder.path()), first);
     // Both experiments start from the same minima.
     make(&network(), folder.path());
-    assert_eq!(counts(&kept(folder.path())), (6 + 16, 8 + 16));
+    assert_eq!(counts(&kept(folder.path())), (8 + 16, 10 + 16));
 }
 
 #[test]

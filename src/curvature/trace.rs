@@ -46,8 +46,9 @@ impl TraceEstimator {
     }
 }
 
-/// The vector `[d]` of independent signs that is the probe of this number under a seed.
-pub(super) fn signs(dimension: usize, seed: u64, number: usize) -> Vec<f32> {
+/// The vector `[d]` of independent signs ±1 that is the probe of this number, from 0 on, under a seed: whatever is
+/// estimated from random signs takes these.
+pub fn signs(dimension: usize, seed: u64, number: usize) -> Vec<f32> {
     // The first part of the stream is that of start vectors.
     let mut random = Random::new(seed, Purpose::Spectrum, number as u32 + 1);
     let sign = |_| if random.uniform() < 0.5 { -1.0 } else { 1.0 };

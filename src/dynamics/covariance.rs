@@ -11,6 +11,11 @@ const MOST_SWEEPS: usize = 1000;
 /// An eigenvalue with a smaller share of the largest than this is rounding.
 const NOTHING: f64 = 1e-12;
 
+/// A vector `[D]` in double precision.
+pub fn doubled(vector: &[f32]) -> DVector<f64> {
+    DVector::from_iterator(vector.len(), vector.iter().map(|&x| f64::from(x)))
+}
+
 /// An eigenvalue of a symmetric matrix with its eigenvector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Eigenpair {
@@ -87,6 +92,13 @@ impl GradientCovariance {
             self.factor.nrows(),
             self.factor.row_iter().map(|row| row.norm_squared()),
         )
+    }
+
+    /// How far each of the n gradients is from their mean, ‖gᵢ − ḡ‖.
+    pub fn deviations(&self) -> Vec<f64> {
+        let count = (self.factor.ncols() as f64).sqrt();
+        let columns = self.factor.column_iter();
+        columns.map(|column| count * column.norm()).collect()
     }
 
     /// A, with Σ = A·Aᵀ.

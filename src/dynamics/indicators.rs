@@ -2,16 +2,12 @@
 //! how much of Σ lies along the first eigenvector of H (*The Anisotropic Noise in Stochastic Gradient Descent*, Section
 //! 3.2).
 
-use nalgebra::DVector;
 use serde::{Deserialize, Serialize};
 
-use super::covariance::GradientCovariance;
+use super::covariance::{GradientCovariance, doubled};
+use crate::curvature::trace::signs;
 use crate::curvature::{Effort, Estimate, LanczosOptions, SymmetricOperator, extreme_eigenpairs};
 use crate::error::{Error, Result};
-use crate::random::{Purpose, Random};
-
-/// Part of the random numbers of spectra that probes are drawn from. Those of one trace take few of the first parts.
-const PROBES: u32 = 1 << 31;
 
 /// What is known of Σ and H at a point. Tr(H) and Tr(HΣ) are estimated from probes z of random signs (Hutchinson,
 /// 1990), both from the same product Hz: zᵀ·Hz, and (Σz)ᵀ·Hz. All else is exact but for rounding and the residual of
@@ -54,10 +50,7 @@ impl Indicators {
         let dimensions = sigma.dimensions();
         let (mut traces, mut products) = (Vec::with_capacity(probes), Vec::with_capacity(probes));
         for probe in 0..probes {
-            let mut random = Random::new(effort.seed, Purpose::Spectrum, PROBES + probe as u32);
-            let signs: Vec<f32> = (0..dimensions)
-                .map(|_| if random.uniform() < 0.5 { -1.0 } else { 1.0 })
-                .collect();
+            let signs = signs(dimensions, effort.seed, probe);
             let product = doubled(&hessian.apply(&signs)?);
             let signs = doubled(&signs);
             traces.push(signs.dot(&product));
@@ -151,17 +144,14 @@ fn with_error(draws: &[f64]) -> WithError {
     Estimate::of(draws).map_or((f64::NAN, None), |found| (found.mean, found.standard_error))
 }
 
-fn doubled(vector: &[f32]) -> DVector<f64> {
-    DVector::from_iterator(vector.len(), vector.iter().map(|&x| f64::from(x)))
-}
-
 #[cfg(test)]
 mod tests {
-    use nalgebra::DMatrix;
+    use nalgebra::{DMatrix, DVector};
     use proptest::prelude::*;
 
     use super::*;
     use crate::dynamics::covariance::eigenpairs;
+    use crate::random::{Purpose, Random};
 
     /// A matrix that is held whole.
     struct Dense(DMatrix<f64>);

@@ -13,10 +13,12 @@ use crate::random::{Purpose, Random};
 
 /// Part of the random numbers of noise that the division into batches is drawn from.
 const DIVISION: u32 = 1;
-/// Images whose own gradients are taken at once.
+/// Images whose own gradients are taken at once, at most.
 const IMAGES: usize = 64;
 /// Bytes of the gradients of batches that are held beside what is made of them.
 const WAITING_BYTES: usize = 64 << 20;
+/// Bytes that gradients may take while they are computed. One batch, or one block of images, is computed in any case.
+const WORKING_BYTES: usize = 2 << 30;
 /// Bytes that the gradients behind a whole Σ may take.
 const MOST_BYTES: usize = 8 << 30;
 
@@ -94,13 +96,7 @@ impl<'a> Minibatches<'a> {
     /// # Errors
     /// [`Error::Device`] when the device fails.
     pub fn gradient(&self, parameters: &[f32], images: &[usize]) -> Result<BatchGradient> {
-        let data = self.objective.data();
-        let mut pixels = Vec::with_capacity(images.len() * data.shape.iter().product::<usize>());
-        for &image in images {
-            data.push_images(Part::Train, image..image + 1, &mut pixels);
-        }
-        let labels: Vec<u32> = images.iter().map(|&image| data.train.labels[image]).collect();
-        self.objective.batch_gradient(parameters, pixels, &labels, Some(&[]))
+        self.objective.gradient_of(parameters, images, Some(&[]))
     }
 
     /// ∇L `[D]` over all training images, and Σ. `progress` is told the share of the gradients done.
@@ -169,8 +165,9 @@ impl<'a> Minibatches<'a> {
         match self.sigma {
             Sigma::Batches => {
                 let batches: Vec<&[usize]> = self.order.chunks(self.size).collect();
-                let fit = WAITING_BYTES / (dimensions * size_of::<f32>());
-                for some in batches.chunks(fit.max(rayon::current_num_threads())) {
+                let bytes = self.objective.gradient_bytes(self.size);
+                let at_once = batches_at_once(rayon::current_num_threads(), dimensions, bytes);
+                for some in batches.chunks(at_once) {
                     for found in self.gradients(&solution.parameters, some)? {
                         enter(&found.gradient);
                     }
@@ -178,8 +175,9 @@ impl<'a> Minibatches<'a> {
                 }
             }
             Sigma::Images => {
-                for start in (0..images).step_by(IMAGES) {
-                    let range = start..(start + IMAGES).min(images);
+                let at_once = images_at_once(self.objective.fewest_images(), dimensions);
+                for start in (0..images).step_by(at_once) {
+                    let range = start..(start + at_once).min(images);
                     let count = range.len();
                     let rows = self.objective.image_gradients(solution, Part::Train, range)?;
                     rows.chunks_exact(dimensions).for_each(&mut *enter);
@@ -197,6 +195,22 @@ impl<'a> Minibatches<'a> {
             false => batches.iter().map(one).collect(),
         }
     }
+}
+
+/// How many batches' gradients `[D]` are taken at once, where one takes so many bytes while it is computed: as many as
+/// may wait, and enough for all threads; fewer where that would take too much memory.
+fn batches_at_once(threads: usize, dimensions: usize, bytes: usize) -> usize {
+    let under_way = WORKING_BYTES / bytes.max(1);
+    match under_way < threads {
+        true => under_way.max(1),
+        false => (WAITING_BYTES / (dimensions * size_of::<f32>())).max(threads),
+    }
+}
+
+/// How many images' own gradients `[D]` are taken at once, where blocks of so many are computed and then copied.
+fn images_at_once(block: usize, dimensions: usize) -> usize {
+    let fit = WORKING_BYTES / (2 * dimensions * size_of::<f32>());
+    (fit.min(IMAGES) / block * block).max(block)
 }
 
 #[cfg(test)]
@@ -287,6 +301,30 @@ mod tests {
         let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         assert_eq!(first, alone.install(|| find(1)));
         assert_ne!(first.1, find(2).1);
+    }
+
+    #[test]
+    fn gradients_of_a_large_network_are_taken_a_few_at_a_time() {
+        // The paper's two networks: 11,330 and 9,750,922 parameters, whose gradients take 45 kB and 39 MB.
+        let (small, large) = (11_330, 9_750_922);
+        let bytes = |vectors: usize, dimensions: usize| vectors * dimensions * size_of::<f32>();
+        let waiting = WAITING_BYTES / bytes(1, small);
+        assert_eq!(batches_at_once(16, small, bytes(10, small)), waiting);
+        assert_eq!(images_at_once(16, small), IMAGES);
+        // 15 vectors a batch: three batches in 2 GiB, and two threads need no more than two.
+        assert_eq!(batches_at_once(2, large, bytes(15, large)), 2);
+        assert_eq!(batches_at_once(16, large, bytes(15, large)), 3);
+        assert_eq!(batches_at_once(16, large, 2 * WORKING_BYTES), 1);
+        // 27 images would fit, which are a block of 16, or three of 8.
+        assert_eq!((images_at_once(16, large), images_at_once(8, large)), (16, 24));
+        assert_eq!(images_at_once(16, 100 * large), 16);
+        let data = "builtin:train=40:test=5:augment=off";
+        let lenet = objective("lenet", data, Compute::cpu());
+        // A vector for each sum, for the result and for the weights at least.
+        assert!(lenet.gradient_bytes(4) >= bytes(3, lenet.graph().parameter_count()));
+        assert!(lenet.gradient_bytes(400) > lenet.gradient_bytes(4));
+        // Tensors are one batch after another as it is.
+        assert_eq!(objective("lenet", data, Compute::flex()).gradient_bytes(4), 0);
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod indicators;
 pub mod minibatches;
 pub mod network;
 pub mod noise;
+pub mod norms;
 pub mod one_hidden_layer;
 pub mod proportion;
 pub mod race;

@@ -4,7 +4,7 @@
 use nalgebra::DVector;
 use serde::Deserialize;
 
-use super::covariance::{Covariance, Eigenpair};
+use super::covariance::{Covariance, Eigenpair, doubled};
 use super::minibatches::{Minibatches, Sigma};
 use super::noise::{Noise, Terms};
 use crate::curvature::{self, Effort, HessianOperator, LanczosOptions, SymmetricOperator, extreme_eigenpairs};
@@ -220,7 +220,7 @@ impl<'a> Walk<'a> {
             };
             self.hessian = found;
         }
-        self.covariance = self.noise.covariance_by_variances(&variances, &self.hessian, terms);
+        self.covariance = self.noise.covariance_by_variances(variances, &self.hessian, terms);
         Ok(Some(gradient))
     }
 
@@ -327,10 +327,6 @@ impl SymmetricOperator for Watched<'_> {
         self.is_lost |= is_allowed && matches!(product, Err(Error::Request(_)));
         product
     }
-}
-
-fn doubled(vector: &[f32]) -> DVector<f64> {
-    DVector::from_iterator(vector.len(), vector.iter().map(|&x| f64::from(x)))
 }
 
 fn is_finite(vector: &DVector<f64>) -> bool {

@@ -64,7 +64,7 @@ impl Noise {
     /// # Errors
     /// As [`GradientCovariance::leading`].
     pub fn covariance(self, sigma: &GradientCovariance, hessian: &[Eigenpair], terms: Terms) -> Result<Covariance> {
-        Ok(match self.covariance_by_variances(&sigma.diagonal(), hessian, terms) {
+        Ok(match self.covariance_by_variances(sigma.diagonal(), hessian, terms) {
             Some(covariance) => covariance,
             None if self == Self::GldLeading => {
                 Covariance::of_pairs(&sigma.leading(terms.leading)?, sigma.dimensions())
@@ -77,7 +77,7 @@ impl Noise {
     /// of [`Self::Sgd`] and [`Self::GldLeading`], which are made of all of Σ.
     pub fn covariance_by_variances(
         self,
-        variances: &DVector<f64>,
+        variances: DVector<f64>,
         hessian: &[Eigenpair],
         terms: Terms,
     ) -> Option<Covariance> {
@@ -87,7 +87,7 @@ impl Noise {
             Self::Gd => isotropic(0.0),
             Self::GldConstant => isotropic(terms.deviation * terms.deviation),
             Self::GldDynamic => isotropic(trace / dimensions as f64),
-            Self::GldDiagonal => Covariance::Diagonal(variances.clone()),
+            Self::GldDiagonal => Covariance::Diagonal(variances),
             Self::GldHessian => {
                 let leading = &hessian[..terms.leading.min(hessian.len())];
                 Covariance::of_pairs(leading, dimensions).scaled_to(trace)
@@ -179,11 +179,11 @@ mod tests {
             prop_assert!(one.trace() <= trace * (1.0 + 1e-12));
             // What needs no more than the diagonal of Σ is the same from it.
             for noise in [Noise::GldConstant, Noise::GldDynamic, Noise::GldDiagonal, Noise::GldHessian] {
-                let by_variances = noise.covariance_by_variances(&sigma.diagonal(), &hessian, terms);
+                let by_variances = noise.covariance_by_variances(sigma.diagonal(), &hessian, terms);
                 prop_assert_eq!(by_variances, Some(of(noise)));
             }
             for noise in [Noise::Sgd, Noise::GldLeading] {
-                prop_assert_eq!(noise.covariance_by_variances(&sigma.diagonal(), &hessian, terms), None);
+                prop_assert_eq!(noise.covariance_by_variances(sigma.diagonal(), &hessian, terms), None);
             }
             // The indicator of isotropic noise is TrH·TrΣ/D (Eq. 46).
             let curvature: f64 = hessian.iter().map(|pair| pair.value).sum();

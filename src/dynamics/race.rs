@@ -22,6 +22,10 @@ const START: [f64; 2] = [1.0, 1.0];
 pub const BORDER: f64 = -0.5;
 /// k, the number of leading eigenpairs: all there are.
 const LEADING: usize = 2;
+/// Positions that are seen at least where runs are drawn, along both axes.
+const LEAST: (f64, f64) = (-2.75, 2.0);
+/// Room around all that is seen, and what its ends are rounded to.
+const ROOM: f64 = 0.25;
 /// What is compared in the paper's Fig. 2.
 pub const COMPARED: [Noise; 6] = [
     Noise::Gd,
@@ -140,6 +144,16 @@ impl Run {
     pub fn arrival(&self) -> Option<usize> {
         self.trajectory.iter().position(is_flat)
     }
+}
+
+/// Positions, the same along both axes, that hold some runs and both minima with room around them: what is drawn.
+pub fn seen<'a>(runs: impl IntoIterator<Item = &'a Run>) -> (f64, f64) {
+    let entries = runs.into_iter().flat_map(|run| run.trajectory.iter().flatten());
+    let (low, high) = entries.fold(LEAST, |(low, high), &entry| (low.min(entry), high.max(entry)));
+    (
+        ((low - ROOM) / ROOM).floor() * ROOM,
+        ((high + ROOM) / ROOM).ceil() * ROOM,
+    )
 }
 
 fn is_flat(w: &[f64; 2]) -> bool {
@@ -294,6 +308,20 @@ mod tests {
             let message = made(change, Noise::Gd).unwrap_err().to_string();
             assert!(message.starts_with(name), "{message}");
         }
+    }
+
+    #[test]
+    fn what_is_seen_holds_all_runs_and_both_minima() {
+        assert_eq!(seen(&[]), (LEAST.0 - ROOM, LEAST.1 + ROOM));
+        let runs = COMPARED.map(|noise| {
+            let mut settings = Settings::published(noise, 2);
+            settings.magnitude = 3.0 * MAGNITUDE;
+            Run::make(settings).unwrap()
+        });
+        let (low, high) = seen(&runs);
+        assert!(low <= LEAST.0 - ROOM && high >= LEAST.1 + ROOM);
+        let mut entries = runs.iter().flat_map(|run| run.trajectory.iter().flatten());
+        assert!(entries.all(|entry| (low + ROOM..=high - ROOM).contains(entry)));
     }
 
     #[test]

@@ -7,6 +7,8 @@
 use nalgebra::DMatrix;
 use serde::Deserialize;
 
+use crate::landscape::line::positions;
+use crate::landscape::{Field, Known};
 use crate::random::Random;
 
 /// N, number of samples.
@@ -83,6 +85,21 @@ impl Surface {
             sharp.min(flat)
         });
         losses.sum::<f64>() / self.samples.len() as f64
+    }
+
+    /// L over a square with so many nodes along each side, from a first position to a last.
+    pub fn field(&self, range: (f64, f64), nodes: usize) -> Field {
+        let axis = positions(range.0, range.1, nodes);
+        let all = axis.iter().flat_map(|&b| axis.iter().map(move |&a| [a, b]));
+        Field {
+            first: range,
+            second: range,
+            columns: nodes,
+            rows: nodes,
+            values: all.map(|w| self.value(w)).collect(),
+            known: vec![Known::Measured; nodes * nodes],
+            ..Field::default()
+        }
     }
 
     /// The gradient of every sample's loss at w, `[2, N]`, a column each. Where its two bowls meet, a sample's is that
@@ -179,6 +196,16 @@ mod tests {
                 assert!(surface.value(minimum) < 0.05, "{}", surface.value(minimum));
             }
         }
+    }
+
+    #[test]
+    fn a_field_has_the_loss_at_its_nodes() {
+        let surface = surface(Samples::Code, 1);
+        let field = surface.field((-2.0, 1.0), 7);
+        assert_eq!((field.columns, field.rows, field.values.len()), (7, 7, 49));
+        // The third column and the sixth row.
+        assert_eq!(field.values[5 * 7 + 2], surface.value([-1.0, 0.5]));
+        assert_eq!([field.first, field.second], [(-2.0, 1.0); 2]);
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! What an experiment found: figures, tables, and a verdict on the claim it tests.
 
+mod map;
+
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, ImageReader, Limits, RgbImage};
 use serde::{Deserialize, Serialize};
 
+pub use self::map::{Map, Way};
 use super::cost::Cost;
 use super::laboratory::Which;
 use super::recipe::Recipe;
@@ -108,6 +111,8 @@ pub enum Content {
     },
     /// A surface over two positions.
     Surface(Box<SurfaceRecord>),
+    /// A loss over two numbers, and ways over it.
+    Map(Box<Map>),
     /// Any other curves.
     Chart {
         /// Horizontal axis, with its unit.

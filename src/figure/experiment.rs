@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use image::imageops::FilterType;
 
 use super::chart::{BLUE, Chart, GREEN, GREY, Mark, ORANGE, PURPLE, Series, VERMILION};
-use super::heat_map::encode_png;
+use super::heat_map::{MapPicture, encode_png};
 use super::pictures;
 use super::surface::{self, Style};
 use super::table::{table, write_lines};
 use crate::error::{Error, Result};
 use crate::experiment::cost::Cost;
 pub use crate::experiment::outcome::THUMBNAIL;
-use crate::experiment::outcome::{Content, Figure, Made, Outcome, Table};
+use crate::experiment::outcome::{Content, Figure, Made, Map, Outcome, Table};
 use crate::experiment::recipe::{Recipe, papers};
 use crate::files::whole_file;
 use crate::landscape::curve::loss_range;
+use crate::landscape::line::positions;
 use crate::landscape::{Quantity, Scale};
 
 /// Colours of a chart's curves, in their order.
@@ -63,6 +64,7 @@ fn is_empty(figure: &Figure) -> bool {
         Content::Lines { records, .. } => loss_range(records.iter().map(|record| &record.curve)).is_none(),
         Content::Interpolation { record, .. } => loss_range([&record.curve]).is_none(),
         Content::Surface(record) => record.grid.minimum(Quantity::TrainLoss).is_none(),
+        Content::Map(map) => map.field().and_then(|field| field.range()).is_none(),
         Content::Chart { series, .. } => {
             let mut points = series.iter().flat_map(|one| &one.points);
             !points.any(|(x, y)| x.is_finite() && y.is_finite())
@@ -85,6 +87,7 @@ fn thumbnail(from: &Path, to: &Path) -> Result<()> {
 
 fn draw(path: &Path, figure: &Figure) -> Result<()> {
     let drawn = || chart(figure).unwrap_or_default();
+    let is_table = path.extension().is_some_and(|ending| ending == "csv");
     match &figure.content {
         Content::Lines { records, .. } => write_lines(path, records, None, drawn),
         Content::Interpolation { record, .. } => write_lines(path, std::slice::from_ref(&**record), None, drawn),
@@ -97,19 +100,22 @@ fn draw(path: &Path, figure: &Figure) -> Result<()> {
             };
             surface::write(path, record, &style, &mut |_| true)
         }
-        Content::Chart { .. } if path.extension().is_some_and(|ending| ending == "csv") => {
-            whole_file::write(path, &series_csv(&figure.content)?)
+        Content::Map(map) if is_table => whole_file::write(path, &map_csv(map)?),
+        Content::Map(map) => {
+            let (title, lines) = (figure.title.as_str(), LINES);
+            MapPicture { title, map, lines }.write(path)
         }
+        Content::Chart { .. } if is_table => whole_file::write(path, &series_csv(&figure.content)?),
         Content::Chart { .. } => drawn().write(path, None),
     }
 }
 
-/// The chart that a figure of curves is drawn as; none for a surface.
+/// The chart that a figure of curves is drawn as; none for a surface and a map.
 pub fn chart(figure: &Figure) -> Option<Chart> {
     match &figure.content {
         Content::Lines { axis, records } => Some(pictures::lines(&figure.title, axis, records, Scale::Automatic)),
         Content::Interpolation { names, record } => Some(pictures::interpolation(names, record, Scale::Automatic)),
-        Content::Surface(_) => None,
+        Content::Surface(_) | Content::Map(_) => None,
         Content::Chart {
             x_label,
             y_label,
@@ -163,6 +169,24 @@ fn series_csv(content: &Content) -> Result<Vec<u8>> {
             .map(|(x, y)| vec![one.label.clone(), x.to_string(), y.to_string()])
     });
     table(header, rows)
+}
+
+/// CSV of a map: a row a point of its ways, with the name of its way, and after them a row a node with the loss there.
+fn map_csv(map: &Map) -> Result<Vec<u8>> {
+    let [across, up] = &map.axes;
+    let header = ["curve", across, up, Quantity::TrainLoss.name()].map(str::to_owned);
+    let row = |label: &str, [a, b]: [f64; 2], loss: String| vec![label.to_owned(), a.to_string(), b.to_string(), loss];
+    let ways = map.ways.iter().flat_map(|way| {
+        let points = way.points.iter();
+        points.map(move |&point| row(&way.label, point, String::new()))
+    });
+    let field = map.field().unwrap_or_default();
+    let first = positions(field.first.0, field.first.1, field.columns);
+    let second = positions(field.second.0, field.second.1, field.rows);
+    let nodes = second.iter().flat_map(|&b| first.iter().map(move |&a| [a, b]));
+    let nodes = nodes.zip(&field.values);
+    let nodes = nodes.map(|(position, loss)| row("surface", position, loss.to_string()));
+    table(header, ways.chain(nodes))
 }
 
 /// The page of an experiment.

@@ -13,7 +13,7 @@ use super::colouring::Colouring;
 use super::heat_map::bar::bar;
 use super::heat_map::canvas::{Canvas, Words, measure};
 use super::heat_map::caption::Caption;
-use super::heat_map::label::{Label, MARKER, labels};
+use super::heat_map::label::{Label, pins};
 use super::heat_map::layout::{Frame, Layout};
 use super::heat_map::stroke::{Stroke, dot};
 use super::heat_map::{HeatMap, check_size};
@@ -100,17 +100,13 @@ impl ReliefPicture<'_> {
         let size = [frame.width, frame.height].map(|side| side as u32);
         let drawn = self.draw.relief(map.record, &heights, &colouring, map.until, size)?;
         let place = |[x, y]: [f64; 2]| [frame.left as f64 + x, frame.top as f64 + y];
-        let pins: Vec<(&str, [f64; 2])> = drawn
+        let named: Vec<(&str, [f64; 2])> = drawn
             .pins
             .iter()
             .map(|(name, at)| (name.as_str(), place(*at)))
             .filter(|(_, at)| frame.contains(*at))
             .collect();
-        let labels = labels(&pins, &frame, unit)?;
-        let mut strokes: Vec<Stroke> = labels.iter().flat_map(|label| label.leader(unit)).collect();
-        for (_, at) in &pins {
-            strokes.extend(dot(*at, 2.0 * MARKER * unit, 15.0 * unit, 1.0));
-        }
+        let (labels, mut strokes) = pins(&named, &frame, unit)?;
         if let Some(at) = drawn.mark {
             strokes.extend(dot(place(at), 20.0 * unit, 15.0 * unit, 1.0));
         }

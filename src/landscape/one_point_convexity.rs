@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::direction::{distance, dot};
-use crate::data::{Part, Progress};
+use crate::data::Progress;
 use crate::error::{Error, Result};
 use crate::objective::{BatchNormPolicy, Objective, Solution, check_memory, loss_value};
 
@@ -74,7 +74,6 @@ impl GradientPass {
         batch_size: usize,
         progress: Progress,
     ) -> Result<Self> {
-        let data = objective.data();
         if order.is_empty() || batch_size == 0 {
             return Err(Error::Request("a gradient takes one image at least".to_owned()));
         }
@@ -97,12 +96,7 @@ impl GradientPass {
         let mut gradient = vec![0.0_f64; solution.parameters.len()];
         let (mut norms, mut done) = (Vec::with_capacity(order.len().div_ceil(batch_size)), 0);
         for batch in order.chunks(batch_size) {
-            let mut images = Vec::new();
-            for &index in batch {
-                data.push_images(Part::Train, index..index + 1, &mut images);
-            }
-            let labels: Vec<u32> = batch.iter().map(|&index| data.train.labels[index]).collect();
-            let found = objective.batch_gradient(&solution.parameters, images, &labels, statistics)?;
+            let found = objective.gradient_of(&solution.parameters, batch, statistics)?;
             let weight = batch.len() as f64 / order.len() as f64;
             for (sum, &g) in gradient.iter_mut().zip(&found.gradient) {
                 *sum += weight * f64::from(g);
@@ -125,7 +119,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::data::Dataset;
+    use crate::data::{Dataset, Part};
     use crate::network::initialisation::initial_parameters;
     use crate::network::zoo;
     use crate::objective::Compute;

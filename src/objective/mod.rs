@@ -173,6 +173,12 @@ impl Objective {
         self.lanes.as_ref().map(Lanes::memory)
     }
 
+    /// Bytes that the gradient of the mean loss of so many images takes while the processor's vectors compute it,
+    /// beside activations; none for tensors, which take one batch after another.
+    pub fn gradient_bytes(&self, images: usize) -> usize {
+        self.lanes.as_ref().map_or(0, |lanes| lanes.gradient_bytes(images))
+    }
+
     /// Images a batch.
     pub fn batch_size(&self) -> usize {
         self.batch_size
@@ -295,6 +301,25 @@ impl Objective {
         let [channels, height, width] = self.data.shape;
         let images = self.images(images, [labels.len(), channels, height, width]);
         tensors::gradient(self, parameters, images, self.labels(labels), statistics)
+    }
+
+    /// The same for training images by their numbers, unaugmented and in this order.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    pub fn gradient_of(
+        &self,
+        parameters: &[f32],
+        images: &[usize],
+        statistics: Option<&[f32]>,
+    ) -> Result<BatchGradient> {
+        let data = &self.data;
+        let mut values = Vec::with_capacity(images.len() * data.shape.iter().product::<usize>());
+        for &image in images {
+            data.push_images(Part::Train, image..image + 1, &mut values);
+        }
+        let labels: Vec<u32> = images.iter().map(|&image| data.train.labels[image]).collect();
+        self.batch_gradient(parameters, values, &labels, statistics)
     }
 
     /// The gradient of every image's own loss, `[B, d]` flat, for images `range` of a split: their mean is the gradient

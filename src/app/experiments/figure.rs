@@ -1,7 +1,8 @@
 //! One figure of an experiment: its curves or its surface, with values under the pointer, and the way to the stage.
 
 use egui::{
-    Align, Align2, FontId, Label, Layout, Rect, RichText, Sense, Stroke, StrokeKind, Ui, UiBuilder, Vec2, Vec2b,
+    Align, Align2, Color32, FontId, Label, Layout, Rect, RichText, Sense, Stroke, StrokeKind, Ui, UiBuilder, Vec2,
+    Vec2b,
 };
 use egui_plot::{
     AxisHints, Corner, HoverPosition, Legend, Line, LineStyle, MarkerShape, PlotBounds, PlotImage, PlotPoint,
@@ -147,13 +148,7 @@ fn curves(ui: &mut Ui, key: &str, drawn: &Curves, size: Vec2) -> egui::Response 
             }
             Some(text)
         })
-        .legend(
-            Legend::default()
-                .text_style(egui::TextStyle::Small)
-                .position(Corner::LeftTop)
-                .follow_insertion_order(true)
-                .background_alpha(0.7),
-        )
+        .legend(legend())
         .show_axes(Vec2b::TRUE)
         .set_margin_fraction(Vec2::ZERO)
         .show(ui, |plot| {
@@ -207,6 +202,15 @@ fn curves(ui: &mut Ui, key: &str, drawn: &Curves, size: Vec2) -> egui::Response 
             }
         });
     response.response
+}
+
+/// Of whatever has a name.
+fn legend() -> Legend {
+    Legend::default()
+        .text_style(egui::TextStyle::Small)
+        .position(Corner::LeftTop)
+        .follow_insertion_order(true)
+        .background_alpha(0.7)
 }
 
 fn is_finite((x, y): &(f64, f64)) -> bool {
@@ -283,6 +287,7 @@ fn map(ui: &mut Ui, key: &str, drawn: &Surface, size: Vec2, palette: &Palette) -
             let at = format!("{}, {}", number(position.x), number(position.y));
             Some(format!("at {at}\n{} {value}", heights.quantity.name()))
         })
+        .legend(legend())
         .show_axes(Vec2b::TRUE)
         .set_margin_fraction(Vec2::ZERO)
         .show(ui, |plot| {
@@ -291,17 +296,21 @@ fn map(ui: &mut Ui, key: &str, drawn: &Surface, size: Vec2, palette: &Palette) -
             let middle = PlotPoint::new(0.5 * (left + right), 0.5 * (bottom + top));
             let extent = egui::vec2((right - left) as f32, (top - bottom) as f32);
             plot.image(PlotImage::new("", drawn.texture.id(), middle, extent).allow_hover(false));
-            for (colour, width) in [(AROUND.gamma_multiply(0.55), 3.6), (LINE, 1.5)] {
-                let steps = PlotPoints::from(drawn.trajectory.clone());
-                plot.line(Line::new("", steps).color(colour).width(width).allow_hover(false));
+            for way in &drawn.ways {
+                let line = |name: &str, colour: Color32, width: f32| {
+                    let line = Line::new(name, PlotPoints::from(way.points.clone())).color(colour);
+                    line.width(width).allow_hover(false)
+                };
+                plot.line(line("", AROUND.gamma_multiply(0.55), 3.6));
+                plot.line(line(&way.label, way.colour, 1.5));
             }
-            for solution in &drawn.solutions {
-                let at = solution.position;
+            for (name, at) in &drawn.places {
+                let at = *at;
                 for (colour, radius) in [(LINE, 6.0), (AROUND, 4.0)] {
                     let dot = Points::new("", vec![at]).color(colour).radius(radius);
                     plot.points(dot.allow_hover(false));
                 }
-                let text = RichText::new(format!("  {}", solution.name)).size(13.0).strong();
+                let text = RichText::new(format!("  {name}")).size(13.0).strong();
                 let text = Text::new("", PlotPoint::new(at[0], at[1]), text).color(LINE);
                 plot.text(text.anchor(Align2::LEFT_CENTER));
             }

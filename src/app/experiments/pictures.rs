@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use egui::{ColorImage, Context, TextureHandle, TextureOptions};
+use egui::{Color32, ColorImage, Context, TextureHandle, TextureOptions};
 use image::RgbImage;
 
-use crate::experiment::outcome::{Content, Figure};
-use crate::figure::heat_map::bare;
+use crate::app::surface::overlay::LINE;
+use crate::experiment::outcome::{Content, Figure, Map};
+use crate::figure::heat_map::{WAYS, bare};
 use crate::figure::{Chart, Colouring, experiment};
-use crate::landscape::{Heights, Projected, Quantity, Scale, SurfaceRecord};
+use crate::landscape::{Field, Heights, Quantity, Scale, SurfaceRecord};
 
 /// Pixels of a surface: about as many as it has points on the page.
 const SURFACE: (u32, u32) = (720, 440);
@@ -46,12 +47,22 @@ pub struct Surface {
     pub colouring: Colouring,
     /// What is written at the two axes.
     pub axes: [String; 2],
-    /// The trajectory in it, step by step.
-    pub trajectory: Vec<[f64; 2]>,
-    /// Solutions in it.
-    pub solutions: Vec<Projected>,
+    /// Ways over it.
+    pub ways: Vec<Way>,
+    /// Places in it with their names, such as solutions.
+    pub places: Vec<(String, [f64; 2])>,
     /// How it was made, in a line.
     pub footnote: String,
+}
+
+/// A way over a surface.
+pub struct Way {
+    /// Its name in the legend; the trajectory of a run has none.
+    pub label: String,
+    /// Its colour.
+    pub colour: Color32,
+    /// Where it leads, step by step.
+    pub points: Vec<[f64; 2]>,
 }
 
 /// A first figure in small.
@@ -115,6 +126,7 @@ impl Drawing {
     fn new(context: &Context, figure: &Figure) -> Self {
         let drawn = match &figure.content {
             Content::Surface(record) => Surface::new(context, record).map(|surface| Self::Surface(Box::new(surface))),
+            Content::Map(map) => Surface::of_map(context, map).map(|surface| Self::Surface(Box::new(surface))),
             _ => experiment::chart(figure).and_then(Curves::new).map(Self::Curves),
         };
         drawn.unwrap_or(Self::Nothing)
@@ -153,20 +165,54 @@ impl Surface {
             return None;
         }
         let field = grid.field(Quantity::TrainLoss);
+        let trajectory = Way {
+            label: String::new(),
+            colour: LINE,
+            points: record.trajectory.iter().map(|step| step.position).collect(),
+        };
+        let solutions = record.solutions.iter();
+        Some(Self {
+            axes: record.axes.clone(),
+            ways: vec![trajectory],
+            places: solutions.map(|one| (one.name.clone(), one.position)).collect(),
+            footnote: record.provenance.footnote(),
+            ..Self::bare(context, &record.label, &field, Scale::Automatic)?
+        })
+    }
+
+    /// Nothing where no value is finite, or values are missing.
+    fn of_map(context: &Context, map: &Map) -> Option<Self> {
+        let ways = map.ways.iter().zip(WAYS.into_iter().cycle());
+        let ways = ways.map(|(way, [red, green, blue])| Way {
+            label: way.label.clone(),
+            colour: Color32::from_rgb(red, green, blue),
+            points: way.points.clone(),
+        });
+        Some(Self {
+            axes: map.axes.clone(),
+            ways: ways.collect(),
+            places: map.places.clone(),
+            footnote: map.footnote.clone(),
+            ..Self::bare(context, &map.footnote, &map.field()?, map.scale)?
+        })
+    }
+
+    /// With nothing around and over it; nothing where no value is finite.
+    fn bare(context: &Context, name: &str, field: &Field, scale: Scale) -> Option<Self> {
         field.range()?;
-        let heights = field.heights(Scale::Automatic);
+        let heights = field.heights(scale);
         let colouring = Colouring::of(&heights, None, None, experiment::LINES, 0.0);
         let (width, height) = SURFACE;
         let pixels = bare(&heights, &colouring, SURFACE, UNKNOWN).ok()?;
         let image = RgbImage::from_raw(width, height, pixels)?;
         Some(Self {
-            texture: texture(context, &record.label, &image),
+            texture: texture(context, name, &image),
             heights,
             colouring,
-            axes: record.axes.clone(),
-            trajectory: record.trajectory.iter().map(|step| step.position).collect(),
-            solutions: record.solutions.clone(),
-            footnote: record.provenance.footnote(),
+            axes: Default::default(),
+            ways: Vec::new(),
+            places: Vec::new(),
+            footnote: String::new(),
         })
     }
 }
@@ -180,6 +226,7 @@ fn texture(context: &Context, name: &str, image: &RgbImage) -> TextureHandle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::outcome;
     use crate::figure::chart::Series;
 
     #[test]
@@ -202,6 +249,37 @@ mod tests {
             ..Chart::default()
         };
         assert!(Curves::new(lost).is_none());
+    }
+
+    #[test]
+    fn ways_over_a_map_have_colours_of_their_own() {
+        let way = |label: &str| outcome::Way {
+            label: label.to_owned(),
+            points: vec![[0.0, 0.0], [1.0, 0.5]],
+        };
+        let map = Map {
+            axes: ["first", "second"].map(str::to_owned),
+            spans: [(0.0, 1.0); 2],
+            columns: 2,
+            values: vec![1.0, 2.0, 3.0, 4.0],
+            scale: Scale::Linear,
+            ways: vec![way("one"), way("other")],
+            places: vec![("here".to_owned(), [0.5, 0.5])],
+            footnote: "made so".to_owned(),
+        };
+        let drawn = Surface::of_map(&Context::default(), &map).unwrap();
+        let [one, other] = &drawn.ways[..] else {
+            panic!("two ways");
+        };
+        assert!(one.label == "one" && one.colour != other.colour && other.points == way("other").points);
+        assert_eq!((&drawn.axes, &drawn.places), (&map.axes, &map.places));
+        assert_eq!(drawn.footnote, "made so");
+        assert_eq!(drawn.heights.range, (1.0, 4.0));
+        let lost = Map {
+            values: vec![f64::NAN; 4],
+            ..map
+        };
+        assert!(Surface::of_map(&Context::default(), &lost).is_none());
     }
 
     #[test]

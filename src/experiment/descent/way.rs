@@ -123,7 +123,8 @@ impl<'a> Way<'a> {
             let tell = &mut self.tell;
             let mut function = |parameters: &[f32], batch: &[usize]| -> Result<(f64, Vec<f32>)> {
                 tell(done)?;
-                batch_gradient(objective, parameters, batch)
+                let found = objective.gradient_of(parameters, batch, None)?;
+                Ok((found.loss, found.gradient))
             };
             let look = machine.step(&mut function)?;
             if let Some(end) = look.end {
@@ -226,18 +227,6 @@ fn plain(parameters: &[f32]) -> Solution {
 
 fn share(done: usize, all: usize) -> f64 {
     (done as f64 / all.max(1) as f64).min(1.0)
-}
-
-/// Mean loss and gradient of some training images.
-fn batch_gradient(objective: &Objective, parameters: &[f32], batch: &[usize]) -> Result<(f64, Vec<f32>)> {
-    let data = objective.data();
-    let mut images = Vec::new();
-    for &image in batch {
-        data.push_images(Part::Train, image..image + 1, &mut images);
-    }
-    let labels: Vec<u32> = batch.iter().map(|&image| data.train.labels[image]).collect();
-    let found = objective.batch_gradient(parameters, images, &labels, None)?;
-    Ok((found.loss, found.gradient))
 }
 
 /// Loss and accuracy of a network without batch norm on a split.

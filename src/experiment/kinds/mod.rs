@@ -54,7 +54,7 @@ pub use self::interpolation_and_random::InterpolationAndRandom;
 pub use self::logistic::Logistic;
 pub use self::minima_spectrum::MinimaSpectrum;
 pub use self::neighbourhood::Neighbourhood;
-pub use self::noise_indicators::NoiseIndicators;
+pub use self::noise_indicators::{FromStart, NoiseIndicators};
 pub use self::noise_network::NoiseNetwork;
 pub use self::noise_on_networks::Minimum;
 pub use self::noise_one_hidden_layer::NoiseOneHiddenLayer;

@@ -1,10 +1,13 @@
-//! What the experiments with noise on networks share: the minimum that they start from, curves with errors, and whether
-//! values of several seeds can be told apart.
+//! What the experiments with noise on networks share: the minimum that they start from, the dynamics from a point on,
+//! curves with errors, and whether values of several seeds can be told apart.
+
+mod walk;
 
 use std::cmp::Ordering;
 
 use serde::Deserialize;
 
+pub(super) use self::walk::{Record, Walked, looks};
 use super::dynamical_stability::{check_end, every};
 use crate::curvature::Estimate;
 use crate::dynamics::indicators::WithError;

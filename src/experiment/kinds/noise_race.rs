@@ -6,18 +6,23 @@ use serde::Deserialize;
 use super::Experiment;
 use crate::dynamics::noise::Noise;
 use crate::dynamics::proportion::Proportion;
-use crate::dynamics::race::{BORDER, COMPARED, LEARNING_RATE, MAGNITUDE, Run, STEPS, Settings};
+use crate::dynamics::race::{BORDER, COMPARED, LEARNING_RATE, MAGNITUDE, Run, STEPS, Settings, seen};
 use crate::dynamics::surface::Samples;
 use crate::error::{Error, Result};
 use crate::experiment::laboratory::Laboratory;
-use crate::experiment::outcome::{Answer, Content, Figure, Outcome, Series, Table, Verdict, median, spread_text};
+use crate::experiment::outcome::{
+    Answer, Content, Figure, Map, Outcome, Series, Table, Verdict, Way, median, spread_text,
+};
 use crate::experiment::recipe::Recipe;
+use crate::landscape::Scale;
 
 /// Points of a drawn trajectory, as many as in the published figure.
 const DRAWN: usize = 100;
+/// Nodes of the drawn surface along each axis.
+const NODES: usize = 161;
 
-/// Runs over two weights (Zhu et al. Fig. 2), one a seed and dynamics. They need no run of a network; all that is not
-/// named here is as published.
+/// Runs over two weights (Zhu et al. Fig. 2 and 9), one a seed and dynamics. They need no run of a network; all that is
+/// not named here is as published.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NoiseRace {
@@ -97,12 +102,24 @@ impl Tally {
         ]
     }
 
-    /// Curves over the first run's steps or along its way.
-    fn curve(&self, points: impl Fn(&Run) -> Vec<(f64, f64)>) -> Series {
+    /// The first run's indicator by step.
+    fn indicator(&self) -> Series {
+        let steps = self.first.iter().flat_map(|run| run.indicator.iter().enumerate());
         Series {
             label: self.noise.name().to_owned(),
-            points: self.first.as_ref().map(points).unwrap_or_default(),
+            points: steps.map(|(step, &value)| (step as f64, value)).collect(),
             dashed: false,
+        }
+    }
+
+    /// Where the first run leads, every so many steps and at the end.
+    fn way(&self, stride: usize) -> Way {
+        let run = self.first.as_ref().map_or(&[][..], |run| run.trajectory.as_slice());
+        let is_drawn = |step: usize| step.is_multiple_of(stride) || step + 1 == run.len();
+        let points = run.iter().enumerate().filter(|(step, _)| is_drawn(*step));
+        Way {
+            label: self.noise.name().to_owned(),
+            points: points.map(|(_, w)| *w).collect(),
         }
     }
 
@@ -157,8 +174,9 @@ impl Experiment for NoiseRace {
             }
             tallies.push(tally);
         }
+        let first = recipe.seeds.first().copied().unwrap_or_default();
         Ok(Outcome {
-            figures: self.figures(&tallies),
+            figures: self.figures(&tallies, first),
             tables: vec![table(&tallies)],
             verdict: verdict(&tallies),
         })
@@ -166,57 +184,78 @@ impl Experiment for NoiseRace {
 }
 
 impl NoiseRace {
-    fn figures(&self, tallies: &[Tally]) -> Vec<Figure> {
+    /// Shares of all seeds; trajectories over the surface, and indicators, of the `first`.
+    fn figures(&self, tallies: &[Tally], first: u64) -> Vec<Figure> {
         let footnote = format!(
             "from (1, 1) · rate {LEARNING_RATE} · E|ε|² = {MAGNITUDE} · {} steps · samples {} · valleyscope {}",
             self.steps,
             self.samples.name(),
             env!("CARGO_PKG_VERSION")
         );
-        let figure = |name: &str, title: &str, [x_label, y_label]: [&str; 2], series: Vec<Series>| Figure {
+        let figure = |name: &str, title: &str, content: Content| Figure {
             name: name.to_owned(),
             title: title.to_owned(),
-            content: Content::Chart {
-                x_label: x_label.to_owned(),
-                y_label: y_label.to_owned(),
-                series,
-                marks: Vec::new(),
-                footnote: footnote.clone(),
-            },
+            content,
             place: None,
         };
-        let stride = (self.steps / DRAWN).max(1);
-        let way = |run: &Run| -> Vec<(f64, f64)> {
-            let points = run.trajectory.iter().step_by(stride);
-            points.map(|&[a, b]| (a, b)).collect()
-        };
-        let indicator = |run: &Run| -> Vec<(f64, f64)> {
-            let steps = run.indicator.iter().enumerate();
-            steps.map(|(step, &value)| (step as f64, value)).collect()
+        let chart = |[x_label, y_label]: [&str; 2], series: Vec<Series>| Content::Chart {
+            x_label: x_label.to_owned(),
+            y_label: y_label.to_owned(),
+            series,
+            marks: Vec::new(),
+            footnote: footnote.clone(),
         };
         vec![
             figure(
                 "success",
                 "Runs that end at the flat minimum",
-                [
-                    "dynamics, in the order of the legend",
-                    "share of runs and its interval (%)",
-                ],
-                tallies.iter().enumerate().map(|(place, one)| one.bar(place)).collect(),
+                chart(
+                    [
+                        "dynamics, in the order of the legend",
+                        "share of runs and its interval (%)",
+                    ],
+                    tallies.iter().enumerate().map(|(place, one)| one.bar(place)).collect(),
+                ),
             ),
             figure(
                 "trajectories",
-                "From the sharp minimum (1, 1) to the flat one (−1, −1), or not: one run",
-                ["w₁", "w₂"],
-                tallies.iter().map(|one| one.curve(way)).collect(),
+                "From the sharp minimum to the flat one, or not: one run",
+                Content::Map(Box::new(self.map(tallies, first, &footnote))),
             ),
             figure(
                 "indicator",
                 "How fast the noise leaves a minimum where the run is: one run",
-                ["step", "Tr(H·Σ), loss a step"],
-                tallies.iter().map(|one| one.curve(indicator)).collect(),
+                chart(
+                    ["step", "Tr(H·Σ), loss a step"],
+                    tallies.iter().map(Tally::indicator).collect(),
+                ),
             ),
         ]
+    }
+
+    /// The surface of the first seed with its minima, and the runs over it.
+    fn map(&self, tallies: &[Tally], first: u64, footnote: &str) -> Map {
+        // The samples are the same whatever the noise.
+        let settings = Settings {
+            samples: self.samples,
+            ..Settings::published(Noise::Gd, first)
+        };
+        let surface = settings.surface();
+        let range = seen(tallies.iter().filter_map(|one| one.first.as_ref()));
+        let [sharp, flat] = surface.minima();
+        let place = |name: &str, at: [f64; 2]| (name.to_owned(), at);
+        let stride = (self.steps / DRAWN).max(1);
+        Map {
+            axes: ["w₁", "w₂"].map(str::to_owned),
+            spans: [range; 2],
+            columns: NODES,
+            values: surface.field(range, NODES).values,
+            // On a logarithmic one both minima would be pits: what is sharp and what is flat is seen on this.
+            scale: Scale::Linear,
+            ways: tallies.iter().map(|one| one.way(stride)).collect(),
+            places: vec![place("sharp minimum", sharp), place("flat minimum", flat)],
+            footnote: format!("seed {first} · {footnote}"),
+        }
     }
 }
 
@@ -324,11 +363,45 @@ mod tests {
             samples: Samples::Code,
             steps: STEPS,
         };
-        let figures = race.figures(&[tally]);
+        let figures = race.figures(&[tally], 1);
         let counts = figures.iter().map(|figure| match &figure.content {
             Content::Chart { series, .. } => series[0].points.len(),
+            Content::Map(map) => map.ways[0].points.len(),
             _ => 0,
         });
         assert_eq!(counts.collect::<Vec<_>>(), [8, DRAWN + 1, STEPS]);
+    }
+
+    #[test]
+    fn a_run_is_drawn_on_its_own_surface_from_its_start_to_its_end() {
+        let race = NoiseRace {
+            dynamics: those_of_the_figure(),
+            samples: Samples::Paper,
+            steps: 230,
+        };
+        let settings = Settings {
+            samples: race.samples,
+            steps: race.steps,
+            ..Settings::published(Noise::GldHessian, 3)
+        };
+        let run = Run::make(settings).unwrap();
+        let mut tally = Tally::new(Noise::GldHessian);
+        tally.add(run.clone());
+        let map = race.map(&[tally, Tally::new(Noise::Gd)], 3, "foot");
+        let [way, none] = &map.ways[..] else {
+            panic!("two ways");
+        };
+        // Every second step.
+        assert_eq!((way.points.len(), none.points.len()), (116, 0));
+        assert_eq!(way.points[0], run.trajectory[0]);
+        assert_eq!(way.points[115], run.trajectory[230]);
+        // Every third one, and the last.
+        let mut tally = Tally::new(Noise::GldHessian);
+        tally.add(run.clone());
+        let points = tally.way(3).points;
+        assert_eq!((points.len(), points.last()), (78, run.trajectory.last()));
+        let (surface, field) = (settings.surface(), map.field().unwrap());
+        assert_eq!(field.values[0], surface.value([field.first.0, field.second.0]));
+        assert_eq!([map.places[0].1, map.places[1].1], surface.minima());
     }
 }

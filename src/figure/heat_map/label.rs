@@ -5,11 +5,14 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::canvas::{Canvas, Words, measure, solid};
 use super::layout::{Frame, clip};
-use super::stroke::{LINE, Stroke, distance};
+use super::stroke::{LINE, Stroke, distance, dot};
 use crate::error::Result;
 
 /// Radius of a solution's marker, in units.
-pub(in crate::figure) const MARKER: f64 = 11.0;
+const MARKER: f64 = 11.0;
+
+/// Diameter of the dark dot in it.
+const DOT: f64 = 15.0;
 
 /// Size of the words, in units.
 const TEXT: f64 = 22.0;
@@ -42,6 +45,11 @@ pub(in crate::figure) struct Label {
 }
 
 impl Label {
+    /// Left, top, right and bottom edge of its box in pixels.
+    pub(super) fn edges(&self) -> [f64; 4] {
+        self.place.edges
+    }
+
     pub(in crate::figure) fn draw<B: DrawingBackend>(&self, canvas: &Canvas<'_, B>, unit: f64) -> Result<()> {
         let [left, top, right, bottom] = self.place.edges;
         let thin = border(unit);
@@ -60,7 +68,7 @@ impl Label {
     }
 
     /// The line to the marker, if there is one, with a white seam.
-    pub(in crate::figure) fn leader(&self, unit: f64) -> Vec<Stroke> {
+    fn leader(&self, unit: f64) -> Vec<Stroke> {
         let Some(ends) = self.place.leader else {
             return Vec::new();
         };
@@ -74,9 +82,26 @@ impl Label {
     }
 }
 
+/// Names of places in boxes, and what is drawn below those: the lines to boxes farther out, and a dot at every place.
+///
+/// # Errors
+/// When the words cannot be measured.
+pub(in crate::figure) fn pins(
+    named: &[(&str, [f64; 2])],
+    frame: &Frame,
+    unit: f64,
+) -> Result<(Vec<Label>, Vec<Stroke>)> {
+    let labels = labels(named, frame, unit)?;
+    let mut strokes: Vec<Stroke> = labels.iter().flat_map(|label| label.leader(unit)).collect();
+    for (_, at) in named {
+        strokes.extend(dot(*at, 2.0 * MARKER * unit, DOT * unit, 1.0));
+    }
+    Ok((labels, strokes))
+}
+
 /// Boxes for names beside their points, inside the frame and in the order given. None covers a point or another box, and
 /// each is nearer to its own point than to any other or has a line to it, as far as there is room.
-pub(in crate::figure) fn labels(named: &[(&str, [f64; 2])], frame: &Frame, unit: f64) -> Result<Vec<Label>> {
+fn labels(named: &[(&str, [f64; 2])], frame: &Frame, unit: f64) -> Result<Vec<Label>> {
     let markers: Vec<[f64; 2]> = named.iter().map(|(_, at)| *at).collect();
     let choices = named
         .iter()

@@ -7,6 +7,8 @@ pub(super) mod caption;
 mod iso_line;
 pub(super) mod label;
 pub(super) mod layout;
+mod legend;
+mod map;
 mod panel;
 mod picture;
 pub(super) mod stroke;
@@ -18,12 +20,11 @@ mod trajectory;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use plotters::prelude::*;
-
-use self::canvas::{Canvas, failed};
 use self::iso_line::iso_lines;
 use self::layout::{Frame, widened};
+pub use self::map::{MapPicture, WAYS};
 use self::panel::Panel;
+use self::picture::finer;
 use super::colour_map::ColourMap;
 use super::colouring::Colouring;
 use crate::error::{Error, Result};
@@ -41,10 +42,6 @@ pub const MOST_PANELS: usize = 4;
 
 /// Most iso-lines over a range.
 pub const MOST_LINES: usize = 100;
-
-/// Plotters' coordinates are whole numbers. An SVG is drawn so many times as large as it says it is, so that its lines
-/// do not jump from pixel to pixel.
-const SVG_FINENESS: u32 = 4;
 
 /// The picture of a surface, one panel a quantity.
 #[derive(Clone, Debug)]
@@ -83,17 +80,7 @@ impl HeatMap<'_> {
     /// or when drawing fails.
     pub fn pixels(&self, size: (u32, u32)) -> Result<Vec<u8>> {
         check_size(size)?;
-        let picture = self.picture(size)?;
-        let across = size.0 as usize;
-        let mut pixels = vec![255; 3 * across * size.1 as usize];
-        for panel in &picture.panels {
-            panel.paint(&mut pixels, across, picture.unit);
-            for stroke in &panel.strokes {
-                stroke.paint(&mut pixels, across, &panel.frame);
-            }
-        }
-        picture.write_on(&BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area())?;
-        Ok(pixels)
+        self.picture(size)?.pixels()
     }
 
     /// The picture as SVG text. The surface is drawn as 128 × 128 rectangles.
@@ -102,22 +89,7 @@ impl HeatMap<'_> {
     /// As for [`Self::pixels`].
     pub fn svg(&self, size: (u32, u32)) -> Result<String> {
         check_size(size)?;
-        let fine = (size.0 * SVG_FINENESS, size.1 * SVG_FINENESS);
-        let picture = self.picture(fine)?;
-        let mut text = String::new();
-        {
-            let area = SVGBackend::with_string(&mut text, fine).into_drawing_area();
-            area.fill(&WHITE).map_err(failed)?;
-            let canvas = Canvas { area: &area };
-            for panel in &picture.panels {
-                panel.draw(&canvas, picture.unit)?;
-                panel.strokes.iter().try_for_each(|stroke| canvas.stroke(stroke))?;
-            }
-            picture.write_on(&area)?;
-            area.present().map_err(failed)?;
-        }
-        let extent = |(width, height): (u32, u32)| format!("width=\"{width}\" height=\"{height}\"");
-        Ok(text.replacen(&extent(fine), &extent(size), 1))
+        self.picture(finer(size))?.svg(size)
     }
 
     /// Writes the picture as SVG, of [`Self::size`] unless another is given.

@@ -1,34 +1,77 @@
 //! All that is drawn, laid out over a picture's pixels: the panels, and the words above and below them.
 
 use plotters::coord::Shift;
-use plotters::prelude::{DrawingArea, DrawingBackend};
+use plotters::prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingArea, SVGBackend, WHITE};
 
 use super::bar::bar;
-use super::canvas::Canvas;
+use super::canvas::{Canvas, failed};
 use super::caption::Caption;
 use super::iso_line::iso_lines;
-use super::label::{MARKER, labels};
+use super::label::pins;
 use super::layout::{Layout, widened};
+use super::legend::Legend;
 use super::panel::Panel;
-use super::stroke::dot;
 use super::{HeatMap, MOST_LINES, MOST_PANELS};
 use crate::error::{Error, Result};
 use crate::figure::chart::use_own_font;
 use crate::figure::colouring::Colouring;
 use crate::landscape::Field;
 
+/// Plotters' coordinates are whole numbers. An SVG is drawn so many times as large as it says it is, so that its lines
+/// do not jump from pixel to pixel.
+const SVG_FINENESS: u32 = 4;
+
+/// The pixels over which an SVG is laid out that says it has others.
+pub(super) fn finer((width, height): (u32, u32)) -> (u32, u32) {
+    (width * SVG_FINENESS, height * SVG_FINENESS)
+}
+
 /// What is drawn, laid out in pixels.
 pub(super) struct Picture<'a> {
     pub(super) unit: f64,
-    size: (u32, u32),
-    caption: Caption<'a>,
-    axes: &'a [String; 2],
+    pub(super) size: (u32, u32),
+    pub(super) caption: Caption<'a>,
+    pub(super) axes: &'a [String; 2],
     pub(super) panels: Vec<Panel>,
+    /// Of ways over a single panel.
+    pub(super) legend: Option<Legend>,
 }
 
 impl Picture<'_> {
+    /// It as RGB, row by row.
+    pub(super) fn pixels(&self) -> Result<Vec<u8>> {
+        let across = self.size.0 as usize;
+        let mut pixels = vec![255; 3 * across * self.size.1 as usize];
+        for panel in &self.panels {
+            panel.paint(&mut pixels, across, self.unit);
+            for stroke in &panel.strokes {
+                stroke.paint(&mut pixels, across, &panel.frame);
+            }
+        }
+        self.write_on(&BitMapBackend::with_buffer(&mut pixels, self.size).into_drawing_area())?;
+        Ok(pixels)
+    }
+
+    /// It as SVG text that says it has the pixels of `size`, where it is laid out over those of [`finer`].
+    pub(super) fn svg(&self, size: (u32, u32)) -> Result<String> {
+        let mut text = String::new();
+        {
+            let area = SVGBackend::with_string(&mut text, self.size).into_drawing_area();
+            area.fill(&WHITE).map_err(failed)?;
+            let canvas = Canvas { area: &area };
+            for panel in &self.panels {
+                panel.draw(&canvas, self.unit)?;
+                panel.strokes.iter().try_for_each(|stroke| canvas.stroke(stroke))?;
+            }
+            self.write_on(&area)?;
+            area.present().map_err(failed)?;
+        }
+        let extent = |(width, height): (u32, u32)| format!("width=\"{width}\" height=\"{height}\"");
+        Ok(text.replacen(&extent(self.size), &extent(size), 1))
+    }
+
     /// Everything but the surfaces and the lines on them.
-    pub(super) fn write_on<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<()> {
+    fn write_on<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<()> {
         let (canvas, unit) = (Canvas { area }, self.unit);
         self.caption.draw(&canvas, self.size, unit)?;
         for panel in &self.panels {
@@ -38,7 +81,10 @@ impl Picture<'_> {
                 label.draw(&canvas, unit)?;
             }
         }
-        Ok(())
+        match &self.legend {
+            Some(legend) => legend.draw(&canvas, unit),
+            None => Ok(()),
+        }
     }
 }
 
@@ -85,11 +131,8 @@ impl HeatMap<'_> {
                     .map(|solution| (solution.name.as_str(), frame.pixel(solution.position)))
                     .filter(|(_, at)| frame.contains(*at))
                     .collect();
-                let labels = labels(&inside, &frame, layout.unit)?;
-                strokes.extend(labels.iter().flat_map(|label| label.leader(layout.unit)));
-                for (_, at) in &inside {
-                    strokes.extend(dot(*at, 2.0 * MARKER * layout.unit, 15.0 * layout.unit, 1.0));
-                }
+                let (labels, drawn) = pins(&inside, &frame, layout.unit)?;
+                strokes.extend(drawn);
                 Ok(Panel {
                     labels,
                     quantity: field.quantity,
@@ -106,6 +149,7 @@ impl HeatMap<'_> {
             caption,
             axes: &self.record.axes,
             panels,
+            legend: None,
         })
     }
 }

@@ -54,6 +54,11 @@ const KEPT_IMAGES: usize = 256 << 20;
 /// Bytes that all activations of one block may take: beyond, tensors with small batches are the better way.
 const MOST_BLOCK_BYTES: usize = 2 << 30;
 
+/// Vectors `[d]` that a gradient takes beside its sums: the weights as they are given and, at most twice as many where
+/// they are transformed, in the orders in which they are used forward and back; the total in double precision and in
+/// single.
+const GRADIENT_VECTORS: usize = 8;
+
 /// Images laid out for a pass.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -119,6 +124,15 @@ impl Lanes {
     pub fn batch_bytes(&self, images: usize) -> usize {
         let activations = images.next_multiple_of(self.lanes) * self.graph.activation_count();
         (activations + 2 * self.graph.parameter_count()) * size_of::<f32>()
+    }
+
+    /// Bytes that the gradient of so many images takes while it is computed, beside activations: its sums, and vectors
+    /// of the weights.
+    pub fn gradient_bytes(&self, images: usize) -> usize {
+        let (d, blocks) = (self.graph.parameter_count(), images.div_ceil(self.lanes).max(1));
+        let group = self.plan(Purpose::Gradient).group;
+        let sums = blocks.div_ceil(gradient::blocks_a_sum(blocks, d, group));
+        (sums + GRADIENT_VECTORS) * d * size_of::<f32>()
     }
 
     /// Gives back the memory that gradients took.

@@ -9,12 +9,11 @@ use egui::Context;
 use crate::app::dynamics::aside::Aside;
 use crate::dynamics::noise::Noise;
 use crate::dynamics::proportion::Proportion;
-use crate::dynamics::race::{COMPARED, LEARNING_RATE, MAGNITUDE, Run, STEPS, Settings};
+use crate::dynamics::race::{COMPARED, LEARNING_RATE, MAGNITUDE, Run, STEPS, Settings, seen};
 use crate::dynamics::surface::Samples;
 use crate::error::Result;
 use crate::figure::Colouring;
-use crate::landscape::line::positions;
-use crate::landscape::{Field, Heights, Known, Projected, Scale, SurfaceRecord};
+use crate::landscape::{Heights, Projected, Scale, SurfaceRecord};
 use crate::render::relief::HEIGHT;
 use crate::render::{Camera, Relief};
 
@@ -24,10 +23,6 @@ pub const SEEDS: u64 = 100;
 const NODES: usize = 161;
 /// Iso-lines.
 const LINES: usize = 14;
-/// Positions that are seen at least, along both axes.
-const LEAST: (f64, f64) = (-2.75, 2.0);
-/// Room around all that is seen, and what its ends are rounded to.
-const ROOM: f64 = 0.25;
 /// Straight pieces of a step on the relief, which is bent below it.
 const PIECES: usize = 2;
 /// How soon shares are drawn again: they grow many times a second.
@@ -94,18 +89,7 @@ impl Made {
             .map(|noise| Run::make(rules.settings(noise, seed)))
             .collect::<Result<Vec<Run>>>()?;
         let surface = rules.settings(COMPARED[0], seed).surface();
-        let range = range(&runs);
-        let axis = positions(range.0, range.1, NODES);
-        let nodes = axis.iter().flat_map(|&b| axis.iter().map(move |&a| [a, b]));
-        let field = Field {
-            first: range,
-            second: range,
-            columns: NODES,
-            rows: NODES,
-            values: nodes.map(|w| surface.value(w)).collect(),
-            known: vec![Known::Measured; NODES * NODES],
-            ..Field::default()
-        };
+        let field = surface.field(seen(&runs), NODES);
         // On a logarithmic scale both minima would be pits: what is sharp and what is flat is seen on this one.
         let heights = Arc::new(field.heights(Scale::Linear));
         let minimum = |name: &str, position: [f64; 2]| Projected {
@@ -171,16 +155,6 @@ impl Made {
         let part = &way[(PIECES * from).min(end)..end];
         part.windows(2).filter_map(|pair| Some([pair[0]?, pair[1]?]))
     }
-}
-
-/// Positions that hold all runs and both minima.
-fn range(runs: &[Run]) -> (f64, f64) {
-    let entries = runs.iter().flat_map(|run| run.trajectory.iter().flatten());
-    let (low, high) = entries.fold(LEAST, |(low, high), &entry| (low.min(entry), high.max(entry)));
-    (
-        ((low - ROOM) / ROOM).floor() * ROOM,
-        ((high + ROOM) / ROOM).ceil() * ROOM,
-    )
 }
 
 fn way(run: &Run, relief: &Relief) -> Vec<Option<[f32; 3]>> {
@@ -286,11 +260,7 @@ mod tests {
                 seed,
             )
             .unwrap();
-            let (low, high) = made.heights.first;
-            assert_eq!(made.heights.second, (low, high));
-            assert!(low <= LEAST.0 - ROOM && high >= LEAST.1 + ROOM);
-            let mut entries = made.runs.iter().flat_map(|run| run.trajectory.iter().flatten());
-            assert!(entries.all(|entry| (low + ROOM..=high - ROOM).contains(entry)));
+            assert_eq!([made.heights.first, made.heights.second], [seen(&made.runs); 2]);
             for index in 0..COMPARED.len() {
                 assert!((0..=STEPS).all(|step| made.place(index, step).is_some()));
                 // Pieces join the places of the steps.
