@@ -248,10 +248,7 @@ mod tests {
             values: vec![f64::NAN; 17 * 17],
             ..bowl()
         };
-        let broken = Map {
-            columns: 100,
-            ..bowl()
-        };
+        let broken = Map { columns: 100, ..bowl() };
         assert!(told(&lost).contains("nothing to draw") && told(&broken).contains("nothing to draw"));
         // Nothing but the surface.
         let bare = Map {

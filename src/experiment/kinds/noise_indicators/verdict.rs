@@ -112,7 +112,9 @@ impl NoiseIndicators {
             };
             let from_minimum = found.ways.iter().any(|way| way.noise == Noise::Sgd);
             let from_minimum = from_minimum.then_some("from the minimum on");
-            let trained = self.from_start.map(|_| "in the second half of its way from initial weights");
+            let trained = self
+                .from_start
+                .map(|_| "in the second half of its way from initial weights");
             let places: Vec<&str> = from_minimum.into_iter().chain(trained).collect();
             measured += &format!(
                 " SGD's noise is longer than the gradient, {} above ‖∇L‖{by}, at {} of {} looks {}, {} times as long.",
