@@ -1,8 +1,8 @@
 //! What second derivatives cost beside a gradient: the slope along a direction, a Hessian-vector product and a
 //! Gauss–Newton product over two batches of 128 images of the built-in data, on the processor's vectors and on Burn's
 //! tensors; and single images' gradients and Hessian-vector products. And what they are for: the 20 largest eigenvalues of
-//! the LeNet-like network of *Anisotropic noise*, and the non-uniformity of the small VGG of *Dynamical stability*, once
-//! each.
+//! the LeNet-like network of *Anisotropic noise*, and the non-uniformity of the small VGG and of the fully connected
+//! network of *Dynamical stability*, once each.
 //!
 //!     cargo bench --bench curvature
 //!
@@ -140,7 +140,17 @@ fn products_of_64_images(bencher: Bencher, (model, shape): (&str, Shape)) {
 /// 71,410 parameters, all images at once.
 #[divan::bench(args = [64, 1000], sample_count = 1, sample_size = 1)]
 fn non_uniformity_of_vgg_small(bencher: Bencher, images: usize) {
-    let (objective, solution) = of_paper("vgg-small", [3, 32, 32], images);
+    non_uniformity_of("vgg-small", [3, 32, 32], bencher, images);
+}
+
+/// 898,510 parameters: the products of 64 images are kept, those of 240 are too many.
+#[divan::bench(args = [64, 240], sample_count = 1, sample_size = 1)]
+fn non_uniformity_of_fnn(bencher: Bencher, images: usize) {
+    non_uniformity_of("fnn", [1, 28, 28], bencher, images);
+}
+
+fn non_uniformity_of(model: &str, shape: Shape, bencher: Bencher, images: usize) {
+    let (objective, solution) = of_paper(model, shape, images);
     let derivatives = derivatives(&objective, &solution);
     bencher.bench_local(|| {
         let mut going = |_: f64| true;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::covariance::Samples;
-use super::non_uniformity::PerSample;
+use super::non_uniformity::{self, PerSample};
 use super::operator::SymmetricOperator;
 use crate::data::Progress;
 use crate::error::{Error, Result};
@@ -108,8 +108,8 @@ pub struct ImageHessians<'a> {
 }
 
 impl<'a> ImageHessians<'a> {
-    /// Of the images of `derivatives`. `progress` sees the share of what was asked for after every few images and says
-    /// whether to go on.
+    /// Of the images of `derivatives`. `progress` sees the share of what was asked for, products or a scatter, after
+    /// every few images and says whether to go on.
     ///
     /// # Errors
     /// Under the policy `batch`, where an image has no loss of its own.
@@ -130,6 +130,31 @@ impl PerSample for ImageHessians<'_> {
 
     fn apply_each(&mut self, samples: &[usize], vectors: &[f32]) -> Result<Vec<f32>> {
         self.derivatives.image_hessian_vectors(samples, vectors, self.progress)
+    }
+
+    fn scatter(&mut self, samples: &[usize], vector: &[f32]) -> Result<Vec<f64>> {
+        if let Some(sum) = self.derivatives.image_scatter_vector(samples, vector, self.progress)? {
+            return Ok(sum);
+        }
+        let dimension = self.dimension();
+        let mut told = over(non_uniformity::requests(samples.len(), dimension), self.progress);
+        let mut hessians = ImageHessians {
+            derivatives: self.derivatives,
+            progress: &mut told,
+        };
+        non_uniformity::scatter_by_rows(&mut hessians, samples, vector, non_uniformity::rows(dimension))
+    }
+}
+
+/// The share done of as many products as there will be at most, from the shares of each.
+pub(super) fn over(most: usize, progress: Progress) -> impl FnMut(f64) -> bool {
+    let mut done = 0.0;
+    move |share| {
+        let told = ((done + share) / most.max(1) as f64).min(1.0);
+        if share >= 1.0 {
+            done += 1.0;
+        }
+        progress(told)
     }
 }
 

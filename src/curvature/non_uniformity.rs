@@ -2,7 +2,7 @@
 //! square root of λ_max(Σ) with Σ = (1/n) Σ Hᵢ² − H², from all samples or estimated from some.
 //!
 //! A product Σ·v = (1/n) Σ Hᵢ·(Hᵢv − Hv) takes two products with each Hessian where all Hᵢv fit into memory, and three
-//! elsewhere. Nothing cancels in it but what is the same for all samples.
+//! elsewhere ([`PerSample::scatter`]). Nothing cancels in it but what is the same for all samples.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,59 @@ pub trait PerSample {
     /// # Errors
     /// What the products' making meets: it is passed on as it is, [`Error::Cancelled`] among it.
     fn apply_each(&mut self, samples: &[usize], vectors: &[f32]) -> Result<Vec<f32>>;
+
+    /// Σ Hᵢ·(Hᵢv − H̄v) `[d]` over the listed samples for one vector v `[d]`, H̄ being their mean.
+    ///
+    /// # Errors
+    /// As [`PerSample::apply_each`], and when a product is not finite.
+    fn scatter(&mut self, samples: &[usize], vector: &[f32]) -> Result<Vec<f64>> {
+        let rows = rows(self.dimension());
+        scatter_by_rows(self, samples, vector, rows)
+    }
+}
+
+/// Samples whose vectors `[dimension]` [`PerSample::scatter`] holds at once, where it says no other.
+pub(super) fn rows(dimension: usize) -> usize {
+    (BLOCK_BYTES / size_of::<f32>() / dimension.max(1)).max(1)
+}
+
+/// How often [`scatter_by_rows`] asks for products of so many samples, [`rows`] at once.
+pub(super) fn requests(samples: usize, dimension: usize) -> usize {
+    match samples.div_ceil(rows(dimension)) {
+        1 => 2,
+        blocks => 3 * blocks,
+    }
+}
+
+/// Σ Hᵢ·(Hᵢv − H̄v) `[d]` by products with vectors of so many samples at once.
+pub(super) fn scatter_by_rows<H: PerSample + ?Sized>(
+    hessians: &mut H,
+    samples: &[usize],
+    vector: &[f32],
+    rows: usize,
+) -> Result<Vec<f64>> {
+    let mut mean = vec![0.0; vector.len()];
+    let mut last = Vec::new();
+    for block in samples.chunks(rows) {
+        last = images(hessians, block, &vector.repeat(block.len()))?;
+        add(&mut mean, &last, 1.0 / samples.len() as f64);
+    }
+    let is_one_block = samples.len() <= rows;
+    let mut sum = vec![0.0; vector.len()];
+    for block in samples.chunks(rows) {
+        let mut deviations = if is_one_block {
+            std::mem::take(&mut last)
+        } else {
+            images(hessians, block, &vector.repeat(block.len()))?
+        };
+        for row in deviations.chunks_exact_mut(mean.len()) {
+            for (entry, mean) in row.iter_mut().zip(&mean) {
+                *entry = (f64::from(*entry) - mean) as f32;
+            }
+        }
+        add(&mut sum, &images(hessians, block, &deviations)?, 1.0);
+    }
+    Ok(sum)
 }
 
 /// The matrix Σ of some samples. Of m out of n it is (n − 1)/((m − 1)·n) Σ (Hᵢ − H̄)², with H̄ their mean: on average
@@ -35,8 +88,6 @@ pub trait PerSample {
 pub struct HessianCovariance<'a> {
     hessians: &'a mut dyn PerSample,
     samples: Vec<usize>,
-    /// Samples whose vectors are held at once.
-    rows: usize,
 }
 
 impl<'a> HessianCovariance<'a> {
@@ -53,12 +104,7 @@ impl<'a> HessianCovariance<'a> {
                 "a non-uniformity needs two at least",
             ));
         }
-        let rows = BLOCK_BYTES / size_of::<f32>() / hessians.dimension();
-        Ok(Self {
-            hessians,
-            samples,
-            rows: rows.max(1),
-        })
+        Ok(Self { hessians, samples })
     }
 }
 
@@ -69,34 +115,14 @@ impl SymmetricOperator for HessianCovariance<'_> {
 
     fn apply(&mut self, vector: &[f32]) -> Result<Vec<f32>> {
         let (taken, all) = (self.samples.len() as f64, self.hessians.count() as f64);
-        let mut mean = vec![0.0; vector.len()];
-        let mut last = Vec::new();
-        for block in self.samples.chunks(self.rows) {
-            last = images(self.hessians, block, &vector.repeat(block.len()))?;
-            add(&mut mean, &last, 1.0 / taken);
-        }
-        let is_one_block = self.samples.len() <= self.rows;
-        let mut sum = vec![0.0; vector.len()];
-        for block in self.samples.chunks(self.rows) {
-            let mut deviations = if is_one_block {
-                std::mem::take(&mut last)
-            } else {
-                images(self.hessians, block, &vector.repeat(block.len()))?
-            };
-            for row in deviations.chunks_exact_mut(mean.len()) {
-                for (entry, mean) in row.iter_mut().zip(&mean) {
-                    *entry = (f64::from(*entry) - mean) as f32;
-                }
-            }
-            let squares = images(self.hessians, block, &deviations)?;
-            add(&mut sum, &squares, (all - 1.0) / ((taken - 1.0) * all));
-        }
-        Ok(sum.into_iter().map(|entry| entry as f32).collect())
+        let sum = self.hessians.scatter(&self.samples, vector)?;
+        let weight = (all - 1.0) / ((taken - 1.0) * all);
+        Ok(sum.into_iter().map(|entry| (weight * entry) as f32).collect())
     }
 }
 
 /// The products of a block, refused where they are not finite.
-fn images(hessians: &mut dyn PerSample, samples: &[usize], vectors: &[f32]) -> Result<Vec<f32>> {
+fn images<H: PerSample + ?Sized>(hessians: &mut H, samples: &[usize], vectors: &[f32]) -> Result<Vec<f32>> {
     let images = hessians.apply_each(samples, vectors)?;
     if images.len() != vectors.len() {
         return Err(Error::Request(format!(
@@ -259,6 +285,15 @@ mod tests {
         Whole((0..count).map(matrix).collect(), 0)
     }
 
+    #[test]
+    fn requests_are_counted_as_they_are_made() {
+        // Of 2²⁴ numbers four vectors fill a block.
+        for (samples, expected) in [(1, 2), (4, 2), (5, 6), (8, 6), (9, 9)] {
+            assert_eq!(requests(samples, 1 << 24), expected, "{samples}");
+        }
+        assert_eq!((requests(3, 1 << 40), requests(1000, 1)), (9, 2));
+    }
+
     /// Matrices of one entry.
     fn numbers(count: usize, seed: u64) -> Whole {
         let entries = normal(count, 1, seed);
@@ -293,20 +328,21 @@ mod tests {
         let covariance = squares.fold(zero, |sum, square| sum + square) * (6.0 / (3.0 * 7.0));
         let vector = [0.3_f32, -1.0, 0.2, 0.9, -0.4];
         let expected = &covariance * DVector::from_iterator(5, vector.iter().map(|&x| f64::from(x)));
+        let check = |found: &mut dyn Iterator<Item = f64>| {
+            for (found, expected) in found.zip(expected.iter()) {
+                // Each product is rounded once, relative to ‖Hᵢ‖ < 6, and multiplied by another one.
+                assert!((found - expected).abs() < 36.0 * 1e-6, "{found} instead of {expected}");
+            }
+        };
         for (rows, products) in [(1, 12), (3, 12), (4, 8), (100, 8)] {
             hessians.1 = 0;
-            let mut operator = HessianCovariance::new(&mut hessians, samples.clone()).unwrap();
-            operator.rows = rows;
-            let found = operator.apply(&vector).unwrap();
-            for (found, expected) in found.iter().zip(expected.iter()) {
-                // Each product is rounded once, relative to ‖Hᵢ‖ < 6, and multiplied by another one.
-                assert!(
-                    (f64::from(*found) - expected).abs() < 36.0 * 1e-6,
-                    "{found} instead of {expected}"
-                );
-            }
+            let found = scatter_by_rows(&mut hessians, &samples, &vector, rows).unwrap();
+            check(&mut found.iter().map(|entry| entry * (6.0 / (3.0 * 7.0))));
             assert_eq!(hessians.1, products, "{rows}");
         }
+        let mut operator = HessianCovariance::new(&mut hessians, samples).unwrap();
+        let found = operator.apply(&vector).unwrap();
+        check(&mut found.iter().map(|&entry| f64::from(entry)));
     }
 
     #[test]

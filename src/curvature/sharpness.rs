@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::lanczos::{Effort, LanczosOptions, extreme_eigenpairs};
-use super::loss::{HessianOperator, ImageHessians};
+use super::loss::{HessianOperator, ImageHessians, over};
 use super::non_uniformity::{self, NonUniformity};
 use crate::data::{Part, Progress};
 use crate::error::{Error, Result};
@@ -78,7 +78,7 @@ pub fn sharpness_of(derivatives: &Derivatives, effort: Effort, progress: Progres
 }
 
 /// s = λ_max(Σ)^½ with Σ = (1/n) Σ Hᵢ² − H² over the first `samples` training images, all of them in every product.
-/// That is two products a step with the Hessian of every image.
+/// That is two products a step with the Hessian of every image, or three where there is no room for those of all.
 ///
 /// # Errors
 /// When the point is of another network or has diverged, or there are no images; as [`non_uniformity::non_uniformity`].
@@ -90,7 +90,10 @@ pub fn non_uniformity(
     progress: Progress,
 ) -> Result<NonUniformity> {
     let derivatives = derivatives(objective, solution, samples)?;
-    non_uniformity_of(&derivatives, Images::All, effort, progress)
+    let found = non_uniformity_of(&derivatives, Images::All, effort, progress);
+    // The products of single images take more memory than what comes next.
+    objective.release_gradients();
+    found
 }
 
 /// The same of a mean loss, under its own policy and from these of its images.
@@ -108,7 +111,8 @@ pub fn non_uniformity_of(
         Images::All => 1,
         Images::Sets { count, .. } => count,
     };
-    let mut told = over(2 * searches * (effort.steps + 1), progress);
+    // One more of each for the residual.
+    let mut told = over(searches * (effort.steps + 1), progress);
     let mut hessians = ImageHessians::new(derivatives, &mut told)?;
     match from {
         Images::All => non_uniformity::non_uniformity(&mut hessians, effort, &mut |_| true),
@@ -121,18 +125,6 @@ pub fn non_uniformity_of(
 fn derivatives<'a>(objective: &'a Objective, solution: &'a Solution, samples: usize) -> Result<Derivatives<'a>> {
     let policy = BatchNormPolicy::Running;
     Derivatives::new(objective, solution, policy, Part::Train, samples, &mut |_| true)
-}
-
-/// The share done of as many products as there will be at most, from the shares of each.
-fn over(most: usize, progress: Progress) -> impl FnMut(f64) -> bool {
-    let mut done = 0.0;
-    move |share| {
-        let told = ((done + share) / most.max(1) as f64).min(1.0);
-        if share >= 1.0 {
-            done += 1.0;
-        }
-        progress(told)
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! computes them; elsewhere Burn's tensors do, on the objective's device.
 
 mod images;
+mod scatter;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -449,11 +450,17 @@ fn check_statistics(statistics: &[f32]) -> Result<()> {
     }
 }
 
-/// Refuses a product that is not finite.
+/// Gives a product back, refused where it is not finite.
 fn checked(product: Vec<f32>) -> Result<Vec<f32>> {
-    match not_finite(&product) {
+    check_product(&product)?;
+    Ok(product)
+}
+
+/// Refuses a product that is not finite.
+fn check_product(product: &[f32]) -> Result<()> {
+    match not_finite(product) {
         Some(value) => Err(diverged(&format!("its product with the vector holds {value}"))),
-        None => Ok(product),
+        None => Ok(()),
     }
 }
 

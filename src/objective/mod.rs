@@ -161,7 +161,7 @@ impl Objective {
         self.lanes.as_ref().map_or(8, Lanes::lanes)
     }
 
-    /// Gives back the memory that gradients took.
+    /// Gives back the memory that gradients and products with Hessians took.
     pub fn release_gradients(&self) {
         if let Some(lanes) = &self.lanes {
             lanes.release_gradients();

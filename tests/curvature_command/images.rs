@@ -122,6 +122,58 @@ fn products_with_vectors_of_their_own_are_those_of_the_images_alone() {
     }
 }
 
+/// The same Hessians, of which only products are known.
+struct OnlyProducts<'a>(ImageHessians<'a>);
+
+impl PerSample for OnlyProducts<'_> {
+    fn count(&self) -> usize {
+        self.0.count()
+    }
+
+    fn dimension(&self) -> usize {
+        self.0.dimension()
+    }
+
+    fn apply_each(&mut self, samples: &[usize], vectors: &[f32]) -> Result<Vec<f32>, Error> {
+        self.0.apply_each(samples, vectors)
+    }
+}
+
+#[test]
+fn the_scatter_of_images_is_that_of_their_products_and_tells_its_share() {
+    for graph in networks() {
+        let vector = vector(&graph, 3);
+        // In no order, and not all.
+        let samples: Vec<usize> = (0..FEW - 1).map(|index| (7 * index + 3) % FEW).collect();
+        let computes = Compute::cpus().into_iter().chain([Compute::flex()]);
+        for compute in computes {
+            let (objective, solution) = few_images(graph.clone(), compute);
+            let what = format!("{}, {}", graph.name, objective.device_name());
+            let derivatives = derivatives(&objective, &solution, BatchNormPolicy::Running);
+            let silent = &mut |_: f64| true;
+            let mut products = OnlyProducts(ImageHessians::new(&derivatives, silent).unwrap());
+            let expected = products.scatter(&samples, &vector).unwrap();
+            // The length of what is added up, but for the mean, which is taken off.
+            let first = products.apply_each(&samples, &vector.repeat(samples.len())).unwrap();
+            let second = doubles(&products.apply_each(&samples, &first).unwrap());
+            let scale: f64 = second.chunks(vector.len()).map(norm).sum();
+            let mut shares = Vec::new();
+            let mut tell = |share: f64| {
+                shares.push(share);
+                true
+            };
+            let mut hessians = ImageHessians::new(&derivatives, &mut tell).unwrap();
+            let found = hessians.scatter(&samples, &vector).unwrap();
+            let off = distance(&found, &expected);
+            assert!(off <= 2.0 * ROUNDING * scale, "{what}: {off} of {scale}");
+            assert!(norm(&expected) > 100.0 * ROUNDING * scale, "{what}");
+            assert!(shares.is_sorted() && shares[0] > 0.0, "{what}: {shares:?}");
+            let whole = shares.iter().filter(|&&share| share >= 1.0).count();
+            assert_eq!((whole, shares.last()), (1, Some(&1.0)), "{what}: {shares:?}");
+        }
+    }
+}
+
 #[test]
 fn what_is_of_no_single_image_is_refused_and_work_can_be_stopped() {
     let (objective, solution) = few_images(zoo::build("resnet8:width=2", [3, 8, 8], 4).unwrap(), Compute::flex());

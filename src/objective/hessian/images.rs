@@ -7,6 +7,7 @@ use crate::data::{Part, Progress};
 use crate::error::{Error, Result};
 use crate::network::forward::{Images, Leaves};
 use crate::network::{Graph, tangent};
+use crate::objective::lanes::{Batch, Lanes};
 use crate::objective::tensors::upload;
 use crate::objective::{BatchNormPolicy, MOST_BATCH_BYTES, Objective, Solution};
 
@@ -22,7 +23,7 @@ const ACTIVATIONS: usize = 8;
 const MOST_IMAGES: usize = 16;
 
 /// Images of a pass over the processor's vectors at most, likewise.
-const MOST_LANE_IMAGES: usize = 256;
+pub(super) const MOST_LANE_IMAGES: usize = 256;
 
 impl Derivatives<'_> {
     /// Hᵢ·vᵢ of each listed image i and a vector vᵢ of its own, both one after another `[m, d]`; Hᵢ is the Hessian of
@@ -78,7 +79,7 @@ impl Derivatives<'_> {
     }
 
     fn check_images(&self, images: &[usize], vectors: &[f32]) -> Result<()> {
-        let (dimension, count) = (self.parameters.len(), self.images());
+        let dimension = self.parameters.len();
         if vectors.len() != images.len().saturating_mul(dimension) {
             return Err(Error::Request(format!(
                 "{} images take as many vectors of {dimension} parameters; given were {} numbers",
@@ -86,12 +87,19 @@ impl Derivatives<'_> {
                 vectors.len()
             )));
         }
-        if let Some(image) = images.iter().find(|&&image| image >= count) {
-            return Err(Error::Request(format!(
-                "there is no image {image} among the {count} of the mean; images are counted from 0"
-            )));
-        }
+        self.check_listed(images)?;
         check_direction(vectors)
+    }
+
+    /// Refuses images that are not among those of the mean.
+    pub(super) fn check_listed(&self, images: &[usize]) -> Result<()> {
+        let count = self.images();
+        match images.iter().find(|&&image| image >= count) {
+            Some(image) => Err(Error::Request(format!(
+                "there is no image {image} among the {count} of the mean; images are counted from 0"
+            ))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -159,7 +167,6 @@ impl Objective {
         images: &[usize],
         vectors: &[f32],
     ) -> Result<Vec<f32>> {
-        let data = self.data();
         let Some(lanes) = &self.lanes else {
             let (dimension, at_once) = (parameters.len(), images_at_once(self.graph()));
             let mut products = Vec::with_capacity(images.len() * dimension);
@@ -176,15 +183,21 @@ impl Objective {
             }
             return Ok(products);
         };
+        let batch = self.listed(lanes, part, images);
+        Ok(lanes
+            .expansion(parameters, statistics)
+            .image_hessian_vectors(vectors, &batch))
+    }
+
+    /// Images of a split, laid out in their order.
+    pub(super) fn listed(&self, lanes: &Lanes, part: Part, images: &[usize]) -> Batch {
+        let data = self.data();
         let mut values = Vec::new();
         for &image in images {
             data.push_images(part, image..image + 1, &mut values);
         }
         let labels: Vec<u32> = images.iter().map(|&image| data.split(part).labels[image]).collect();
-        let batch = lanes.lay_out(&values, &labels);
-        Ok(lanes
-            .expansion(parameters, statistics)
-            .image_hessian_vectors(vectors, &batch))
+        lanes.lay_out(&values, &labels)
     }
 
     /// One pass over as many points as images.

@@ -18,33 +18,29 @@ use super::vectors::LaneBuffer;
 
 pub use tangent::{Stage, stages};
 
-/// Where gradients with respect to parameters go.
+/// Where gradients with respect to parameters go: they are added to what is there.
 #[derive(Debug)]
-pub struct Sink {
-    /// Summed over images, `[d]`, or image by image, `[lanes, d]`.
-    pub values: Vec<f32>,
-    apart: bool,
+pub enum Sink<'a> {
+    /// Summed over images, `[d]`.
+    Summed(&'a mut [f32]),
+    /// Image by image, lane vectors `[d, lanes]`.
+    Apart(&'a mut [f32]),
 }
 
-impl Sink {
-    /// Adds to `values`: `[lanes, d]` where images are kept `apart`, `[d]` otherwise.
-    pub fn new(values: Vec<f32>, apart: bool) -> Self {
-        Self { values, apart }
-    }
-
+impl Sink<'_> {
     /// Adds lane vectors for consecutive parameters from `first` on.
     fn add(&mut self, context: &Context, first: usize, values: &[f32]) {
         let lanes = context.lanes;
-        let count = values.len() / lanes;
-        if !self.apart {
-            let sums = &mut self.values[first..first + count];
-            context.instructions.run(SumLanes { values, sums });
-            return;
-        }
-        let d = self.values.len() / lanes;
-        for (lane, image) in self.values.chunks_exact_mut(d).enumerate() {
-            for (sum, &value) in image[first..].iter_mut().zip(values[lane..].iter().step_by(lanes)) {
-                *sum += value;
+        match self {
+            Self::Summed(sums) => {
+                let sums = &mut sums[first..first + values.len() / lanes];
+                context.instructions.run(SumLanes { values, sums });
+            }
+            Self::Apart(vectors) => {
+                let vectors = &mut vectors[first * lanes..][..values.len()];
+                for (sum, &value) in vectors.iter_mut().zip(values) {
+                    *sum += value;
+                }
             }
         }
     }

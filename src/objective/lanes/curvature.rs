@@ -10,8 +10,11 @@
 //! with Ẇ read a weight for every lane. Passes of one image each, by the kernels whose weights the lanes share, would
 //! leave all lanes but one empty: eight times the number of lanes.
 
+mod scatter;
+
 use rayon::prelude::*;
 
+use super::apart::{to_lanes, to_rows};
 use super::backward::{Sink, Stage, stages};
 use super::block::{Block, BlockImages};
 use super::direction::Direction;
@@ -66,24 +69,42 @@ impl Expansion<'_> {
     }
 
     /// Hᵢ·vᵢ `[B, d]` of every image's own loss. `vectors` are one for all images `[d]` or one for each `[B, d]`.
+    /// Beside the result a thread takes lanes · d numbers for the products of a block, and as many again where there is
+    /// a vector for each image.
     pub fn image_hessian_vectors(&self, vectors: &[f32], batch: &Batch) -> Vec<f32> {
         let (lanes, d) = (self.lanes.lanes, self.point.parameters.len());
         let shared = (vectors.len() == d).then(|| self.direction(vectors));
         let mut products = vec![0.0; batch.images * d];
         let blocks = products.par_chunks_mut(lanes * d).zip(&batch.blocks).enumerate();
         blocks.for_each(|(index, (rows, images))| {
-            let mut sink = Sink::new(vec![0.0; lanes * d], true);
-            let images = std::slice::from_ref(images);
-            match &shared {
-                Some(direction) => self.hessian(direction, images, 1.0, &mut sink),
+            let of_block = match &shared {
+                Some(direction) => self.block_products(direction, images),
                 None => {
-                    let own = &vectors[index * lanes * d..][..rows.len()];
-                    let direction = Direction::apart(self.plan, &self.normalisation, lanes, own);
-                    self.hessian(&direction, images, 1.0, &mut sink);
+                    let mut own = self.lanes.take_apart();
+                    to_lanes(&vectors[index * lanes * d..][..rows.len()], lanes, &mut own);
+                    let direction = self.own_direction(own);
+                    let of_block = self.block_products(&direction, images);
+                    self.lanes.return_apart(direction.memory());
+                    of_block
                 }
-            }
-            rows.copy_from_slice(&sink.values[..rows.len()]);
+            };
+            to_rows(&of_block, lanes, rows);
+            self.lanes.return_apart([of_block]);
         });
+        products
+    }
+
+    /// A direction for each image of a block: lane vectors `[d, lanes]`.
+    fn own_direction(&self, vectors: LaneBuffer) -> Direction {
+        Direction::apart(self.plan, &self.normalisation, self.lanes.lanes, vectors)
+    }
+
+    /// Hᵢ·vᵢ of the images of one block: lane vectors `[d, lanes]`, 0 in lanes without an image.
+    fn block_products(&self, direction: &Direction, images: &BlockImages) -> LaneBuffer {
+        let mut products = self.lanes.take_apart();
+        products.fill(0.0);
+        let images = std::slice::from_ref(images);
+        self.hessian(direction, images, 1.0, &mut Sink::Apart(&mut products));
         products
     }
 
@@ -111,11 +132,12 @@ impl Expansion<'_> {
         let parts = batch.blocks.par_chunks(size);
         let sums: Vec<Vec<f32>> = parts
             .map(|images| {
-                let mut sink = Sink::new(vec![0.0; d], false);
+                let mut sum = vec![0.0; d];
+                let mut sink = Sink::Summed(&mut sum);
                 for group in images.chunks(self.plan.group) {
                     product(group, &mut sink);
                 }
-                sink.values
+                sum
             })
             .collect();
         total(sums.iter().map(Vec::as_slice), d)

@@ -5,9 +5,6 @@ use super::plan::Plan;
 use super::point::{Normalisation, Point};
 use super::vectors::LaneBuffer;
 
-/// Parameters that are brought into lanes at once, so that they stay in a first-level cache.
-const CHUNK: usize = 256;
-
 /// The weights of a direction.
 #[derive(Debug)]
 pub enum Weights {
@@ -40,23 +37,21 @@ impl Direction {
         }
     }
 
-    /// For the images of one block, as many as there are `vectors` `[m, d]`, one each.
-    pub fn apart(plan: &Plan, normalisation: &Normalisation, lanes: usize, vectors: &[f32]) -> Self {
-        let d = plan.graph.parameter_count();
-        let mut weights = LaneBuffer::new(d * lanes);
-        for (index, chunk) in weights.chunks_mut(CHUNK * lanes).enumerate() {
-            for (lane, vector) in vectors.chunks_exact(d).enumerate() {
-                let targets = chunk[lane..].iter_mut().step_by(lanes);
-                for (target, &value) in targets.zip(&vector[index * CHUNK..]) {
-                    *target = value;
-                }
-            }
-        }
+    /// For each image of one block the vector in its lane of `weights`, lane vectors `[d, lanes]`.
+    pub fn apart(plan: &Plan, normalisation: &Normalisation, lanes: usize, weights: LaneBuffer) -> Self {
         let (scale, shift) = affine_tangents(plan, normalisation, lanes, |entry, lane| weights[entry * lanes + lane]);
         Self {
             weights: Weights::Apart(weights),
             scale,
             shift,
+        }
+    }
+
+    /// The memory of the lane vectors that it was made of, where the images have each their own.
+    pub fn memory(self) -> Option<LaneBuffer> {
+        match self.weights {
+            Weights::Shared(_) => None,
+            Weights::Apart(weights) => Some(weights),
         }
     }
 

@@ -2,12 +2,14 @@
 
 use rayon::prelude::*;
 
+use super::apart::to_rows;
 use super::backward::{Passing, Progress, Sink};
 use super::block::Block;
 use super::forward::Context;
 use super::loss::{self, ImageLoss};
 use super::plan::{Plan, Purpose};
 use super::point::{Normalisation, Point};
+use super::vectors::LaneBuffer;
 use super::{Batch, Lanes};
 
 /// Sums of gradients over some images each, one after another, that are added up at last; and bytes that they may take.
@@ -82,8 +84,15 @@ impl Lanes {
         } else {
             (blocks_a_sum(blocks.len(), d, plan.group), d)
         };
-        let mut sinks: Vec<Sink> = (0..blocks.len().div_ceil(size))
-            .map(|_| Sink::new(vec![0.0; length], apart))
+        let mut memories: Vec<LaneBuffer> = (0..blocks.len().div_ceil(size))
+            .map(|_| LaneBuffer::new(length))
+            .collect();
+        let mut sinks: Vec<Sink> = memories
+            .iter_mut()
+            .map(|memory| match apart {
+                true => Sink::Apart(memory),
+                false => Sink::Summed(memory),
+            })
             .collect();
         let mut progress = Progress::new(plan);
         let mut waiting: Vec<Passing> = Vec::new();
@@ -106,10 +115,12 @@ impl Lanes {
         }
         self.return_blocks(Purpose::Gradient, blocks);
         let gradient = if apart {
-            let rows = sinks.iter().flat_map(|sink| sink.values.chunks_exact(d));
-            rows.take(batch.images).flatten().copied().collect()
+            let mut rows = vec![0.0; batch.images * d];
+            let of_blocks = rows.par_chunks_mut(self.lanes * d).zip(&memories);
+            of_blocks.for_each(|(rows, vectors)| to_rows(vectors, self.lanes, rows));
+            rows
         } else {
-            total(sinks.iter().map(|sink| sink.values.as_slice()), d)
+            total(memories.iter().map(|memory| &memory[..]), d)
         };
         GradientPass {
             losses: losses.concat(),

@@ -8,9 +8,11 @@
 //!
 //! Memory: a block's activations, those not in use at once sharing room; one group of blocks a thread where statistics
 //! are given, all blocks of a batch where they are taken from it, all activations of a batch for a gradient, and those
-//! of one group a thread with their tangents for a product with the Hessian. It is kept for the next pass
-//! ([`Lanes::memory`]).
+//! of one group a thread with their tangents for a product with the Hessian. Products with the Hessians of single
+//! images take lane vectors of all parameters beside: one or two a thread, unless more are to be kept. Memory is held
+//! for the next pass ([`Lanes::memory`]).
 
+mod apart;
 mod backward;
 mod block;
 mod compile;
@@ -86,6 +88,8 @@ pub struct Lanes {
     gradient: OnceLock<Plan>,
     blocks: [Mutex<Vec<Block>>; 3],
     scratch: Mutex<Vec<Scratch>>,
+    /// Lane vectors of all parameters, `[d, lanes]` each.
+    apart: Mutex<Vec<LaneBuffer>>,
     images: Mutex<HashMap<(Part, usize), Arc<LaneBuffer>>>,
 }
 
@@ -111,6 +115,7 @@ impl Lanes {
             gradient: OnceLock::new(),
             blocks: Default::default(),
             scratch: Mutex::default(),
+            apart: Mutex::default(),
             images: Mutex::default(),
         })
     }
@@ -135,20 +140,23 @@ impl Lanes {
         (sums + GRADIENT_VECTORS) * d * size_of::<f32>()
     }
 
-    /// Gives back the memory that gradients took.
+    /// Gives back the memory that gradients and products with Hessians took.
     pub fn release_gradients(&self) {
         lock(&self.blocks[Purpose::Gradient as usize]).clear();
+        lock(&self.apart).clear();
     }
 
-    /// Bytes held from pass to pass: activations and gradients of all blocks, the threads' scratch, and images.
+    /// Bytes held from pass to pass: activations and gradients of all blocks, the threads' scratch, vectors of single
+    /// images, and images.
     pub fn memory(&self) -> usize {
         let blocks = self
             .blocks
             .iter()
             .flat_map(|pool| lock(pool).iter().map(Block::numbers).collect::<Vec<_>>());
         let scratch: usize = lock(&self.scratch).iter().map(Scratch::numbers).sum();
+        let apart: usize = lock(&self.apart).iter().map(LaneBuffer::capacity).sum();
         let images: usize = lock(&self.images).values().map(|images| images.len()).sum();
-        (blocks.sum::<usize>() + scratch + images) * size_of::<f32>()
+        (blocks.sum::<usize>() + scratch + apart + images) * size_of::<f32>()
     }
 
     fn plan(&self, purpose: Purpose) -> &Plan {

@@ -2,6 +2,7 @@
 
 pub mod apart;
 pub mod backward;
+pub mod centre;
 pub mod elementwise;
 pub mod moments;
 pub mod patch;

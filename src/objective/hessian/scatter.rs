@@ -1,0 +1,108 @@
+//! The sum Σ Hᵢ·(Hᵢ·v − H̄·v) that a non-uniformity is made of, over the processor's vectors: some blocks of images at
+//! a time, whose products stay where they are made.
+
+use super::images::MOST_LANE_IMAGES;
+use super::{Derivatives, check_product, checked, diverged};
+use crate::data::Progress;
+use crate::error::{Error, Result};
+use crate::objective::MOST_BATCH_BYTES;
+
+/// Memory for the products of all images, in bytes: where they fit, each is made once.
+const KEPT_BYTES: usize = 512 << 20;
+/// Memory for the blocks in the making, in bytes, whatever the number of threads.
+const MAKING_BYTES: usize = 2 << 30;
+
+impl Derivatives<'_> {
+    /// Σ Hᵢ·(Hᵢ·v − H̄·v) `[d]` over the listed images i for a vector v `[d]`, Hᵢ being the Hessian of an image's own
+    /// loss and H̄ the mean of those listed: their number times the covariance of the Hessians, times v. Nothing where
+    /// tensors compute, for which [`Derivatives::image_hessian_vectors`] is as good. The share done is told after every
+    /// few images.
+    ///
+    /// It costs two products with the Hessian of every image where 512 MiB hold the first of them all. Elsewhere these
+    /// are not kept, and one product more with H̄ is made. Beside what is kept a thread takes lanes · d numbers for the
+    /// block that it is at, and each of the blocks done together 2d for its sums: no more than 2 GiB, if a single block
+    /// does not take more.
+    ///
+    /// # Errors
+    /// As [`Derivatives::image_hessian_vectors`], and when a block would not fit in memory.
+    pub fn image_scatter_vector(
+        &self,
+        images: &[usize],
+        vector: &[f32],
+        progress: Progress,
+    ) -> Result<Option<Vec<f64>>> {
+        self.scatter_keeping(KEPT_BYTES, images, vector, progress)
+    }
+
+    /// The same with so many bytes for the products of all images.
+    fn scatter_keeping(
+        &self,
+        most_kept: usize,
+        images: &[usize],
+        vector: &[f32],
+        progress: Progress,
+    ) -> Result<Option<Vec<f64>>> {
+        self.statistics()?;
+        self.check_listed(images)?;
+        self.check_vector(vector)?;
+        let Some((lanes, expansion)) = self.expansion() else {
+            return Ok(None);
+        };
+        let (block, count) = (lanes.lanes(), images.len());
+        let bytes_of = |vectors: usize| vectors.saturating_mul(vector.len()).saturating_mul(size_of::<f32>());
+        let in_making = bytes_of(block + 2);
+        if in_making > MOST_BATCH_BYTES {
+            return Err(Error::Request(format!(
+                "the products of {block} images in {} parameters would take {} GiB; choose a smaller network",
+                vector.len(),
+                in_making >> 30
+            )));
+        }
+        if count == 0 {
+            return Ok(Some(vec![0.0; vector.len()]));
+        }
+        let blocks_at_once = (MAKING_BYTES / in_making.max(1)).clamp(1, MOST_LANE_IMAGES.div_ceil(block));
+        let at_once = blocks_at_once * block;
+        let kept = match bytes_of(count.next_multiple_of(block)) <= most_kept {
+            true => count,
+            false => block.min(count),
+        };
+        let is_whole = kept == count;
+        let (mut done, all) = (0, if is_whole { 2 * count } else { 3 * count });
+        let mut tell = |products: usize| {
+            done += products;
+            match progress(done as f64 / all as f64) {
+                true => Ok(()),
+                false => Err(Error::Cancelled),
+            }
+        };
+        let batch = |some: &[usize]| self.objective.listed(lanes, self.part, some);
+        let mut scatter = expansion.scatter(vector);
+        for some in images[..kept].chunks(at_once) {
+            scatter.keep(&batch(some));
+            tell(some.len())?;
+        }
+        check_product(scatter.settle(is_whole))?;
+        for (index, some) in images.chunks(at_once).enumerate() {
+            scatter.add(&batch(some));
+            let were_kept = kept.saturating_sub(index * at_once).min(some.len());
+            tell(2 * some.len() - were_kept)?;
+        }
+        if !is_whole {
+            let remainder = expansion.direction(&checked(scatter.remainder())?);
+            for some in images.chunks(at_once) {
+                scatter.take_off(&remainder, &batch(some));
+                tell(some.len())?;
+            }
+        }
+        let sum = scatter.sum();
+        let lost = sum.iter().copied().find(|entry| !entry.is_finite());
+        match lost {
+            Some(entry) => Err(diverged(&format!("its product with the vector holds {entry}"))),
+            None => Ok(Some(sum)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
