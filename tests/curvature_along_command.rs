@@ -155,7 +155,7 @@ fn with_momentum_the_bounds_say_whose_they_are() {
         assert!((ratio - 1.9).abs() < 1e-12, "{row}");
     }
     let text = succeed("curvature --device cpu --trajectory run --every 2 --out m.csv", path);
-    for words in ["of plain SGD", "momentum β = 0.9", "2(1 + β)/η", "weight decay"] {
+    for words in ["of plain SGD", "momentum μ = 0.9", "2(1 + μ)/η", "weight decay"] {
         assert!(text.contains(words), "{words} in {text}");
     }
     let table = std::fs::read_to_string(path.join("m.csv")).unwrap();

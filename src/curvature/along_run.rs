@@ -1,8 +1,8 @@
 //! Sharpness and non-uniformity along a training run (Wu, Ma and E, 2018, Definition 3), epoch by epoch, each beside
 //! what the epoch's learning rate and the batch size allow (9).
 //!
-//! Those bounds are of plain SGD. With momentum β, gradient descent on a quadratic (the heavy ball, v ← βv + ∇L,
-//! w ← w − ηv) stays at a minimum up to a sharpness of 2(1 + β)/η, which is told as well. Of the non-uniformity under
+//! Those bounds are of plain SGD. With momentum μ, gradient descent on a quadratic (the heavy ball, v ← μv + ∇L,
+//! w ← w − ηv) stays at a minimum up to a sharpness of 2(1 + μ)/η, which is told as well. Of the non-uniformity under
 //! momentum there is no such bound here.
 
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ pub struct AtEpoch {
     pub sharpness_bound: f64,
     /// a·η/2.
     pub sharpness_share: Option<f64>,
-    /// 2(1 + β)/η, where the run has momentum.
+    /// 2(1 + μ)/η, where the run has momentum.
     pub heavy_ball_bound: Option<f64>,
     /// s, where it is asked for.
     pub non_uniformity: Option<NonUniformity>,
@@ -105,7 +105,7 @@ impl AtEpoch {
             sharpness: None,
             sharpness_bound: sgd.sharpness_bound(),
             sharpness_share: None,
-            heavy_ball_bound: has_momentum.then(|| heavy_ball_bound(learning_rate, options.momentum)),
+            heavy_ball_bound: has_momentum.then(|| sgd.sharpness_bound_with_momentum(options.momentum)),
             non_uniformity: None,
             non_uniformity_bound: Some(sgd.non_uniformity_bound()).filter(|bound| bound.is_finite()),
             non_uniformity_share: None,
@@ -253,13 +253,6 @@ pub fn epochs(last: usize, every: Option<usize>) -> Vec<usize> {
         epochs.push(last);
     }
     epochs
-}
-
-/// 2(1 + β)/η: the sharpness that no minimum exceeds at which the heavy ball w ← w − η∇L(w) + β(w − w₋₁), with w₋₁ the
-/// point before, is stable (Polyak, 1964). Along an eigenvector with eigenvalue λ its factors are the roots of
-/// z² − (1 + β − ηλ)z + β, which leave the unit circle at z = −1, where ηλ = 2(1 + β).
-fn heavy_ball_bound(learning_rate: f64, momentum: f64) -> f64 {
-    2.0 * (1.0 + momentum) / learning_rate
 }
 
 /// All images that SGD sees, or else some sets of them, which tell by how much they differ.

@@ -110,6 +110,14 @@ impl Sgd {
         2.0 / self.learning_rate
     }
 
+    /// 2(1 + μ)/η: the sharpness that no minimum exceeds at which gradient descent with momentum μ, the heavy ball
+    /// w ← w − η∇L(w) + μ(w − w₋₁) with w₋₁ the point before, is stable (Polyak, 1964). Along an eigenvector with
+    /// eigenvalue λ its factors are the roots of z² − (1 + μ − ηλ)z + μ, which leave the unit circle at z = −1, where
+    /// ηλ = 2(1 + μ).
+    pub fn sharpness_bound_with_momentum(self, momentum: f64) -> f64 {
+        (1.0 + momentum) * self.sharpness_bound()
+    }
+
     /// (1/η)·√(B(n − 1)/(n − B)): the non-uniformity that no minimum within (8) exceeds (9); infinite for gradient
     /// descent.
     pub fn non_uniformity_bound(self) -> f64 {

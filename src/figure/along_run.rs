@@ -105,7 +105,7 @@ fn chart(record: &AlongRun) -> Chart {
         }),
     ];
     if has_momentum {
-        let heavy_ball = format!("2(1 + β)/η, with its momentum β = {}", record.options.momentum);
+        let heavy_ball = format!("2(1 + μ)/η, with its momentum μ = {}", record.options.momentum);
         series.push(curve(&heavy_ball, GREY, |row| row.heavy_ball_bound, true));
     }
     let mut title = "Sharpness along training".to_owned();
@@ -301,7 +301,7 @@ mod tests {
                 "sharpness a",
                 "2/η, of plain SGD",
                 "",
-                "2(1 + β)/η, with its momentum β = 0.5"
+                "2(1 + μ)/η, with its momentum μ = 0.5"
             ]
         );
         assert_eq!(found.title, "Sharpness along training");

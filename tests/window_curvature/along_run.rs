@@ -88,7 +88,7 @@ fn every_epoch_is_measured_told_and_gone_to() {
         );
     }
     window.harness.get_by_label("6 of 6 epochs");
-    window.harness.get_by_label_contains("momentum β = 0.9");
+    window.harness.get_by_label_contains("momentum μ = 0.9");
     assert!(window.harness.query_by_label(NON_UNIFORMITY).is_none());
 
     // A click goes to the timeline's epoch, and so do a drag and the keys; the page stays.
@@ -107,7 +107,7 @@ fn every_epoch_is_measured_told_and_gone_to() {
     let told = window.tooltip(place(rect, 3.0), "loss/weight²");
     assert!(told.starts_with("epoch 3, η = 0.0200"), "{told}");
     assert!(
-        told.contains("2/η = 100.0") && told.contains("2(1 + β)/η = 190.0"),
+        told.contains("2/η = 100.0") && told.contains("2(1 + μ)/η = 190.0"),
         "{told}"
     );
 

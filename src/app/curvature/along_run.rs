@@ -113,7 +113,7 @@ fn charts<'a>(
     };
     let sharpness = [
         bound("2/η", allowed.line(last, Allowed::sharpness), 0),
-        bound("2(1 + β)/η", allowed.line(last, Allowed::heavy_ball), 1),
+        bound("2(1 + μ)/η", allowed.line(last, Allowed::heavy_ball), 1),
     ];
     let most = allowed.line(last, Allowed::non_uniformity);
     let non_uniformity = [bound("(1/η)√(B(n − 1)/(n − B))", most, 0)];

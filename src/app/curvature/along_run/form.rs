@@ -21,8 +21,8 @@ const DEFINITION: &str = "Of the weights after every epoch: the sharpness a = λ
                           less H² (Wu, Ma and E, 2018, Definition 3).";
 
 /// What the bounds are.
-const BOUNDS: &str = "SGD with learning rate η and batches of B of n images stays at a minimum only where a ≤ 2/η and \
-                      s ≤ (1/η)√(B(n − 1)/(n − B)) (9), with η as it was in that epoch.";
+const BOUNDS: &str = "With learning rate η and batches of B of n images SGD leaves a minimum with a > 2/η. Where \
+                      s > (1/η)√(B(n − 1)/(n − B)) nothing says that it stays (9). η is that of the epoch.";
 
 /// The panel.
 pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
@@ -186,8 +186,8 @@ fn gaps(view: &AlongRunView) -> Vec<String> {
 fn notes(options: &TrainingOptions, samples: usize) -> Vec<String> {
     let momentum = (options.momentum > 0.0).then(|| {
         format!(
-            "The run uses momentum β = {}, and these bounds are of plain SGD: gradient descent with momentum stays up \
-             to a = 2(1 + β)/η, the second dashed line.",
+            "The run uses momentum μ = {}, and these bounds are of plain SGD: gradient descent with momentum stays up \
+             to a = 2(1 + μ)/η, the second dashed line.",
             number(options.momentum)
         )
     });
@@ -295,6 +295,6 @@ mod tests {
         assert!(notes(&plain, 100).is_empty() && notes(&plain, 0).is_empty());
         assert!(notes(&plain, 10)[0].contains("no bound on s"));
         let heavy = TrainingOptions { momentum: 0.9, ..plain };
-        assert!(notes(&heavy, 100)[0].contains("β = 0.9"));
+        assert!(notes(&heavy, 100)[0].contains("μ = 0.9"));
     }
 }

@@ -109,11 +109,10 @@ impl Allowed<'_> {
         self.sgd(epoch).map(Sgd::sharpness_bound)
     }
 
-    /// 2(1 + β)/η, up to which gradient descent with momentum β stays (Polyak, 1964); nothing without momentum.
+    /// 2(1 + μ)/η, up to which gradient descent with momentum μ stays; nothing without momentum.
     pub fn heavy_ball(self, epoch: usize) -> Option<f64> {
-        let momentum = self.options.momentum;
-        let plain = self.sharpness(epoch).filter(|_| momentum > 0.0)?;
-        Some((1.0 + momentum) * plain)
+        let momentum = Some(self.options.momentum).filter(|&momentum| momentum > 0.0)?;
+        Some(self.sgd(epoch)?.sharpness_bound_with_momentum(momentum))
     }
 
     /// (1/η)√(B(n − 1)/(n − B)); nothing where batches are all images, which leave no noise.
@@ -163,7 +162,7 @@ pub fn told(view: &AlongRunView, allowed: Allowed, metrics: &[EpochMetrics], epo
         bound.unwrap_or_default()
     };
     text += &bound("at most 2/η", allowed.sharpness(epoch));
-    text += &bound("with momentum β at most 2(1 + β)/η", allowed.heavy_ball(epoch));
+    text += &bound("with momentum μ at most 2(1 + μ)/η", allowed.heavy_ball(epoch));
     if view.request.uniformity.is_some() {
         let non_uniformity = match known.and_then(|known| known.non_uniformity.as_ref()) {
             Some(Ok(found)) => {
@@ -330,7 +329,7 @@ mod tests {
             "epoch 0, η = 0.100",
             "a = λ_max(H): 5.000 loss/weight², within 0.020",
             "at most 2/η = 20.00",
-            "2(1 + β)/η = 38.00",
+            "2(1 + μ)/η = 38.00",
             "s = λ_max(Σ)^½: 2.000 ± 0 loss/weight²",
             "at most (1/η)√(B(n − 1)/(n − B)) = 20.31",
         ] {

@@ -29,7 +29,7 @@ impl Columns {
     pub(super) fn names(self) -> String {
         let mut names = vec!["η", "train loss", "a", "residual", "2/η", "a·η/2"];
         if self.momentum {
-            names.push("2(1 + β)/η");
+            names.push("2(1 + μ)/η");
         }
         if self.non_uniformity {
             names.extend(["s", "error", "bound of s", "s/bound"]);
@@ -107,7 +107,7 @@ pub(super) fn head(record: &AlongRun) -> String {
     if record.has_momentum() {
         let momentum = record.options.momentum;
         let text = format!(
-            "this run has momentum β = {momentum}: gradient descent with it stays up to a = 2(1 + β)/η; of s no bound \
+            "this run has momentum μ = {momentum}: gradient descent with it stays up to a = 2(1 + μ)/η; of s no bound \
              with momentum is known here"
         );
         lines.push(line("", &text));
@@ -216,7 +216,7 @@ mod tests {
             let record = record(momentum, images, rows.clone());
             let columns = Columns::of(&record);
             let names = columns.names();
-            assert_eq!(names.contains("2(1 + β)/η"), momentum > 0.0, "{names}");
+            assert_eq!(names.contains("2(1 + μ)/η"), momentum > 0.0, "{names}");
             assert_eq!(names.contains("s/bound"), images.is_some(), "{names}");
             for row in &record.rows {
                 assert_eq!(columns.row(row).chars().count(), names.chars().count(), "{names}");
@@ -269,7 +269,7 @@ mod tests {
         let spread = "s exceeds its bound at 0 of 3 epochs; the most, 0.500";
         assert!(end.contains(spread), "{end}");
         let heavy = record(0.9, None, vec![row(0, 1.0, None, true)]);
-        assert!(head(&heavy).contains("momentum β = 0.9"), "{}", head(&heavy));
+        assert!(head(&heavy).contains("momentum μ = 0.9"), "{}", head(&heavy));
         assert_eq!(summary(&heavy).lines().count(), 1);
     }
 }

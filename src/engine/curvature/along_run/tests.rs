@@ -252,8 +252,9 @@ fn an_epoch_without_a_hessian_is_left_out_with_its_reason() {
     let mut job = AlongRunJob::new(&session, asked).unwrap();
     let (order, _) = finish(&mut job, &session);
     assert_eq!(order[..SNAPSHOTS], ORDER);
-    // The non-uniformity is looked for where there is a sharpness.
-    assert_eq!(order[SNAPSHOTS..], [0, 6, 3, 1]);
+    // The non-uniformity is looked for where there is a sharpness; of the others there is nothing to wait for, so that
+    // the first of the widest gaps is from 0 to 2.
+    assert_eq!(order[SNAPSHOTS..], [0, 6, 1, 3]);
     let view = job.view();
     assert!(view.finished && view.problem.is_none());
     for known in &view.epochs {
