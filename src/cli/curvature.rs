@@ -89,6 +89,15 @@ pub struct Arguments {
     /// batches: its trace, and as many eigenvalues
     #[arg(long, help_heading = "Noise and stability", value_name = "N")]
     covariance: Option<Option<usize>>,
+    /// File to write the leading eigenvectors of Σ to, for --direction file:FILE and file:FILE::2, …; of batches they
+    /// are file:FILE::batch-1, …
+    #[arg(
+        long,
+        help_heading = "Noise and stability",
+        value_name = "FILE.safetensors",
+        requires = "covariance"
+    )]
+    save_noise: Option<PathBuf>,
     /// Non-uniformity s, the square root of the largest eigenvalue of the covariance of the images' Hessians, from M
     /// images in four sets [default: 200, or all of fewer]; from all images at once it has no error
     #[arg(long, help_heading = "Noise and stability", value_name = "M")]
@@ -200,10 +209,15 @@ impl Arguments {
             check_size((width, height))
                 .map_err(|error| Error::option("--size", format!("{width}x{height}"), error.to_string()))?;
         }
-        if let Some(path) = &self.save_eigenvectors {
+        let directions = [
+            ("--save-eigenvectors", &self.save_eigenvectors),
+            ("--save-noise", &self.save_noise),
+        ];
+        for (option, path) in directions {
+            let Some(path) = path else { continue };
             if ending(path) != "safetensors" {
                 let reason = "the file name must end in .safetensors";
-                return Err(Error::option("--save-eigenvectors", path.display(), reason));
+                return Err(Error::option(option, path.display(), reason));
             }
             whole_file::check_writable(path)?;
         }
@@ -382,10 +396,17 @@ fn fill(
         record.density = Some(density);
     }
     if let Some(count) = arguments.covariance {
+        let mut noise = Vec::new();
         for (count, batch) in measure::gradients(arguments, count, derivatives.images()) {
-            let covariance = measure::covariance(arguments, derivatives, count, batch, bar)?;
+            let (covariance, vectors) = measure::covariance(arguments, derivatives, count, batch, bar)?;
             bar.print(&words::covariance(&covariance))?;
             record.covariances.push(covariance);
+            let prefix = if batch == 1 { "" } else { "batch-" };
+            let numbered = vectors.into_iter().enumerate();
+            noise.extend(numbered.map(|(index, vector)| (format!("{prefix}{}", index + 1), vector)));
+        }
+        if let Some(path) = &arguments.save_noise {
+            write_noise(path, &record, &noise, bar)?;
         }
     }
     if let Some(count) = arguments.non_uniformity {
@@ -406,6 +427,23 @@ fn fill(
         record.stability = Some(bounds);
     }
     Ok(record)
+}
+
+/// Writes the eigenvectors of the gradients' covariances under their names.
+fn write_noise(path: &Path, record: &CurvatureRecord, noise: &[(String, Vec<f32>)], bar: &Bar) -> Result<()> {
+    if noise.is_empty() {
+        bar.note(&format!(
+            "{} is not written: all gradients are the same, and their covariance has no eigenvector",
+            path.display()
+        ));
+        return Ok(());
+    }
+    let directions: Vec<(String, &[f32])> = noise
+        .iter()
+        .map(|(name, vector)| (name.clone(), vector.as_slice()))
+        .collect();
+    direction_file::write(path, &directions, &words::of_noise(record))?;
+    bar.print(&format!("written: {}", path.display()))
 }
 
 /// Provenance of a measurement over the first `samples` images of one split, or all of fewer.

@@ -66,7 +66,7 @@ enum Command {
     Line(line::Arguments),
     /// Loss and accuracy over a plane, or through the whole of training, as CSV, JSON, PNG, SVG, GIF or a 3-D model
     Plane(Box<plane::Arguments>),
-    /// Curvature at a point: eigenvalues of the Hessian, trace, density, noise, and whether SGD may stay there
+    /// Curvature at a point or along a run: eigenvalues of the Hessian, trace, density, noise, and whether SGD may stay
     Curvature(Box<curvature::Arguments>),
     /// The figures and tables of the paper, measured anew: pages with claim, settings, results and verdict
     Reproduce(reproduce::Arguments),

@@ -210,6 +210,8 @@ impl CurvatureJob {
                 Some(found) => {
                     self.uniformity_of = Some(job.images());
                     self.known.non_uniformity = Some(found);
+                    // The products of single images take more memory than what comes next.
+                    self.place.objective.release_gradients();
                     Ok((self.uniformity()?, true))
                 }
                 None => Ok((Stage::NonUniformity(job), true)),

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use valleyscope::checkpoint::Reference;
 use valleyscope::curvature::non_uniformity::PerSample;
 use valleyscope::curvature::{Covariance, ImageHessians, gradient_samples};
 use valleyscope::data::{Dataset, Part, Pixels, Split};
 use valleyscope::error::Error;
 use valleyscope::experiment::hashed;
+use valleyscope::landscape::direction_file;
 use valleyscope::network::{Graph, zoo};
 use valleyscope::objective::{BatchNormPolicy, Compute, Objective, Solution};
 
 use super::{Fixture, ROUNDING, distance, norm};
 use crate::common::derivatives::{derivatives, doubles, vector};
-use crate::common::documents::number;
+use crate::common::documents::{number, parse};
+use crate::common::program::succeed;
 
 /// Images of a library test: more than go together in one pass, and no whole number of batches.
 const FEW: usize = 19;
@@ -303,4 +306,35 @@ fn covariances_of_the_command_are_of_the_images_and_batches_asked_for() {
         let eigenvalues = covariance["eigenvalues"].as_array().unwrap();
         assert_eq!(eigenvalues.len(), 3);
     }
+}
+
+#[test]
+fn saved_noise_is_directions_along_which_the_gradients_vary_by_their_eigenvalues() {
+    let fixture = Fixture::new();
+    let record = fixture.measured("--eigenvalues 3 --covariance 20 --batch-size 5 --save-noise n.safetensors");
+    let graph = fixture.objective.graph();
+    let gradients = fixture
+        .objective
+        .image_gradients(&fixture.solution, Part::Train, 0..20)
+        .unwrap();
+    let rows: Vec<Vec<f64>> = gradients.chunks(graph.parameter_count()).map(doubles).collect();
+    let name = fixture.path().join("n.safetensors").display().to_string();
+    let covariances = record["covariances"].as_array().unwrap();
+    for (covariance, (prefix, batch)) in covariances.iter().zip([("", 1), ("batch-", 5)]) {
+        let batches: Vec<Vec<f64>> = rows.chunks_exact(batch).map(mean).collect();
+        let total = number(&covariance["trace"]);
+        for (index, value) in covariance["eigenvalues"].as_array().unwrap().iter().enumerate() {
+            let key = format!("{name}::{prefix}{}", index + 1);
+            let vector = doubles(&direction_file::read(&Reference::from(key.as_str()), graph).unwrap());
+            assert!((norm(&vector) - 1.0).abs() < 1e-6, "{key}");
+            let along = |row: &Vec<f64>| row.iter().zip(&vector).map(|(g, v)| g * v).sum::<f64>();
+            let along: Vec<f64> = batches.iter().map(along).collect();
+            let mean = along.iter().sum::<f64>() / along.len() as f64;
+            let variance = along.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / along.len() as f64;
+            let off = (variance - number(value)).abs();
+            assert!(off <= ROUNDING * total, "{key}: {variance} instead of {value}");
+        }
+    }
+    let info = parse(&succeed("info n.safetensors --json", fixture.path()));
+    assert_eq!(info["provenance"]["batches"]["batch_size"], 5);
 }

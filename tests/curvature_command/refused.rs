@@ -42,6 +42,7 @@ fn bad_usage_is_told_before_anything_is_read_and_ends_with_2() {
         ("--out x.png", "ask for it with --density"),
         ("--density --out x.png --size 50x50", "100 to 16384 pixels"),
         ("--save-eigenvectors x.pt", "must end in .safetensors"),
+        ("--covariance --save-noise x.pt", "--save-noise = x.pt"),
         ("--matrix fisher", "gauss-newton"),
         ("--part validation", "train, test"),
     ] {

@@ -150,7 +150,7 @@ fn plan(arguments: &Arguments, epochs: Vec<usize>) -> Plan {
 fn measured(folder: &RunFolder, objective: &Objective, plan: Plan, bar: &Bar) -> Result<AlongRun> {
     let mut record = AlongRun::new(folder, objective, plan)?;
     let columns = Columns::of(&record);
-    bar.print(&table::head(&record))?;
+    bar.print(&table::head(&record, objective.graph().statistics_count() > 0))?;
     bar.print(&columns.names())?;
     let stage = "curvature along training";
     let mut found = |row: &AtEpoch| bar.print(&columns.row(row));

@@ -163,14 +163,15 @@ pub(super) fn gradients(arguments: &Arguments, count: Option<usize>, images: usi
     std::iter::once(single).chain(batches).collect()
 }
 
-/// The covariance of `count` gradients of `batch` images each.
+/// The covariance of `count` gradients of `batch` images each, and its leading eigenvectors `[k, d]` where they are to be
+/// saved.
 pub(super) fn covariance(
     arguments: &Arguments,
     derivatives: &Derivatives,
     count: usize,
     batch: usize,
     bar: &Bar,
-) -> Result<GradientCovariance> {
+) -> Result<(GradientCovariance, Vec<Vec<f32>>)> {
     let done = Cell::new(0.0);
     let stage = match batch {
         1 => "covariance of gradients".to_owned(),
@@ -178,18 +179,20 @@ pub(super) fn covariance(
     };
     let mut read = |_: f64| bar.report(&stage, done.get());
     let mut samples = gradient_samples(derivatives, count, batch, &mut read)?;
-    let covariance = Covariance::new(&mut samples, 0, &mut |share| {
+    let kept = arguments.eigenvalues();
+    let leading = arguments.save_noise.as_ref().map_or(0, |_| kept);
+    let covariance = Covariance::new(&mut samples, leading, &mut |share| {
         done.set(share);
         true
     })?;
-    let kept = arguments.eigenvalues();
-    Ok(GradientCovariance {
+    let found = GradientCovariance {
         batch_size: batch,
         gradients: count,
         mean_length: dot(&covariance.mean, &covariance.mean).sqrt(),
         trace: covariance.trace,
         eigenvalues: covariance.eigenvalues.into_iter().take(kept).collect(),
-    })
+    };
+    Ok((found, covariance.vectors))
 }
 
 /// The non-uniformity from `count` images in some sets, or from all at once.

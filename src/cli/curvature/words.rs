@@ -208,6 +208,26 @@ pub(super) fn of_eigenvectors(record: &CurvatureRecord) -> String {
     description.to_string()
 }
 
+/// The same of the eigenvectors of gradients' covariances.
+pub(super) fn of_noise(record: &CurvatureRecord) -> String {
+    let provenance = &record.provenance;
+    let of = |batches: bool| {
+        let mut all = record.covariances.iter();
+        let found = all.find(|found| (found.batch_size > 1) == batches);
+        found.map(|found| {
+            serde_json::json!({ "batch_size": found.batch_size, "gradients": found.gradients,
+            "eigenvalues": found.eigenvalues })
+        })
+    };
+    let description = serde_json::json!({
+        "what": format!("eigenvectors of the covariance of {} gradients at {}", record.part.name(), provenance.origin),
+        "model": provenance.model, "data": provenance.data, "batch_norm": provenance.batch_norm,
+        "images": of(false), "batches": of(true),
+        "device": provenance.device, "version": provenance.version,
+    });
+    description.to_string()
+}
+
 /// A mean and its standard error.
 fn with_error(estimate: Estimate) -> String {
     match estimate.standard_error {

@@ -167,6 +167,9 @@ impl AlongRunJob {
         };
         self.keep(task.epoch, found);
         self.leave();
+        if self.task.is_none() {
+            session.objective.release_gradients();
+        }
         Ok(true)
     }
 

@@ -10,6 +10,7 @@ use crate::app::state::State;
 use crate::app::theme;
 use crate::engine::{AlongRunView, CurvatureStage, EpochCurvature};
 use crate::figure::chart::number;
+use crate::objective::BatchNormPolicy;
 use crate::training::TrainingOptions;
 
 /// Most images that the non-uniformity is estimated from.
@@ -52,7 +53,8 @@ pub fn show(ui: &mut Ui, state: &mut State, commands: &mut Vec<Command>) {
     faint(ui, BOUNDS);
     let samples = state.along_run_view().map_or(0, |view| view.images[1]);
     if let Some(run) = &state.run {
-        for note in notes(&run.record.options, samples) {
+        let own = run.batch_norm_parameters > 0 && state.curvature.policy != BatchNormPolicy::Batch;
+        for note in notes(&run.record.options, samples, own) {
             faint(ui, &note);
         }
     }
@@ -182,8 +184,8 @@ fn gaps(view: &AlongRunView) -> Vec<String> {
     [sharpness, non_uniformity, rough].into_iter().flatten().collect()
 }
 
-/// What the bounds are not about.
-fn notes(options: &TrainingOptions, samples: usize) -> Vec<String> {
+/// What the bounds are not about. `is_constant` says whether batch norm takes statistics that SGD's batches do not.
+fn notes(options: &TrainingOptions, samples: usize, is_constant: bool) -> Vec<String> {
     let momentum = (options.momentum > 0.0).then(|| {
         format!(
             "The run uses momentum μ = {}, and these bounds are of plain SGD: gradient descent with momentum stays up \
@@ -193,7 +195,12 @@ fn notes(options: &TrainingOptions, samples: usize) -> Vec<String> {
     });
     let all = (samples > 0 && options.batch_size >= samples)
         .then(|| "Its batches are all images, so that there is no noise and no bound on s.".to_owned());
-    momentum.into_iter().chain(all).collect()
+    let statistics = is_constant.then(|| {
+        "SGD's batches have batch-norm statistics of their own, which move with the weights: the sharpness that it meets \
+         is that of bn batch. With constant ones a can lie far beyond 2/η."
+            .to_owned()
+    });
+    [momentum, all, statistics].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -292,9 +299,10 @@ mod tests {
             batch_size: 10,
             ..TrainingOptions::default()
         };
-        assert!(notes(&plain, 100).is_empty() && notes(&plain, 0).is_empty());
-        assert!(notes(&plain, 10)[0].contains("no bound on s"));
+        assert!(notes(&plain, 100, false).is_empty() && notes(&plain, 0, false).is_empty());
+        assert!(notes(&plain, 100, true)[0].contains("that of bn batch"));
+        assert!(notes(&plain, 10, false)[0].contains("no bound on s"));
         let heavy = TrainingOptions { momentum: 0.9, ..plain };
-        assert!(notes(&heavy, 100)[0].contains("μ = 0.9"));
+        assert!(notes(&heavy, 100, false)[0].contains("μ = 0.9"));
     }
 }

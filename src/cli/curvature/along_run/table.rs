@@ -3,6 +3,7 @@
 use crate::cli::curvature::words::{line, shown};
 use crate::curvature::sharpness::Images;
 use crate::curvature::{AlongRun, AtEpoch};
+use crate::objective::BatchNormPolicy;
 
 /// The columns of a run's table.
 #[derive(Clone, Copy)]
@@ -86,8 +87,8 @@ fn share(share: Option<f64>) -> String {
     share.map_or_else(unknown, |share| format!("{share:.3}"))
 }
 
-/// Of which run, over which images, and whose the bounds are.
-pub(super) fn head(record: &AlongRun) -> String {
+/// Of which run, over which images, and whose the bounds are; `has_batch_norm` is of the network.
+pub(super) fn head(record: &AlongRun, has_batch_norm: bool) -> String {
     let provenance = &record.provenance;
     let (model, data, policy) = (&provenance.model, &provenance.data, provenance.batch_norm);
     let (origin, parameters) = (&provenance.origin, record.parameters);
@@ -115,6 +116,13 @@ pub(super) fn head(record: &AlongRun) -> String {
     if record.options.weight_decay > 0.0 {
         let decay = record.options.weight_decay;
         let text = format!("its weight decay adds {decay} to every eigenvalue, which is left out here");
+        lines.push(line("", &text));
+    }
+    if has_batch_norm && policy != BatchNormPolicy::Batch {
+        let text = format!(
+            "SGD's batches have statistics of their own, which move with the weights: the sharpness that it meets is \
+             that of --bn batch, and under {policy} a can lie far beyond 2/η"
+        );
         lines.push(line("", &text));
     }
     match record.images {
@@ -252,7 +260,7 @@ mod tests {
             row(10, 4.1, Some(3.0), true),
         ];
         let plain = record(0.0, Some(Images::Sets { count: 4, images: 50 }), rows.clone());
-        let said = head(&plain);
+        let said = head(&plain, false);
         for words in [
             "plain SGD with B = 128 of n = 1000",
             "4 sets of 50 images",
@@ -269,7 +277,12 @@ mod tests {
         let spread = "s exceeds its bound at 0 of 3 epochs; the most, 0.500";
         assert!(end.contains(spread), "{end}");
         let heavy = record(0.9, None, vec![row(0, 1.0, None, true)]);
-        assert!(head(&heavy).contains("momentum μ = 0.9"), "{}", head(&heavy));
+        let said = head(&heavy, false);
+        assert!(
+            said.contains("momentum μ = 0.9") && !said.contains("--bn batch"),
+            "{said}"
+        );
+        assert!(head(&heavy, true).contains("that of --bn batch, and under running"));
         assert_eq!(summary(&heavy).lines().count(), 1);
     }
 }
