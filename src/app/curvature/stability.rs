@@ -291,7 +291,8 @@ fn notes(ui: &mut Ui, bounds: &Bounds) {
     faint(ui, &format!("The run's last epoch had η = {rate} and B = {batch}."));
     if trained.momentum > 0.0 {
         let text = format!(
-            "It used momentum μ = {}, and the bounds are for plain SGD: with momentum they lie elsewhere.",
+            "It used momentum μ = {}, and the bounds are for plain SGD: gradient descent with momentum stays up to \
+             a = 2(1 + μ)/η.",
             number(trained.momentum)
         );
         faint(ui, &text);

@@ -18,7 +18,7 @@ const BESIDE: f64 = 0.015;
 /// Room above and below what is drawn, as a share of its height.
 const ROOM: f64 = 0.07;
 /// Room for the numbers beside the axis: the same for all plots, so that their epochs stand below each other.
-const NUMBERS: f32 = 62.0;
+const NUMBERS: f32 = 68.0;
 /// Most epochs that have a dot each.
 const MOST_DOTS: usize = 200;
 /// A number may be off by this share of it before that shows.
