@@ -136,13 +136,13 @@ impl PerSample for ImageHessians<'_> {
         if let Some(sum) = self.derivatives.image_scatter_vector(samples, vector, self.progress)? {
             return Ok(sum);
         }
-        let dimension = self.dimension();
-        let mut told = over(non_uniformity::requests(samples.len(), dimension), self.progress);
+        let rows = non_uniformity::rows(self.dimension());
+        let mut told = over(non_uniformity::requests(samples.len(), rows), self.progress);
         let mut hessians = ImageHessians {
             derivatives: self.derivatives,
             progress: &mut told,
         };
-        non_uniformity::scatter_by_rows(&mut hessians, samples, vector, non_uniformity::rows(dimension))
+        non_uniformity::scatter_by_rows(&mut hessians, samples, vector, rows)
     }
 }
 

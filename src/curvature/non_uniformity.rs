@@ -44,9 +44,9 @@ pub(super) fn rows(dimension: usize) -> usize {
     (BLOCK_BYTES / size_of::<f32>() / dimension.max(1)).max(1)
 }
 
-/// How often [`scatter_by_rows`] asks for products of so many samples, [`rows`] at once.
-pub(super) fn requests(samples: usize, dimension: usize) -> usize {
-    match samples.div_ceil(rows(dimension)) {
+/// How often [`scatter_by_rows`] asks for products of so many samples, `rows` at once.
+pub(super) fn requests(samples: usize, rows: usize) -> usize {
+    match samples.div_ceil(rows) {
         1 => 2,
         blocks => 3 * blocks,
     }
@@ -256,55 +256,73 @@ mod tests {
         seed: 2,
     };
 
-    /// Matrices that are held whole, and the number of products made with them.
-    struct Whole(Vec<DMatrix<f64>>, usize);
+    /// Matrices that are held whole.
+    struct Whole {
+        matrices: Vec<DMatrix<f64>>,
+        /// Made so far.
+        products: usize,
+        /// Calls that asked for them.
+        requests: usize,
+    }
 
     impl PerSample for Whole {
         fn count(&self) -> usize {
-            self.0.len()
+            self.matrices.len()
         }
 
         fn dimension(&self) -> usize {
-            self.0[0].nrows()
+            self.matrices[0].nrows()
         }
 
         fn apply_each(&mut self, samples: &[usize], vectors: &[f32]) -> Result<Vec<f32>> {
-            self.1 += samples.len();
+            self.products += samples.len();
+            self.requests += 1;
             let rows = samples.iter().zip(vectors.chunks_exact(self.dimension()));
             let images = rows.flat_map(|(&sample, row)| {
                 let vector = DVector::from_iterator(row.len(), row.iter().map(|&x| f64::from(x)));
-                let image = &self.0[sample] * vector;
+                let image = &self.matrices[sample] * vector;
                 image.iter().map(|&x| x as f32).collect::<Vec<f32>>()
             });
             Ok(images.collect())
         }
     }
 
+    fn held(matrices: Vec<DMatrix<f64>>) -> Whole {
+        Whole {
+            matrices,
+            products: 0,
+            requests: 0,
+        }
+    }
+
     fn whole(count: usize, size: usize, seed: u64) -> Whole {
         let matrix = |index| symmetric(size, 1000 * seed + index as u64);
-        Whole((0..count).map(matrix).collect(), 0)
+        held((0..count).map(matrix).collect())
     }
 
     #[test]
     fn requests_are_counted_as_they_are_made() {
-        // Of 2²⁴ numbers four vectors fill a block.
-        for (samples, expected) in [(1, 2), (4, 2), (5, 6), (8, 6), (9, 9)] {
-            assert_eq!(requests(samples, 1 << 24), expected, "{samples}");
+        for (count, rows) in [(2, 4), (4, 4), (5, 4), (8, 4), (9, 1)] {
+            let mut hessians = whole(count, 2, 1);
+            let samples: Vec<usize> = (0..count).collect();
+            scatter_by_rows(&mut hessians, &samples, &[1.0, -0.5], rows).unwrap();
+            assert_eq!(hessians.requests, requests(count, rows), "{count} by {rows}");
         }
-        assert_eq!((requests(3, 1 << 40), requests(1000, 1)), (9, 2));
+        // Of 2²⁴ numbers four vectors fill a block.
+        assert_eq!((rows(1 << 24), rows(1 << 40)), (4, 1));
     }
 
     /// Matrices of one entry.
     fn numbers(count: usize, seed: u64) -> Whole {
         let entries = normal(count, 1, seed);
-        Whole(entries.iter().map(|&x| DMatrix::from_element(1, 1, x)).collect(), 0)
+        held(entries.iter().map(|&x| DMatrix::from_element(1, 1, x)).collect())
     }
 
     #[test]
     fn all_samples_give_what_the_whole_matrices_do() {
         for (count, size) in [(2, 3), (9, 8), (20, 1)] {
             let mut hessians = whole(count, size, 5);
-            let expected = QuadraticProblem::new(hessians.0.clone()).non_uniformity();
+            let expected = QuadraticProblem::new(hessians.matrices.clone()).non_uniformity();
             let found = non_uniformity(&mut hessians, EFFORT, &mut |_| true).unwrap();
             // Some roundings of single precision and the tolerance, both shares of λ_max, of which s has half.
             assert!(
@@ -320,7 +338,7 @@ mod tests {
     fn products_are_those_of_the_covariance_whatever_the_blocks() {
         let mut hessians = whole(7, 5, 1);
         let samples: Vec<usize> = vec![0, 2, 3, 6];
-        let picked: Vec<&DMatrix<f64>> = samples.iter().map(|&sample| &hessians.0[sample]).collect();
+        let picked: Vec<&DMatrix<f64>> = samples.iter().map(|&sample| &hessians.matrices[sample]).collect();
         let zero = DMatrix::<f64>::zeros(5, 5);
         let mean = picked.iter().fold(zero.clone(), |sum, matrix| sum + *matrix) / 4.0;
         let squares = picked.iter().map(|matrix| (*matrix - &mean) * (*matrix - &mean));
@@ -335,10 +353,10 @@ mod tests {
             }
         };
         for (rows, products) in [(1, 12), (3, 12), (4, 8), (100, 8)] {
-            hessians.1 = 0;
+            hessians.products = 0;
             let found = scatter_by_rows(&mut hessians, &samples, &vector, rows).unwrap();
             check(&mut found.iter().map(|entry| entry * (6.0 / (3.0 * 7.0))));
-            assert_eq!(hessians.1, products, "{rows}");
+            assert_eq!(hessians.products, products, "{rows}");
         }
         let mut operator = HessianCovariance::new(&mut hessians, samples).unwrap();
         let found = operator.apply(&vector).unwrap();
@@ -347,7 +365,7 @@ mod tests {
 
     #[test]
     fn equal_samples_have_none() {
-        let mut hessians = Whole(vec![symmetric(4, 1); 6], 0);
+        let mut hessians = held(vec![symmetric(4, 1); 6]);
         let found = non_uniformity(&mut hessians, EFFORT, &mut |_| true).unwrap();
         // Their mean is off by a rounding of double precision, which leaves some 10⁻¹⁵ of λ_max; s is its root.
         assert!(found.value < 3e-7, "{found:?}");
@@ -420,7 +438,7 @@ mod tests {
         assert!(non_uniformity(&mut numbers(1, 1), EFFORT, &mut |_| true).is_err());
         let cancelled = non_uniformity(&mut whole(5, 9, 1), EFFORT, &mut |_| false);
         assert!(matches!(cancelled, Err(Error::Cancelled)));
-        let mut diverged = Whole(vec![DMatrix::from_element(2, 2, f64::NAN); 3], 0);
+        let mut diverged = held(vec![DMatrix::from_element(2, 2, f64::NAN); 3]);
         let failed = non_uniformity(&mut diverged, EFFORT, &mut |_| true).unwrap_err();
         assert!(failed.to_string().contains("not finite"), "{failed}");
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::covariance::GradientCovariance;
 use crate::data::{Part, Progress};
 use crate::error::{Error, Result};
-use crate::objective::{BatchGradient, Objective, Solution};
+use crate::objective::{BatchGradient, Objective, Solution, check_memory};
 use crate::random::{Purpose, Random};
 
 /// Part of the random numbers of noise that the division into batches is drawn from.
@@ -73,6 +73,7 @@ impl<'a> Minibatches<'a> {
             let reason = format!("it must divide the {images} training images into two batches at least");
             return Err(Error::option("batch-size", size, reason));
         }
+        check_memory(graph, size)?;
         Ok(Self {
             objective,
             order: Random::new(seed, Purpose::Noise, DIVISION).permutation(images),
@@ -203,7 +204,8 @@ fn batches_at_once(threads: usize, dimensions: usize, bytes: usize) -> usize {
     let under_way = WORKING_BYTES / bytes.max(1);
     match under_way < threads {
         true => under_way.max(1),
-        false => (WAITING_BYTES / (dimensions * size_of::<f32>())).max(threads),
+        // A thread that waits within a batch begins another one, so that all of them may be under way.
+        false => (WAITING_BYTES / (dimensions * size_of::<f32>())).clamp(threads, under_way),
     }
 }
 

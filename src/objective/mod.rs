@@ -173,8 +173,8 @@ impl Objective {
         self.lanes.as_ref().map(Lanes::memory)
     }
 
-    /// Bytes that the gradient of the mean loss of so many images takes while the processor's vectors compute it,
-    /// beside activations; none for tensors, which take one batch after another.
+    /// Bytes that the gradient of the mean loss of so many images takes while the processor's vectors compute it; none
+    /// for tensors, which take one batch after another.
     pub fn gradient_bytes(&self, images: usize) -> usize {
         self.lanes.as_ref().map_or(0, |lanes| lanes.gradient_bytes(images))
     }

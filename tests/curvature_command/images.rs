@@ -28,7 +28,7 @@ fn networks() -> Vec<Graph> {
         ("mlp:5x4:loss=squared-error", [2, 3, 3]),
         ("lenet", [1, 16, 16]),
         ("resnet8:width=2", [3, 8, 8]),
-        ("densenet-bc-10:growth=4", [2, 8, 8]),
+        ("densenet-bc-10:growth=3", [2, 8, 8]),
     ]
     .into_iter()
     .map(|(model, shape)| zoo::build(model, shape, 4).unwrap())
@@ -156,9 +156,18 @@ fn the_scatter_of_images_is_that_of_their_products_and_tells_its_share() {
             let silent = &mut |_: f64| true;
             let mut products = OnlyProducts(ImageHessians::new(&derivatives, silent).unwrap());
             let expected = products.scatter(&samples, &vector).unwrap();
-            // The length of what is added up, but for the mean, which is taken off.
+            // The length of what is added up.
             let first = products.apply_each(&samples, &vector.repeat(samples.len())).unwrap();
-            let second = doubles(&products.apply_each(&samples, &first).unwrap());
+            let rows: Vec<Vec<f64>> = first.chunks(vector.len()).map(doubles).collect();
+            let mean = mean(&rows);
+            let deviations = rows
+                .iter()
+                .flat_map(|row| row.iter().zip(&mean).map(|(x, mean)| (x - mean) as f32));
+            let second = doubles(
+                &products
+                    .apply_each(&samples, &deviations.collect::<Vec<f32>>())
+                    .unwrap(),
+            );
             let scale: f64 = second.chunks(vector.len()).map(norm).sum();
             let mut shares = Vec::new();
             let mut tell = |share: f64| {

@@ -5,12 +5,18 @@ use super::images::MOST_LANE_IMAGES;
 use super::{Derivatives, check_product, checked, diverged};
 use crate::data::Progress;
 use crate::error::{Error, Result};
+use crate::network::cost;
 use crate::objective::MOST_BATCH_BYTES;
 
 /// Memory for the products of all images, in bytes: where they fit, each is made once.
 const KEPT_BYTES: usize = 512 << 20;
 /// Memory for the blocks in the making, in bytes, whatever the number of threads.
 const MAKING_BYTES: usize = 2 << 30;
+/// Multiply-adds between two looks at whether to go on, where blocks for all threads allow it: about a second.
+const WORK: u64 = 1 << 36;
+/// Multiply-adds of a product with the Hessian of an image, and of the one that follows on it, as multiples of a
+/// forward pass.
+const PASSES: u64 = 16;
 
 impl Derivatives<'_> {
     /// Σ Hᵢ·(Hᵢ·v − H̄·v) `[d]` over the listed images i for a vector v `[d]`, Hᵢ being the Hessian of an image's own
@@ -31,13 +37,13 @@ impl Derivatives<'_> {
         vector: &[f32],
         progress: Progress,
     ) -> Result<Option<Vec<f64>>> {
-        self.scatter_keeping(KEPT_BYTES, images, vector, progress)
+        self.scatter_keeping((KEPT_BYTES, MAKING_BYTES), images, vector, progress)
     }
 
-    /// The same with so many bytes for the products of all images.
+    /// The same with so many bytes for the products of all images, and for the blocks in the making.
     fn scatter_keeping(
         &self,
-        most_kept: usize,
+        (most_kept, most_making): (usize, usize),
         images: &[usize],
         vector: &[f32],
         progress: Progress,
@@ -61,7 +67,12 @@ impl Derivatives<'_> {
         if count == 0 {
             return Ok(Some(vec![0.0; vector.len()]));
         }
-        let blocks_at_once = (MAKING_BYTES / in_making.max(1)).clamp(1, MOST_LANE_IMAGES.div_ceil(block));
+        let work = cost::multiply_adds(self.graph()).saturating_mul(PASSES * block as u64);
+        let soon = usize::try_from(WORK / work.max(1)).unwrap_or(usize::MAX);
+        // Sums are taken block by block, so that no bit depends on how many go together.
+        let blocks_at_once = (most_making / in_making.max(1))
+            .min(soon.max(rayon::current_num_threads()))
+            .clamp(1, MOST_LANE_IMAGES.div_ceil(block));
         let at_once = blocks_at_once * block;
         let kept = match bytes_of(count.next_multiple_of(block)) <= most_kept {
             true => count,
@@ -90,7 +101,8 @@ impl Derivatives<'_> {
         }
         if !is_whole {
             let remainder = expansion.direction(&checked(scatter.remainder())?);
-            for some in images.chunks(at_once) {
+            // Its sums are over groups of blocks, always of the same number; it holds no vectors in lanes.
+            for some in images.chunks(MOST_LANE_IMAGES) {
                 scatter.take_off(&remainder, &batch(some));
                 tell(some.len())?;
             }

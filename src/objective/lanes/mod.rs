@@ -131,13 +131,16 @@ impl Lanes {
         (activations + 2 * self.graph.parameter_count()) * size_of::<f32>()
     }
 
-    /// Bytes that the gradient of so many images takes while it is computed, beside activations: its sums, and vectors
-    /// of the weights.
+    /// Bytes that the gradient of so many images takes while it is computed: activations and their gradients, its sums,
+    /// and vectors of the weights.
     pub fn gradient_bytes(&self, images: usize) -> usize {
         let (d, blocks) = (self.graph.parameter_count(), images.div_ceil(self.lanes).max(1));
         let group = self.plan(Purpose::Gradient).group;
         let sums = blocks.div_ceil(gradient::blocks_a_sum(blocks, d, group));
-        (sums + GRADIENT_VECTORS) * d * size_of::<f32>()
+        let activations = 2 * (blocks * self.lanes).saturating_mul(self.graph.activation_count());
+        activations
+            .saturating_add((sums + GRADIENT_VECTORS) * d)
+            .saturating_mul(size_of::<f32>())
     }
 
     /// Gives back the memory that gradients and products with Hessians took.

@@ -11,8 +11,9 @@ use crate::random::{Purpose, Random};
 
 /// Training images.
 const IMAGES: usize = 60;
-/// Bytes for the products of all images: for all of them, and for none.
-const BUDGETS: [usize; 2] = [usize::MAX, 0];
+/// Bytes for the products of all images and for the blocks in the making: for all of them, and for none, so that the
+/// products of one block are kept and one block is made at a time.
+const BUDGETS: [(usize, usize); 4] = [(usize::MAX, usize::MAX), (0, usize::MAX), (usize::MAX, 0), (0, 0)];
 
 /// Error allowed, as a share of Σ ‖Hᵢ·(Hᵢ·v − H̄·v)‖: a product of single precision is off by up to 1e-6 of its norm
 /// (tests/lanes/products.rs). Two follow on each other here, whose vectors may be a few times as long as their
@@ -100,7 +101,7 @@ fn it_is_the_sum_of_what_single_images_give() {
                     let found = derivatives.scatter_keeping(budget, &images, &vector, &mut |_| true);
                     let found = found.unwrap().unwrap();
                     let off = norm(found.iter().zip(&expected).map(|(found, expected)| found - expected));
-                    let what = format!("{model}, {}, {count} images, {budget}", objective.device_name());
+                    let what = format!("{model}, {}, {count} images, {budget:?}", objective.device_name());
                     assert!(off <= TOLERANCE * scale, "{what}: off by {off} of {scale}");
                 }
             }
@@ -122,7 +123,7 @@ fn of_equal_images_nothing_is_left() {
                 let found = derivatives.scatter_keeping(budget, &images, &vector, &mut |_| true);
                 // Every lane does the same, and a mean of equal numbers of single precision is exact in double.
                 let found = found.unwrap().unwrap();
-                assert!(found.iter().all(|&entry| entry == 0.0), "{model}, {budget}");
+                assert!(found.iter().all(|&entry| entry == 0.0), "{model}, {budget:?}");
             }
         }
     }
@@ -131,7 +132,7 @@ fn of_equal_images_nothing_is_left() {
 #[test]
 fn the_bits_do_not_depend_on_the_number_of_threads() {
     for model in ["mlp:6x5", "resnet8:width=2"] {
-        let results: Vec<[Vec<u64>; 2]> = [1, 2, 3, 7]
+        let results: Vec<[Vec<u64>; 4]> = [1, 2, 3, 7]
             .into_iter()
             .map(|threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -159,8 +160,16 @@ fn the_share_done_rises_to_one_and_it_stops_wherever_it_is_told_to() {
     let derivatives = derivatives(&objective, &solution, BatchNormPolicy::Running);
     let (vector, images) = (vector(&solution), listed(37));
     // Two products an image; or those of one block, those of the others with what follows on each, and one more.
-    let first = objective.fewest_images() as f64 / 111.0;
-    let told: [&[f64]; 2] = [&[0.5, 1.0], &[first, 74.0 / 111.0, 1.0]];
+    let block = objective.fewest_images();
+    let first = block as f64 / 111.0;
+    let blocks = |per_image: usize, all: usize| {
+        let ends = (1..=37_usize.div_ceil(block)).map(move |index| (index * block).min(37));
+        ends.map(move |images| (per_image * images) as f64 / all as f64)
+    };
+    let by_block: Vec<f64> = blocks(1, 74).chain(blocks(1, 74).map(|share| 0.5 + share)).collect();
+    let streamed = std::iter::once(first).chain(blocks(2, 111).map(|share| share.max(2.0 * first)));
+    let streamed: Vec<f64> = streamed.chain([1.0]).collect();
+    let told: [&[f64]; 4] = [&[0.5, 1.0], &[first, 74.0 / 111.0, 1.0], &by_block, &streamed];
     for (budget, told) in BUDGETS.into_iter().zip(told) {
         for stop in 1..=told.len() {
             let mut shares = Vec::new();
@@ -168,8 +177,11 @@ fn the_share_done_rises_to_one_and_it_stops_wherever_it_is_told_to() {
                 shares.push(share);
                 shares.len() < stop
             });
-            assert!(matches!(stopped, Err(Error::Cancelled)), "{budget}, {stop}");
-            assert_eq!(shares, told[..stop]);
+            assert!(matches!(stopped, Err(Error::Cancelled)), "{budget:?}, {stop}");
+            assert_eq!(shares.len(), stop);
+            for (share, told) in shares.iter().zip(told) {
+                assert!((share - told).abs() < 1e-12, "{budget:?}: {share} instead of {told}");
+            }
         }
     }
 }
@@ -181,14 +193,15 @@ fn memory_is_kept_for_the_next_product_and_given_back() {
     let (vector, images) = (vector(&solution), listed(37));
     let lanes = objective.fewest_images();
     // The blocks of all images, or one for each thread.
-    for (budget, blocks) in BUDGETS.into_iter().zip([37_usize.div_ceil(lanes), 1]) {
+    let all = 37_usize.div_ceil(lanes);
+    for (budget, blocks) in BUDGETS.into_iter().zip([all, 1, all, 1]) {
         let found = derivatives.scatter_keeping(budget, &images, &vector, &mut |_| true);
         assert!(found.unwrap().is_some());
         let held = objective.memory().unwrap();
         objective.release_gradients();
         let left = objective.memory().unwrap();
         let least = blocks * lanes * vector.len() * size_of::<f32>();
-        assert!(held >= left + least, "{budget}: {held} {left} {least}");
+        assert!(held >= left + least, "{budget:?}: {held} {left} {least}");
     }
 }
 
