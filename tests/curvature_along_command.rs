@@ -126,22 +126,80 @@ fn a_line_is_printed_for_each_of_the_epochs_asked_for() {
 fn part_of_the_images_stands_for_all_with_an_error() {
     let folder = plain();
     let record = document(
-        "--trajectory run --every 4 --samples 16 --non-uniformity",
+        "--trajectory run --every 4 --samples 16 --non-uniformity 12",
         folder.path(),
     );
     assert_eq!(record["samples"], 16);
     assert_eq!(record["trained_on"], IMAGES);
     assert_eq!(record["images"]["sets"]["count"], 4);
-    assert_eq!(record["images"]["sets"]["images"], 4);
+    assert_eq!(record["images"]["sets"]["images"], 3);
     assert_eq!(record["provenance"]["train_images"], 16);
     for row in rows(&record) {
         assert!(number(&row["non_uniformity"]["standard_error"]) > 0.0, "{row}");
     }
     let text = succeed(
-        "curvature --trajectory run --every 4 --samples 16 --non-uniformity",
+        "curvature --device cpu --trajectory run --every 4 --samples 16 --non-uniformity 12",
         folder.path(),
     );
-    assert!(text.contains("from 4 sets of 4 images"), "{text}");
+    assert!(text.contains("from 4 sets of 3 images"), "{text}");
+}
+
+#[test]
+fn all_images_of_the_mean_are_taken_at_once_as_at_a_checkpoint() {
+    let folder = plain();
+    let path = folder.path();
+    let record = document("--trajectory run --every 4 --samples 16 --non-uniformity 16", path);
+    assert_eq!(record["images"], "all");
+    for row in rows(&record) {
+        let epoch = row["epoch"].as_u64().unwrap();
+        let words = format!("--checkpoint run/trajectory/{epoch:04}.safetensors --samples 16 --non-uniformity 16");
+        let alone = document(&words, path);
+        let (found, expected) = (&row["non_uniformity"], &alone["non_uniformity"]["measured"]);
+        let [s, other] = [&found["value"], &expected["value"]].map(number);
+        // Either search ends once the residual of λ_max is within the tolerance of 0.001, and s is its root.
+        assert!((s / other - 1.0).abs() < 1e-3, "{row}: {expected}");
+        assert!(found["standard_error"].is_null(), "{row}");
+    }
+    let words = "curvature --device cpu --trajectory run --every 4 --samples 16 --non-uniformity";
+    let text = succeed(words, path);
+    assert!(text.contains("from all 16 images at once"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_measured_before_ctrl_c_is_written() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    common::data_file(&path.join("data.safetensors"), 600, [1, 3, 2]);
+    let train = "train --device cpu --model mlp:8 --data safetensors:data.safetensors --epochs 60 --batch-size 100 \
+                 --swa-start 0 --seed 3 --out run";
+    succeed(train, path);
+    let words = "curvature --device cpu --trajectory run --every 1 --tolerance 1e-6 --non-uniformity 600 --out c.csv";
+    let mut child = common::program::program(words.split_whitespace(), path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| printed(&line) == [1]), "no epoch was measured");
+    let kill = format!("kill -INT {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let rest: Vec<String> = lines.collect();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.lines().last(), Some("valleyscope: cancelled"));
+    let record = read_json(&path.join("c.json"));
+    let known = rows(&record).len();
+    assert!((2..61).contains(&known), "{known}");
+    let note = format!("note: {known} of 61 epochs are measured, and the results are of those");
+    assert!(said.contains(&note) && !said.contains("no results"), "{said}");
+    assert_eq!(record["epochs"].as_array().unwrap().len(), 61);
+    let table = std::fs::read_to_string(path.join("c.csv")).unwrap();
+    assert_eq!(table.lines().count(), 1 + known, "{table}");
+    assert_eq!(rest.last().map(String::as_str), Some("written: c.csv"));
 }
 
 #[test]
@@ -306,6 +364,11 @@ fn what_does_not_fit_the_run_is_told_in_one_line() {
     std::fs::rename(path.join("data.safetensors"), path.join("moved.safetensors")).unwrap();
     let (message, code) = fail("curvature --device cpu --trajectory run", path);
     assert!(code == 1 && message.contains("data.safetensors"), "{message}");
+    for other in ["builtin", "safetensors:moved.safetensors:subset=12"] {
+        let (message, code) = fail(&format!("curvature --trajectory run --data {other}"), path);
+        let expected = format!("--data = {other} is not allowed: the run was trained on safetensors:data.safetensors");
+        assert!(code == 2 && message.contains(&expected), "{message}");
+    }
     let text = succeed(
         "curvature --device cpu --trajectory run --data safetensors:moved.safetensors --every 4",
         path,

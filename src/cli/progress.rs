@@ -11,12 +11,35 @@ const STEPS: u64 = 1000;
 /// A stage that is done sooner says nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Tells where one stage ends and the next one starts.
+#[derive(Default)]
+struct Stages {
+    name: String,
+    /// All that was told of it last, and the share done.
+    told: String,
+    done: f64,
+}
+
+impl Stages {
+    /// Whether a stage starts with this report.
+    fn starts(&mut self, stage: &str, done: f64) -> bool {
+        // The part before a comma names the stage; what follows (the epoch) changes while it goes on.
+        let name = stage.split(',').next().unwrap_or(stage);
+        // A method's own name may hold a comma: what is told in other words and is less far than before is another
+        // stage, too. In the same words it is the same one, in which every product begins at 0.
+        let starts = name != self.name || (stage != self.told && done < self.done);
+        name.clone_into(&mut self.name);
+        stage.clone_into(&mut self.told);
+        self.done = done;
+        starts
+    }
+}
+
 /// Shows one stage after another, and stops them when Ctrl-C was pressed.
 pub struct Progress {
     interrupted: Arc<AtomicBool>,
     bar: Option<ProgressBar>,
-    stage: String,
-    done: f64,
+    stages: Stages,
     since: Instant,
     tenth: Option<u64>,
 }
@@ -33,8 +56,7 @@ impl Progress {
         Self {
             interrupted: super::interrupt_flag(),
             bar,
-            stage: String::new(),
-            done: 0.0,
+            stages: Stages::default(),
             since: Instant::now(),
             tenth: None,
         }
@@ -42,13 +64,8 @@ impl Progress {
 
     /// Shows that `done` (0..1) of `stage` is done; false when Ctrl-C was pressed.
     pub fn report(&mut self, stage: &str, done: f64) -> bool {
-        // The part before a comma names the stage; what follows (the epoch) changes while it goes on.
-        let name = stage.split(',').next().unwrap_or(stage);
-        // A method's own name may hold a comma: what is less far than before is another stage, too.
-        let starts = name != self.stage || done < self.done;
-        self.done = done;
+        let starts = self.stages.starts(stage, done);
         if starts {
-            name.clone_into(&mut self.stage);
             self.since = Instant::now();
             self.tenth = None;
         }
@@ -84,6 +101,36 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_starts_with_its_name_and_not_where_it_goes_back_within_itself() {
+        let mut stages = Stages::default();
+        for (stage, done, expected) in [
+            ("eigenvalues", 0.0, true),
+            ("eigenvalues", 0.4, false),
+            ("eigenvalues, largest 3", 0.5, false),
+            ("eigenvalues, largest 4", 0.9, false),
+            ("eigenvalues, true residuals", 0.95, false),
+            ("eigenvalues, true residuals", 1.0, false),
+            // The share of the next product.
+            ("eigenvalues, true residuals", 0.92, false),
+            ("eigenvalues, true residuals", 0.97, false),
+            ("trace", 0.0, true),
+            ("trace", 0.5, false),
+            // Methods that have a comma in their names.
+            ("run, one", 0.0, true),
+            ("run, one", 1.0, false),
+            ("run, two", 0.1, true),
+            ("run, two", 0.2, false),
+        ] {
+            assert_eq!(stages.starts(stage, done), expected, "{stage}, {done}");
         }
     }
 }

@@ -181,9 +181,16 @@ impl Belonging {
             .refuse_because("a run is looked at on the data that it was trained on; its first N images are --samples N")
     }
 
-    /// Opens the network and the data of a run, which `--data` says anew where they have been moved.
+    /// Opens the network and the data of a run, which `--data` says anew where they have been moved. Other data have
+    /// other curvatures, and other numbers of images.
     pub fn open_run(&self, record: &RunRecord, progress: &mut Progress) -> Result<(Arc<Graph>, Arc<Dataset>)> {
-        let data = self.data.as_ref().unwrap_or(&record.data);
+        let own = &record.data;
+        let data = self.data.as_ref().unwrap_or(own);
+        // What the record says may lie nowhere any more, so that only its words are compared.
+        if data != own && !Specification::parse(data)?.is_like(&Specification::parse(own)?) {
+            let reason = format!("the run was trained on {own}; name the same data where they lie now");
+            return Err(Error::option("--data", data, reason));
+        }
         let data = DataOptions::default().open(data, progress)?;
         let graph = zoo::build(&record.model, data.shape, data.classes.len())?;
         Ok((Arc::new(graph), data))

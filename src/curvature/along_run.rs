@@ -5,22 +5,23 @@
 //! w ← w − ηv) stays at a minimum up to a sharpness of 2(1 + μ)/η, which is told as well. Of the non-uniformity under
 //! momentum there is no such bound here.
 
+mod allowed;
+mod known_loss;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::allowed::Allowed;
 use super::lanczos::Effort;
-use super::non_uniformity::NonUniformity;
+use super::non_uniformity::{NonUniformity, SETS};
 use super::sharpness::{self, Images, Sharpness};
-use super::stability::Sgd;
 use crate::data::{Part, Progress};
 use crate::error::{Error, Result};
 use crate::landscape::Provenance;
-use crate::objective::{BatchNormPolicy, Derivatives, Objective, loss_value};
-use crate::training::{RunFolder, TrainingOptions, schedule};
+use crate::objective::{BatchNormPolicy, Derivatives, Objective};
+use crate::training::{RunFolder, TrainingOptions};
 
 /// Epochs measured, at most, where nobody says how many.
 const USUAL: usize = 20;
-/// Sets that images are taken in where they stand for more: the spread between the sets is the error.
-const SETS: usize = 4;
 
 /// Shares of an epoch's work: statistics and loss come first, and s takes many times what a does.
 const LOSS: f64 = 0.05;
@@ -37,7 +38,8 @@ pub struct Plan {
     pub samples: usize,
     /// How far both numbers are sought.
     pub effort: Effort,
-    /// Images among those whose Hessians tell s, all of fewer; without, s is not measured.
+    /// Images among those whose Hessians tell s: from all of them at once it is exact, and of fewer estimated from
+    /// sets. Without, s is not measured.
     pub non_uniformity: Option<usize>,
 }
 
@@ -71,9 +73,9 @@ pub struct AtEpoch {
     pub epoch: usize,
     /// η that the snapshot was reached with; of the initial weights that of the first epoch.
     pub learning_rate: f64,
-    /// Mean train loss; NaN where it is not known, and not finite where it has diverged.
-    #[serde(with = "loss_value")]
-    pub loss: f64,
+    /// Mean train loss, where it is known; not finite where it has diverged.
+    #[serde(with = "known_loss")]
+    pub loss: Option<f64>,
     /// a.
     pub sharpness: Option<Sharpness>,
     /// 2/η.
@@ -95,19 +97,21 @@ pub struct AtEpoch {
 impl AtEpoch {
     /// What an epoch's learning rate and the batches allow, with nothing measured yet.
     fn new(epoch: usize, options: &TrainingOptions, trained_on: usize) -> Result<Self> {
-        let learning_rate = schedule::learning_rate(options, epoch.max(1));
-        let sgd = Sgd::new(learning_rate, options.batch_size.min(trained_on), trained_on)?;
-        let has_momentum = options.momentum > 0.0;
+        let allowed = Allowed {
+            options,
+            samples: trained_on,
+        };
+        let sgd = allowed.sgd(epoch)?;
         Ok(Self {
             epoch,
-            learning_rate,
-            loss: f64::NAN,
+            learning_rate: sgd.learning_rate(),
+            loss: None,
             sharpness: None,
             sharpness_bound: sgd.sharpness_bound(),
             sharpness_share: None,
-            heavy_ball_bound: has_momentum.then(|| sgd.sharpness_bound_with_momentum(options.momentum)),
+            heavy_ball_bound: allowed.heavy_ball(epoch),
             non_uniformity: None,
-            non_uniformity_bound: Some(sgd.non_uniformity_bound()).filter(|bound| bound.is_finite()),
+            non_uniformity_bound: allowed.non_uniformity(epoch),
             non_uniformity_share: None,
             lost: None,
         })
@@ -142,7 +146,7 @@ impl AlongRun {
                           or recompute";
             return Err(Error::option("--bn", plan.policy, reason));
         }
-        let images = plan.non_uniformity.map(|asked| images(asked.min(samples), trained_on));
+        let images = plan.non_uniformity.map(|asked| images(asked.min(samples), samples));
         let options = record.options.clone();
         // Refused before anything is measured.
         AtEpoch::new(0, &options, trained_on)?;
@@ -184,15 +188,20 @@ impl AlongRun {
         for index in self.rows.len()..self.epochs.len() {
             let mut told = |share: f64| progress((index as f64 + share) / all);
             let row = self.at(self.epochs[index], folder, objective, &mut told)?;
-            found(&row)?;
             self.rows.push(row);
+            if let Some(row) = self.rows.last() {
+                found(row)?;
+            }
         }
         match self.rows.iter().find_map(|row| row.lost.as_deref()) {
-            Some(reason) if self.rows.iter().all(|row| row.sharpness.is_none()) => {
-                Err(Error::Request(format!("no epoch could be measured: {reason}")))
-            }
+            Some(reason) if !self.is_known() => Err(Error::Request(format!("no epoch could be measured: {reason}"))),
             _ => Ok(()),
         }
+    }
+
+    /// Whether some epoch has a sharpness.
+    pub fn is_known(&self) -> bool {
+        self.rows.iter().any(|row| row.sharpness.is_some())
     }
 
     /// Whether the run has momentum: the bounds are then not of what trained it.
@@ -223,11 +232,11 @@ impl AlongRun {
         let derivatives = Derivatives::new(objective, &solution, policy, part, self.samples, &mut begun)?;
         // The slope along no direction is 0, and the loss comes with it.
         let nowhere = vec![0.0; self.parameters];
-        (row.loss, _) = derivatives.slope(&nowhere, &mut |share| progress(0.5 * LOSS * (1.0 + share)))?;
-        if !row.loss.is_finite() {
+        let (loss, _) = derivatives.slope(&nowhere, &mut |share| progress(0.5 * LOSS * (1.0 + share)))?;
+        row.loss = Some(loss);
+        if !loss.is_finite() {
             return Err(Error::Request(format!(
-                "the train loss is {}, and has no curvature: the training has diverged here",
-                row.loss
+                "the train loss is {loss}, and has no curvature: the training has diverged here"
             )));
         }
         let end = if self.images.is_some() { SHARPNESS_BESIDE } else { 1.0 };
@@ -245,9 +254,14 @@ impl AlongRun {
 }
 
 /// Epochs from the initial weights on to the last one, every so many; the last one is always among them. Where nobody
-/// says how many, there are twenty at most.
+/// says how many, there are twenty as evenly spread as can be, or all of fewer.
 pub fn epochs(last: usize, every: Option<usize>) -> Vec<usize> {
-    let every = every.unwrap_or(last.div_ceil(USUAL - 1)).max(1);
+    let Some(every) = every else {
+        let count = USUAL.min(last + 1);
+        let parts = (count - 1).max(1);
+        return (0..count).map(|index| (index * last + parts / 2) / parts).collect();
+    };
+    let every = every.max(1);
     let mut epochs: Vec<usize> = (0..=last).step_by(every).collect();
     if !last.is_multiple_of(every) {
         epochs.push(last);
@@ -255,14 +269,18 @@ pub fn epochs(last: usize, every: Option<usize>) -> Vec<usize> {
     epochs
 }
 
-/// All images that SGD sees, or else some sets of them, which tell by how much they differ.
-fn images(asked: usize, trained_on: usize) -> Result<Images> {
-    if asked == trained_on {
+/// All `samples` images that the mean is over, or else some sets of them, which tell by how much they differ.
+fn images(asked: usize, samples: usize) -> Result<Images> {
+    if samples < 2 {
+        let reason = "one image has no covariance; give two at least";
+        return Err(Error::option("samples", samples, reason));
+    }
+    if asked == samples {
         return Ok(Images::All);
     }
     let least = 2 * SETS;
     if asked < least {
-        let reason = format!("give {least} at least, for {SETS} sets of two, or all {trained_on}");
+        let reason = format!("give {least} at least, for {SETS} sets of two, or {samples} for all");
         return Err(Error::option("non-uniformity", asked, reason));
     }
     Ok(Images::Sets {

@@ -15,6 +15,9 @@ use crate::random::{Purpose, Random};
 /// Memory for one vector a sample, in bytes; there are three times as many at once.
 const BLOCK_BYTES: usize = 256 << 20;
 
+/// Sets that samples are taken in where they stand for more: the spread between the sets is the error.
+pub const SETS: usize = 4;
+
 /// Symmetric matrices Hᵢ `[d, d]`, one a sample, known by their products.
 pub trait PerSample {
     /// n.
@@ -173,6 +176,32 @@ impl NonUniformity {
             converged,
         })
     }
+
+    /// Whether it is an estimate from sets of samples, and no eigenvalue of all: nothing then bounds it from below.
+    pub fn is_estimate(self) -> bool {
+        self.squared.samples > 1
+    }
+
+    /// Whether it is at most `bound`; undecided where it is nearer to it than its standard error, and before it has
+    /// converged, when one of all samples at once still shows that it is beyond.
+    pub fn is_within(self, bound: f64) -> Option<bool> {
+        let is_within = self.value <= bound;
+        let is_decided = match self.converged {
+            true => (self.value - bound).abs() >= self.standard_error.unwrap_or(0.0),
+            false => !is_within && !self.is_estimate(),
+        };
+        is_decided.then_some(is_within)
+    }
+}
+
+/// `subsets` disjoint sets of `size` samples out of `count` each, drawn with a seed; fewer where they do not suffice.
+pub fn sets(count: usize, subsets: usize, size: usize, seed: u64) -> Vec<Vec<usize>> {
+    let order = Random::new(seed, Purpose::Subset, 0).permutation(count);
+    order
+        .chunks_exact(size.max(1))
+        .take(subsets)
+        .map(<[usize]>::to_vec)
+        .collect()
 }
 
 /// Of all samples. `progress` sees the search after every step and says whether to go on.
@@ -214,9 +243,7 @@ pub fn estimated_non_uniformity(
         let reason = format!("give two samples at least; {subsets} sets of them have to fit into {count}");
         return Err(Error::option("subset size", size, reason));
     }
-    let order = Random::new(effort.seed, Purpose::Subset, 0).permutation(count);
-    let sets = order.chunks_exact(size).take(subsets).map(<[usize]>::to_vec);
-    found(hessians, sets.collect(), effort, progress)
+    found(hessians, sets(count, subsets, size, effort.seed), effort, progress)
 }
 
 fn found(
@@ -361,6 +388,35 @@ mod tests {
         let mut operator = HessianCovariance::new(&mut hessians, samples).unwrap();
         let found = operator.apply(&vector).unwrap();
         check(&mut found.iter().map(|&entry| f64::from(entry)));
+    }
+
+    #[test]
+    fn what_is_not_known_well_enough_is_not_decided() {
+        // λ_max(Σ) of 3 and 5 have the mean 4 = s² with a standard error of 1, and s has 1/(2s) = 0.25.
+        let [sets, all] = [&[3.0, 5.0][..], &[4.0]].map(|squares| NonUniformity::of(squares, true).unwrap());
+        assert!(sets.is_estimate() && !all.is_estimate());
+        let bounds = [1.7, 1.8, 2.0, 2.2, 2.3];
+        let within = |found: NonUniformity| bounds.map(|bound| found.is_within(bound));
+        assert_eq!(within(sets), [Some(false), None, None, None, Some(true)]);
+        assert_eq!(within(all), [false, false, true, true, true].map(Some));
+        let under_way = |found: NonUniformity| NonUniformity {
+            converged: false,
+            ..found
+        };
+        assert_eq!(within(under_way(sets)), [None; 5]);
+        assert_eq!(within(under_way(all)), [Some(false), Some(false), None, None, None]);
+    }
+
+    #[test]
+    fn sets_have_no_sample_in_common() {
+        let drawn = sets(11, 3, 3, 5);
+        assert!(drawn.len() == 3 && drawn.iter().all(|set| set.len() == 3), "{drawn:?}");
+        let mut all = drawn.concat();
+        all.sort_unstable();
+        all.dedup();
+        assert!(all.len() == 9 && all.iter().all(|&sample| sample < 11), "{drawn:?}");
+        assert_eq!(drawn, sets(11, 3, 3, 5));
+        assert_ne!(drawn, sets(11, 3, 3, 6));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lanczos::{Effort, LanczosOptions, extreme_eigenpairs};
+use super::lanczos::{Effort, LanczosOptions, Spectrum, extreme_eigenpairs};
 use super::loss::{HessianOperator, ImageHessians, over};
 use super::non_uniformity::{self, NonUniformity};
 use crate::data::{Part, Progress};
@@ -19,6 +19,29 @@ pub struct Sharpness {
     pub residual: f64,
     /// Whether it has converged to the tolerance.
     pub converged: bool,
+}
+
+impl Sharpness {
+    /// The largest eigenvalue of the Hessian's spectrum.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn of(found: &Spectrum) -> Result<Self> {
+        let none = || Error::Request("the Hessian has no eigenvalue; choose a model with weights".to_owned());
+        let pair = found.largest.first().ok_or_else(none)?;
+        Ok(Self {
+            value: pair.value,
+            residual: pair.residual,
+            converged: found.converged,
+        })
+    }
+
+    /// Whether it is at most `bound`; not known where a search that has not converged, which bounds it from below, has
+    /// found no more than that.
+    pub fn is_within(self, bound: f64) -> Option<bool> {
+        let is_within = self.value <= bound;
+        (self.converged || !is_within).then_some(is_within)
+    }
 }
 
 /// The images whose Hessians tell a non-uniformity.
@@ -66,15 +89,7 @@ pub fn sharpness_of(derivatives: &Derivatives, effort: Effort, progress: Progres
     // One more for the residual.
     let mut told = over(effort.steps + 1, progress);
     let mut hessian = HessianOperator::new(derivatives, &mut told);
-    let found = extreme_eigenpairs(&mut hessian, options, &mut |_| true)?;
-    let largest = found.largest.first().map(|pair| (pair.value, pair.residual));
-    let (value, residual) = largest
-        .ok_or_else(|| Error::Request("the Hessian has no eigenvalue; choose a model with weights".to_owned()))?;
-    Ok(Sharpness {
-        value,
-        residual,
-        converged: found.converged,
-    })
+    Sharpness::of(&extreme_eigenpairs(&mut hessian, options, &mut |_| true)?)
 }
 
 /// s = λ_max(Σ)^½ with Σ = (1/n) Σ Hᵢ² − H² over the first `samples` training images, all of them in every product.
@@ -198,6 +213,20 @@ mod tests {
             assert!((found.value / expected - 1.0).abs() < 1e-5, "{found:?} {expected}");
             assert!(found.converged && found.squared.samples == 1);
         }
+    }
+
+    #[test]
+    fn a_search_that_has_not_converged_shows_only_that_it_is_beyond() {
+        let within = |value: f64, converged: bool| {
+            let sharpness = Sharpness {
+                value,
+                residual: 0.5,
+                converged,
+            };
+            sharpness.is_within(2.0)
+        };
+        assert_eq!([1.0, 2.0, 2.1].map(|value| within(value, true)), [true, true, false].map(Some));
+        assert_eq!([1.0, 2.0, 2.1].map(|value| within(value, false)), [None, None, Some(false)]);
     }
 
     #[test]

@@ -127,6 +127,12 @@ impl Specification {
         &self.family
     }
 
+    /// Whether both name the same data, wherever they lie: the same family with the same options, in any order.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let is_there = |option| other.options.contains(option);
+        self.family == other.family && self.options.len() == other.options.len() && self.options.iter().all(is_there)
+    }
+
     /// The path.
     pub(super) fn path(&self) -> Result<&str> {
         if self.path.is_empty() {
@@ -260,6 +266,27 @@ mod tests {
         assert_eq!(parsed.path().unwrap(), "C:\\data=1\\x");
         assert_eq!(parsed.option("subset"), Some("10"));
         assert_eq!(parsed.option("classes"), Some("0,1"));
+    }
+
+    #[test]
+    fn the_same_data_may_lie_elsewhere() {
+        let is_like = |one: &str, other: &str| {
+            let [one, other] = [one, other].map(|text| Specification::parse(text).unwrap());
+            assert_eq!(one.is_like(&other), other.is_like(&one));
+            one.is_like(&other)
+        };
+        let known = "cifar10:/old:subset=5:classes=0,1";
+        assert!(is_like(known, "cifar10:/new:classes=0,1:subset=5"));
+        for other in [
+            "cifar10:/old",
+            "cifar10:/old:subset=5",
+            "cifar10:/old:subset=6:classes=0,1",
+            "cifar10:/old:test-subset=5:classes=0,1",
+            "cifar100:/old:subset=5:classes=0,1",
+            "builtin:subset=5:classes=0,1",
+        ] {
+            assert!(!is_like(known, other), "{other}");
+        }
     }
 
     #[test]

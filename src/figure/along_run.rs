@@ -5,6 +5,7 @@ use std::path::Path;
 use super::chart::{BLUE, Chart, GREY, Series, VERMILION};
 use super::pictures::phases;
 use super::table::{refuse_files_of_a_run, table};
+use crate::curvature::along_run::Allowed;
 use crate::curvature::{AlongRun, AtEpoch};
 use crate::error::{Error, Result};
 use crate::files::whole_file;
@@ -37,7 +38,7 @@ type Column = (&'static str, fn(&AtEpoch) -> Option<String>);
 const EPOCH: [Column; 3] = [
     ("epoch", |row| Some(row.epoch.to_string())),
     ("learning_rate", |row| Some(row.learning_rate.to_string())),
-    ("train_loss", |row| Some(row.loss.to_string())),
+    ("train_loss", |row| Some(row.loss?.to_string())),
 ];
 const SHARPNESS: [Column; 5] = [
     ("sharpness", |row| Some(row.sharpness?.value.to_string())),
@@ -84,11 +85,10 @@ fn csv(record: &AlongRun) -> Result<Vec<u8>> {
 
 /// Both numbers by epoch, with their errors, and dashed in the same colour what plain SGD allows them.
 fn chart(record: &AlongRun) -> Chart {
-    let curve = |label: &str, colour, value: fn(&AtEpoch) -> Option<f64>, dashed| Series {
+    let curve = |label: &str, colour, value: fn(&AtEpoch) -> Option<f64>| Series {
         label: label.to_owned(),
         colour,
         points: points(record, value),
-        dashed,
         ..Series::default()
     };
     let has_momentum = record.has_momentum();
@@ -96,35 +96,46 @@ fn chart(record: &AlongRun) -> Chart {
         true => format!("{symbol}, of plain SGD"),
         false => symbol.to_owned(),
     };
+    // The same all through an epoch, measured or not.
+    let allowed = Allowed {
+        options: &record.options,
+        samples: record.trained_on,
+    };
+    let last = record.epochs.last().copied().unwrap_or_default();
+    let limit = |label: String, colour, line: Vec<[f64; 2]>| Series {
+        label,
+        colour,
+        points: line.into_iter().map(|[x, y]| (x, y)).collect(),
+        dashed: true,
+        ..Series::default()
+    };
     let sharpness = |row: &AtEpoch| Some(row.sharpness?.value);
     let mut series = vec![
-        curve("sharpness a", BLUE, sharpness, false),
-        curve(&bound("2/η"), BLUE, |row| Some(row.sharpness_bound), true),
+        curve("sharpness a", BLUE, sharpness),
+        limit(bound("2/η"), BLUE, allowed.line(last, Allowed::sharpness)),
         errors(record, BLUE, |row| {
             Some((row.sharpness?.value, row.sharpness?.residual))
         }),
     ];
     if has_momentum {
         let heavy_ball = format!("2(1 + μ)/η, with its momentum μ = {}", record.options.momentum);
-        series.push(curve(&heavy_ball, GREY, |row| row.heavy_ball_bound, true));
+        series.push(limit(heavy_ball, GREY, allowed.line(last, Allowed::heavy_ball)));
     }
     let mut title = "Sharpness along training".to_owned();
     if record.images.is_some() {
         title = "Sharpness and non-uniformity along training".to_owned();
         let spread = |row: &AtEpoch| Some(row.non_uniformity?.value);
-        let most = bound("(1/η)·√(B(n − 1)/(n − B))");
-        series.push(curve("non-uniformity s", VERMILION, spread, false));
+        let most = allowed.line(last, Allowed::non_uniformity);
+        series.push(curve("non-uniformity s", VERMILION, spread));
         series.push(errors(record, VERMILION, |row| {
             let spread = row.non_uniformity?;
             Some((spread.value, spread.standard_error?))
         }));
-        let has_bound = record.rows.iter().any(|row| row.non_uniformity_bound.is_some());
-        if has_bound {
-            series.push(curve(&most, VERMILION, |row| row.non_uniformity_bound, true));
+        if !most.is_empty() {
+            series.push(limit(bound("(1/η)·√(B(n − 1)/(n − B))"), VERMILION, most));
         }
     }
-    let last = record.epochs.last().copied().unwrap_or_default();
-    let (batch, of) = (record.options.batch_size.min(record.trained_on), record.trained_on);
+    let (batch, of) = (record.options.batch_size, record.trained_on);
     Chart {
         title,
         x_label: "epoch".to_owned(),
@@ -178,7 +189,7 @@ mod tests {
         AtEpoch {
             epoch,
             learning_rate: 0.5,
-            loss: if known.is_some() { 0.25 } else { f64::INFINITY },
+            loss: known.map(|_| 0.25),
             sharpness: known.map(|(value, _)| Sharpness {
                 value,
                 residual: 0.125,
@@ -206,6 +217,8 @@ mod tests {
                 ..Provenance::default()
             },
             options: TrainingOptions {
+                epochs: 10,
+                learning_rate: 0.5,
                 momentum: 0.0,
                 swa_start: 0,
                 ..TrainingOptions::default()
@@ -248,7 +261,7 @@ mod tests {
              non_uniformity_share,lost"
         );
         assert_eq!(lines[1], "0,0.5,0.25,1,0.125,true,4,0.25,2,0.25,true,8,0.25,");
-        assert_eq!(lines[2], "5,0.5,inf,,,,4,,,,,8,,it has diverged");
+        assert_eq!(lines[2], "5,0.5,,,,,4,,,,,8,,it has diverged");
         let alone = text(&with_momentum());
         assert_eq!(
             alone.lines().nth(1),
@@ -277,7 +290,22 @@ mod tests {
         );
         let sharpness = &found.series[0].points;
         assert!(sharpness[1].0 == 5.0 && sharpness[1].1.is_nan() && sharpness[2] == (10.0, 3.5));
-        assert_eq!(found.series[1].points, [(0.0, 4.0), (5.0, 4.0), (10.0, 4.0)]);
+        // The learning rate of 0.5 is that of six epochs; in the seventh a quarter of the way to a hundredth is done, and
+        // the last one has that. What is allowed jumps, at epochs that are not measured, too.
+        let near = |(x, y): (f64, f64), epoch: f64, expected: f64| x == epoch && (y / expected - 1.0).abs() < 1e-9;
+        let allowed = &found.series[1].points;
+        assert_eq!(allowed[..2], [(0.0, 4.0), (6.0, 4.0)]);
+        let [from, to] = [allowed[2], allowed[3]];
+        let seventh = 2.0 / (0.5 - 0.25 * 0.495);
+        assert!(near(from, 6.0, seventh) && near(to, 7.0, seventh), "{allowed:?}");
+        assert!(near(allowed[allowed.len() - 1], 10.0, 400.0), "{allowed:?}");
+        // The bound on s has the same steps.
+        let spread = &found.series[5].points;
+        assert_eq!(spread.len(), allowed.len());
+        let ratio = 0.5 * (128.0_f64 * 999.0 / 872.0).sqrt();
+        for (&most, &(epoch, bound)) in spread.iter().zip(allowed) {
+            assert!(near(most, epoch, ratio * bound), "{spread:?}");
+        }
         // A line for each of two errors, apart, and none where nothing is known.
         let errors = &found.series[2].points;
         assert_eq!(errors[..2], [(0.0, 0.875), (0.0, 1.125)]);
@@ -305,5 +333,7 @@ mod tests {
             ]
         );
         assert_eq!(found.title, "Sharpness along training");
+        let [plain, heavy] = [1, 3].map(|index| &found.series[index].points);
+        assert_eq!((plain[1], heavy[1]), ((6.0, 4.0), (6.0, 6.0)));
     }
 }

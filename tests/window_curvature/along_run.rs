@@ -9,14 +9,14 @@ use egui::{Key, Modifiers, Pos2, Rect, pos2};
 use egui_kittest::kittest::Queryable;
 use valleyscope::app::{Page, State};
 use valleyscope::curvature::Sgd;
-use valleyscope::engine::{AlongRunRequest, AlongRunView, Anchor, Engine, Request, Update};
+use valleyscope::engine::{AlongRunRequest, AlongRunView, Anchor, CurvatureRequest, Engine, Request, Update};
 use valleyscope::objective::BatchNormPolicy;
 use valleyscope::training::{RunFolder, TrainingOptions};
 
 use crate::common::derivatives::falling;
 use crate::driver::{HAND, Window, adapter};
 use crate::engine::{open, opened, start, train, wait};
-use crate::worker::{largest, residual};
+use crate::worker::{largest, residual, usual as at_a_point};
 use crate::{ROUNDING, Run, dense, is_complete, page, perceptron};
 
 /// Accessible names of the plots.
@@ -347,8 +347,18 @@ fn what_makes_no_sense_is_told_with_the_view_and_another_run_is_another_one() {
     engine.send(Request::Open(residual().folder.display().to_string()));
     let next = opened(&engine).session;
     assert!(engine.slots().along_run.get().is_none());
-    // What was asked of the run before is dropped without a word.
+    // What was asked of the run before is dropped without a word: what is sent after it is answered first.
     engine.send(Request::AlongRun(Some(first)));
+    let nothing = CurvatureRequest {
+        largest: 0,
+        ..at_a_point(next)
+    };
+    engine.send(Request::Curvature(Some(Box::new(nothing.clone()))));
+    wait("what came after it is refused", || {
+        let view = engine.slots().curvature.get();
+        view.filter(|view| view.request == nothing && view.problem.is_some())
+    });
+    assert!(engine.slots().along_run.get().is_none());
     let now = usual(next, 1);
     engine.send(Request::AlongRun(Some(now)));
     let other = view(&engine, now, "the run that is open counts", |view| view.finished);

@@ -38,7 +38,7 @@ fn finished(engine: &Engine, request: &CurvatureRequest) -> Arc<CurvatureView> {
     view(engine, request, "everything is found", |view| view.finished)
 }
 
-fn usual(session: u64) -> CurvatureRequest {
+pub fn usual(session: u64) -> CurvatureRequest {
     CurvatureRequest {
         session,
         anchor: Anchor::Swa,

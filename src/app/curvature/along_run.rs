@@ -11,11 +11,12 @@ use egui_plot::LineStyle;
 
 pub use self::asked::AlongRun;
 use self::chart::{Across, Bound, Chart};
-use self::series::{Allowed, Series, told};
+use self::series::{Series, told};
 use super::form::WIDTH;
 use crate::app::command::Command;
 use crate::app::state::State;
 use crate::app::theme;
+use crate::curvature::along_run::Allowed;
 use crate::engine::AlongRunView;
 use crate::training::{EpochMetrics, TrainingOptions};
 

@@ -205,7 +205,11 @@ fn hyper_parameters(ui: &mut Ui, bounds: &mut Bounds, samples: usize) {
 fn read(ui: &mut Ui, sgd: Sgd, minimum: Minimum) {
     let palette = theme::palette(ui.ctx());
     let verdict = Verdict::of(sgd, minimum);
-    let with_error = |(value, error): (f64, f64)| format!("{} ± {}", significant(value, 4), significant(error, 2));
+    // From all images at once s has no error.
+    let with_error = |(value, error): (f64, f64)| match error > 0.0 {
+        true => format!("{} ± {}", significant(value, 4), significant(error, 2)),
+        false => significant(value, 4),
+    };
     Grid::new("stability numbers")
         .num_columns(2)
         .spacing([14.0, 4.0])
@@ -250,13 +254,14 @@ fn estimate(ui: &mut Ui, state: &mut State, view: &CurvatureView) {
         BatchNormPolicy::Batch if has_batch_norm => {
             "under the policy batch an image has no loss of its own: choose running or recompute"
         }
-        _ if images < fewest => "take more images for the Hessian: four sets of two at least",
+        _ if images < 2 => "take more images for the Hessian: one alone has no covariance",
         _ => "it is being estimated",
     };
-    let possible = images >= fewest && !(view.request.policy == BatchNormPolicy::Batch && has_batch_norm);
+    let possible = images >= 2 && !(view.request.policy == BatchNormPolicy::Batch && has_batch_norm);
     ui.horizontal(|ui| {
         let hint = "the Hessians of single images, drawn from those on the left: the largest eigenvalue of their \
-                    covariance in four sets, whose spread is the error. Small sets estimate too much on average";
+                    covariance, of all at once where all are asked for and memory holds, and otherwise in four sets, \
+                    whose spread is the error. Small sets estimate too much on average";
         let button = ui
             .add_enabled(possible && !is_estimating, Button::new("Estimate s"))
             .on_hover_text(hint)

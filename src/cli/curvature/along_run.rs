@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use self::table::Columns;
 use super::measure::{IMAGES, STEPS, STEPS_EACH};
-use super::{Arguments, Bar, explained, hand_out, renamed};
+use super::{Arguments, Bar, as_flag, explained, hand_out, renamed};
 use crate::cli::progress::Progress;
 use crate::curvature::along_run::{Plan, epochs};
 use crate::curvature::{AlongRun, AtEpoch, Effort, Matrix};
@@ -24,8 +24,8 @@ pub struct Along {
     /// the bounds of the learning rate of each epoch; a line for each as soon as it is known
     #[arg(long, help_heading = "Along training", value_name = "RUN")]
     trajectory: Option<PathBuf>,
-    /// Epochs from one that is measured to the next; the first and the last are always among them [default: so that
-    /// there are some twenty]
+    /// Epochs from one that is measured to the next; the first and the last are always among them [default: up to twenty
+    /// epochs, spread evenly]
     #[arg(long, help_heading = "Along training", value_name = "N", requires = "trajectory")]
     every: Option<usize>,
 }
@@ -127,9 +127,19 @@ pub(super) fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
         silent: arguments.json,
     };
     let plan = plan(arguments, epochs(snapshots - 1, arguments.along.every()));
-    let record = measured(&folder, &objective, plan, &bar).map_err(|error| explained(error, &bar))?;
+    let mut record = AlongRun::new(&folder, &objective, plan).map_err(as_flag)?;
+    let ended = measured(&mut record, &folder, &objective, &bar);
+    if !record.is_known() {
+        return ended.map_err(|error| explained(error, &bar));
+    }
+    // Hours may have gone into what is known, whatever ended the rest.
+    if ended.is_err() {
+        let (known, all) = (record.rows.len(), record.epochs.len());
+        bar.note(&format!("{known} of {all} epochs are measured, and the results are of those"));
+    }
     drop(bar);
-    hand_out(arguments, &record, |path, size| files::write(path, &record, size))
+    hand_out(arguments, &record, |path, size| files::write(path, &record, size))?;
+    ended.map_err(as_flag)
 }
 
 fn plan(arguments: &Arguments, epochs: Vec<usize>) -> Plan {
@@ -146,16 +156,15 @@ fn plan(arguments: &Arguments, epochs: Vec<usize>) -> Plan {
     }
 }
 
-/// Measures one epoch after another, and prints each as soon as it is known.
-fn measured(folder: &RunFolder, objective: &Objective, plan: Plan, bar: &Bar) -> Result<AlongRun> {
-    let mut record = AlongRun::new(folder, objective, plan)?;
-    let columns = Columns::of(&record);
-    bar.print(&table::head(&record, objective.graph().statistics_count() > 0))?;
+/// Measures one epoch after another, and prints each as soon as it is known. What is known by then stays in the record
+/// where something ends it.
+fn measured(record: &mut AlongRun, folder: &RunFolder, objective: &Objective, bar: &Bar) -> Result<()> {
+    let columns = Columns::of(record);
+    bar.print(&table::head(record, objective.graph().statistics_count() > 0))?;
     bar.print(&columns.names())?;
     let stage = "curvature along training";
     let mut found = |row: &AtEpoch| bar.print(&columns.row(row));
     let mut told = |share: f64| bar.report(stage, share);
     record.measure(folder, objective, &mut found, &mut told)?;
-    bar.print(&table::summary(&record))?;
-    Ok(record)
+    bar.print(&table::summary(record))
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use super::{Arguments, Bar, words};
 use crate::curvature::covariance::MOST_SAMPLES;
-use crate::curvature::non_uniformity::{estimated_non_uniformity, non_uniformity as exact_non_uniformity};
+use crate::curvature::non_uniformity::{SETS, estimated_non_uniformity, non_uniformity as exact_non_uniformity};
 use crate::curvature::record::{GradientCovariance, MeasuredNonUniformity, SpectralDensity};
 use crate::curvature::{
     Covariance, Effort, Estimate, ImageHessians, Lanczos, LanczosOptions, Quadrature, Ritz, Spectrum, TraceEstimator,
@@ -23,9 +23,8 @@ const DENSITY_VECTORS: usize = 4;
 const DENSITY_STEPS: usize = 80;
 /// Gradients of a covariance unless more are asked for: their eigenvalues take some seconds.
 const GRADIENTS: usize = 1000;
-/// Images whose Hessians tell the non-uniformity unless more are asked for, and the sets that they are taken in.
+/// Images whose Hessians tell the non-uniformity unless more are asked for.
 pub(super) const IMAGES: usize = 200;
-const SETS: usize = 4;
 /// Products to find the largest eigenvalue of a covariance of Hessians with, at most: it has no other sign, and some 20
 /// are enough.
 const NON_UNIFORMITY_STEPS: usize = 100;

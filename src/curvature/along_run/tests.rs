@@ -2,6 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
+use crate::curvature::stability::Sgd;
 use crate::data::{Dataset, Pixels};
 use crate::network::zoo;
 use crate::objective::{Compute, Solution};
@@ -133,7 +134,7 @@ fn of_logistic_regression_every_epoch_has_its_closed_forms_beside_its_own_bounds
         assert_eq!(row.heavy_ball_bound, None);
         let (policy, part) = (BatchNormPolicy::Running, Part::Train);
         let slope = objective.slope(&at(&weights), &[0.0, 0.0], policy, part, IMAGES);
-        assert_eq!(row.loss, slope.unwrap().0);
+        assert_eq!(row.loss, Some(slope.unwrap().0));
     }
 }
 
@@ -141,8 +142,7 @@ fn of_logistic_regression_every_epoch_has_its_closed_forms_beside_its_own_bounds
 fn some_images_stand_for_all_with_an_error() {
     let (objective, place) = (objective(), tempfile::tempdir().unwrap());
     let folder = run(place.path(), &objective, 0.0);
-    // All of a part, and a part of all.
-    for (samples, asked) in [(12, usize::MAX), (usize::MAX, 13)] {
+    for (samples, asked) in [(15, 12), (usize::MAX, 13)] {
         let record = measured(&folder, &objective, plan(&[1], samples, Some(asked)));
         assert_eq!(record.images, Some(Images::Sets { count: 4, images: 3 }));
         assert_eq!(record.samples, samples.min(IMAGES));
@@ -150,6 +150,20 @@ fn some_images_stand_for_all_with_an_error() {
         let error = found.standard_error.unwrap();
         assert!(found.squared.samples == 4 && error > 0.0, "{found:?}");
     }
+    // All that the mean is over are all at once, few or not.
+    for (samples, asked) in [(12, usize::MAX), (12, 12), (5, 8)] {
+        let record = measured(&folder, &objective, plan(&[1], samples, Some(asked)));
+        assert_eq!(record.images, Some(Images::All));
+        let each: Vec<_> = hessians(&objective, WEIGHTS[1]).into_iter().take(samples).collect();
+        let square = squared(mean(&each));
+        let squares = mean(&each.into_iter().map(squared).collect::<Vec<_>>());
+        let covariance = [0, 1, 2].map(|i| squares[i] - square[i]);
+        let (found, expected) = (record.rows[0].non_uniformity.unwrap(), largest(covariance).sqrt());
+        assert!((found.value / expected - 1.0).abs() < 1e-5, "{found:?} {expected}");
+        assert!(found.standard_error.is_none(), "{found:?}");
+    }
+    let one = AlongRun::new(&folder, &objective, plan(&[1], 1, Some(8)));
+    assert!(one.unwrap_err().to_string().contains("one image has no covariance"));
     let few = AlongRun::new(&folder, &objective, plan(&[1], usize::MAX, Some(7)));
     let message = few.unwrap_err().to_string();
     assert!(message.contains("give 8 at least"), "{message}");
@@ -177,7 +191,12 @@ fn an_epoch_that_has_diverged_is_a_row_that_says_so() {
     }
     let reason = record.rows[1].lost.as_deref().unwrap();
     assert!(reason.contains("diverged"), "{reason}");
-    assert!(!record.rows[2].loss.is_finite(), "{record:?}");
+    // Of weights that cannot be taken the loss is not known, and elsewhere it is not finite.
+    let losses = [1, 2].map(|index| record.rows[index].loss);
+    assert!(
+        losses[0].is_none() && losses[1].is_some_and(|loss| !loss.is_finite()),
+        "{record:?}"
+    );
     // The bounds are known all the same, and with momentum the heavy ball's, too.
     assert_eq!(record.rows[2].sharpness_bound, 4.0);
     let bound = record.rows[2].heavy_ball_bound.unwrap();
@@ -185,7 +204,9 @@ fn an_epoch_that_has_diverged_is_a_row_that_says_so() {
     let text = serde_json::to_string(&record).unwrap();
     let back: AlongRun = serde_json::from_str(&text).unwrap();
     assert_eq!(back.rows[2].lost, record.rows[2].lost);
-    assert!(!back.rows[2].loss.is_finite() && back.rows[0].non_uniformity.is_some());
+    assert!(back.rows[1].loss.is_none() && back.rows[2].loss.is_some_and(|loss| !loss.is_finite()));
+    assert!(back.rows[0].loss.is_some() && back.rows[0].non_uniformity.is_some());
+    assert!(text.contains("\"loss\":null"), "{text}");
     // Where nothing is left, that is an error.
     let mut record = AlongRun::new(&folder, &objective, plan(&[2, 3], usize::MAX, None)).unwrap();
     let nothing = record.measure(&folder, &objective, &mut |_| Ok(()), &mut |_| true);
@@ -225,6 +246,21 @@ fn the_share_done_rises_and_what_was_stopped_goes_on() {
 }
 
 #[test]
+fn what_was_measured_stays_where_it_cannot_be_told() {
+    let (objective, place) = (objective(), tempfile::tempdir().unwrap());
+    let folder = run(place.path(), &objective, 0.0);
+    let mut record = AlongRun::new(&folder, &objective, plan(&[0, 2, 4], usize::MAX, None)).unwrap();
+    let mut refuse = |row: &AtEpoch| match row.epoch {
+        2 => Err(Error::Request("the disk is full".to_owned())),
+        _ => Ok(()),
+    };
+    let ended = record.measure(&folder, &objective, &mut refuse, &mut |_| true);
+    assert!(ended.unwrap_err().to_string().contains("the disk is full"));
+    let epochs: Vec<usize> = record.rows.iter().map(|row| row.epoch).collect();
+    assert!(record.is_known() && epochs == [0, 2], "{epochs:?}");
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused_before() {
     let (objective, place) = (objective(), tempfile::tempdir().unwrap());
     let folder = run(place.path(), &objective, 0.0);
@@ -253,15 +289,19 @@ fn what_cannot_be_measured_is_refused_before() {
 }
 
 #[test]
-fn epochs_are_some_twenty_with_both_ends() {
+fn epochs_are_up_to_twenty_with_both_ends() {
     assert_eq!(epochs(0, None), [0]);
     assert_eq!(epochs(3, None), [0, 1, 2, 3]);
     assert_eq!(epochs(10, Some(4)), [0, 4, 8, 10]);
     assert_eq!(epochs(10, Some(50)), [0, 10]);
     for last in 1..500 {
         let some = epochs(last, None);
-        assert!(some.len() <= 20 && some.len() > last.min(10), "{last}: {some:?}");
-        assert!(some[0] == 0 && some.ends_with(&[last]) && some.is_sorted(), "{some:?}");
+        assert_eq!(some.len(), 20.min(last + 1), "{some:?}");
+        assert!(some[0] == 0 && some.ends_with(&[last]), "{some:?}");
+        // As evenly as whole epochs can be.
+        let steps = || some.windows(2).map(|pair| pair[1] - pair[0]);
+        let (least, most) = (steps().min().unwrap(), steps().max().unwrap());
+        assert!(least >= 1 && most - least <= 1, "{some:?}");
     }
 }
 

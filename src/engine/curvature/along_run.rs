@@ -66,6 +66,11 @@ impl<T> Series<T> {
         self.epochs.insert(epoch, measured);
     }
 
+    /// Lets those be measured again that have none.
+    fn forget_failures(&mut self) {
+        self.epochs.retain(|_, measured| measured.is_ok());
+    }
+
     /// Seconds that an epoch takes, once that is known.
     fn seconds(&self) -> Option<f64> {
         let (seconds, count) = self.spent;
@@ -120,9 +125,13 @@ impl AlongRunJob {
     }
 
     /// Goes on with a request of the same run: with what is under way where that is still wanted, and otherwise anew
-    /// with what of it is not known.
+    /// with what of it is not known. Asked the same again, as by a person who presses Start or comes back, it tries the
+    /// epochs once more that failed.
     pub fn go_on(mut self, request: AlongRunRequest) -> Self {
         let how = self.how();
+        if request == self.request {
+            self.forget_failures();
+        }
         (self.request, self.held, self.problem) = (request, false, None);
         let is_wanted = |task: Task| task.uniformity.is_none() || task.uniformity == request.uniformity;
         let goes_on = self.visit.is_some() && how == self.how() && self.task.is_some_and(is_wanted);
@@ -132,9 +141,26 @@ impl AlongRunJob {
         self
     }
 
+    fn forget_failures(&mut self) {
+        let how = self.how();
+        if let Some(series) = self.sharpness.get_mut(&how) {
+            series.forget_failures();
+        }
+        let uniformity = self.request.uniformity;
+        if let Some(series) = uniformity.and_then(|images| self.uniformity.get_mut(&(how, images))) {
+            series.forget_failures();
+        }
+    }
+
     /// Stays where it is.
     pub fn hold(&mut self) {
         self.held = true;
+    }
+
+    /// Lets go of the epoch under way, which is begun anew later: its vectors may fill the memory that another search
+    /// needs. What was measured stays.
+    pub fn let_go(&mut self) {
+        self.leave();
     }
 
     /// Ends with a problem of all epochs. What was measured stays.

@@ -4,20 +4,18 @@
 use super::CurvatureStage;
 use super::place::Place;
 use super::product::Products;
-use crate::curvature::non_uniformity::HessianCovariance;
+use crate::curvature::non_uniformity::{HessianCovariance, SETS, sets};
 use crate::curvature::{Effort, Lanczos, LanczosOptions, NonUniformity};
 use crate::error::{Error, Result};
 use crate::objective::BatchNormPolicy;
-use crate::random::{Purpose, Random};
 
-/// Sets that the images are split into: the spread between them is the error.
-const SUBSETS: usize = 4;
 /// Products with a set's covariance at most, and the share of the eigenvalue that its residual may be.
 const EFFORT: (usize, f64) = (60, 1e-2);
 /// Memory for the products of one set's images, in bytes.
 const MOST_BYTES: usize = 256 << 20;
 
-/// The largest eigenvalue of the covariance of the images' Hessians, one set of images after another.
+/// The largest eigenvalue of the covariance of the images' Hessians: of all images at once where all are asked for and
+/// there is room for their products, and otherwise one set of images after another.
 pub struct UniformityJob {
     images: usize,
     seed: u64,
@@ -41,25 +39,30 @@ impl UniformityJob {
                     .to_owned(),
             ));
         }
-        let (size, dimension) = (images.min(place.images) / SUBSETS, place.dimension());
-        if size < 2 {
-            let least = 2 * SUBSETS;
-            let reason = format!("a non-uniformity takes {least} at least: {SUBSETS} sets of two");
-            return Err(Error::option("images", images.min(place.images), reason));
-        }
+        let (taken, dimension) = (images.min(place.images), place.dimension());
         let most = MOST_BYTES / size_of::<f32>() / dimension.max(1);
-        if size > most {
-            let most = SUBSETS * most;
+        // All at once are exact; sets of them err to the large side.
+        let is_exact = taken == place.images && (2..=most).contains(&taken);
+        let size = taken / SETS;
+        if !is_exact && size < 2 {
+            let least = 2 * SETS;
+            let reason = format!("a non-uniformity of some images takes {least} at least: {SETS} sets of two");
+            return Err(Error::option("images", taken, reason));
+        }
+        if !is_exact && size > most {
+            let most = SETS * most;
             let reason = format!("their Hessians' products would not fit in memory; at most {most} do");
             return Err(Error::option("images", images, reason));
         }
-        let order = Random::new(seed, Purpose::Subset, 0).permutation(place.images);
-        let sets = order.chunks_exact(size).take(SUBSETS).map(<[usize]>::to_vec);
+        let sets = match is_exact {
+            true => vec![(0..taken).collect()],
+            false => sets(place.images, SETS, size, seed),
+        };
         Ok(Self {
             images,
             seed,
             dimension,
-            sets: sets.collect(),
+            sets,
             lanczos: lanczos(dimension, seed)?,
             squares: Vec::new(),
             converged: true,
@@ -75,7 +78,7 @@ impl UniformityJob {
     pub fn stage(&self) -> CurvatureStage {
         CurvatureStage::NonUniformity {
             subset: self.squares.len(),
-            subsets: SUBSETS,
+            subsets: self.sets.len(),
             steps: self.lanczos.ritz().steps,
         }
     }
@@ -126,10 +129,11 @@ mod tests {
 
     use super::*;
     use crate::curvature::PerSample;
-    use crate::curvature::non_uniformity::estimated_non_uniformity;
+    use crate::curvature::non_uniformity::{estimated_non_uniformity, non_uniformity};
     use crate::data::{Dataset, Part};
     use crate::network::zoo;
     use crate::objective::{Compute, Derivatives, Objective, Solution};
+    use crate::random::{Purpose, Random};
 
     /// A perceptron with random weights.
     fn place(model: &str, data: &str, policy: BatchNormPolicy) -> Place {
@@ -163,18 +167,23 @@ mod tests {
         }
     }
 
+    /// What a job finds, with one seed.
+    fn found(place: &Place, images: usize) -> NonUniformity {
+        let mut products = Products::new(place);
+        let mut job = UniformityJob::new(place, images, 7).unwrap();
+        loop {
+            if let Some(found) = job.advance(&mut products).unwrap() {
+                return found;
+            }
+            while !products.step(place).unwrap() {}
+        }
+    }
+
     #[test]
     fn it_is_what_the_library_estimates_at_once() {
         let place = place("mlp:3", "two-gaussians", BatchNormPolicy::Running);
-        let mut products = Products::new(&place);
-        // Of 18 images, 16 make four sets of the same size.
-        let mut job = UniformityJob::new(&place, 18, 7).unwrap();
-        let found = loop {
-            if let Some(found) = job.advance(&mut products).unwrap() {
-                break found;
-            }
-            while !products.step(&place).unwrap() {}
-        };
+        // Of 18 images, 16 make four sets of the same size; all are taken at once.
+        let [found, whole] = [18, 20].map(|images| found(&place, images));
         let (objective, solution) = (&place.objective, &place.solution);
         let all = usize::MAX;
         let (policy, silent) = (place.policy, &mut |_: f64| true);
@@ -186,9 +195,18 @@ mod tests {
             seed: 7,
         };
         let mut single = Single(derivatives, &place);
-        let expected = estimated_non_uniformity(&mut single, SUBSETS, 4, effort, &mut |_| true).unwrap();
+        let expected = estimated_non_uniformity(&mut single, SETS, 4, effort, &mut |_| true).unwrap();
         assert_eq!(found, expected);
         assert!(found.value > 0.0 && found.standard_error.is_some_and(|error| error > 0.0));
+        assert_eq!(whole, non_uniformity(&mut single, effort, &mut |_| true).unwrap());
+        assert!(whole.value > 0.0 && whole.standard_error.is_none());
+        let stage = |images: usize| UniformityJob::new(&place, images, 7).unwrap().stage();
+        for (images, expected) in [(19, 4), (20, 1), (usize::MAX, 1)] {
+            let CurvatureStage::NonUniformity { subsets, .. } = stage(images) else {
+                panic!("{images}: another stage");
+            };
+            assert_eq!(subsets, expected, "{images}");
+        }
     }
 
     #[test]
@@ -200,6 +218,13 @@ mod tests {
         };
         assert!(refused(&running, 7).contains("8 at least"), "{}", refused(&running, 7));
         assert!(UniformityJob::new(&running, 8, 1).is_ok());
+        // Of all images two are enough.
+        let of_few = |images: usize| Place {
+            images,
+            ..place("mlp:3", "two-gaussians", BatchNormPolicy::Running)
+        };
+        assert!(UniformityJob::new(&of_few(2), 8, 1).is_ok());
+        assert!(refused(&of_few(1), 8).contains("8 at least"));
         let batch = place("resnet8:width=2", "builtin:train=20:test=20", BatchNormPolicy::Batch);
         assert!(refused(&batch, 20).contains("no Hessian of its own"));
         // Without batch norm an image's loss is its own under any policy.

@@ -28,6 +28,10 @@ impl Worker {
         let Some(session) = self.session.as_mut().filter(|_| request.session == self.sessions) else {
             return;
         };
+        // Both may fill the memory that there is for a search.
+        if let Some(job) = &mut self.along_run {
+            job.let_go();
+        }
         let trainer = self.training.as_ref().map(|training| &training.trainer);
         match known.filter(|job| job.is_of(&request, session, trainer)) {
             Some(mut job) => {

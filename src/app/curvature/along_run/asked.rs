@@ -62,9 +62,7 @@ impl State {
             BatchNormPolicy::Batch if has_batch_norm => {
                 Some("under the policy batch an image has no loss of its own: choose running or recompute")
             }
-            _ if asked.wanted_images() < IMAGES[0] => {
-                Some("take more images for the Hessian: four sets of two at least")
-            }
+            _ if asked.wanted_images() < 2 => Some("take more images for the Hessian: one alone has no covariance"),
             _ => None,
         }
     }
@@ -198,8 +196,12 @@ mod tests {
         state.curvature.along_run.uniformity = true;
         let wanted = |state: &State| state.along_run_wanted().unwrap().uniformity;
         assert!(wanted(&state).is_some());
-        state.curvature.images = IMAGES[0] - 1;
-        assert!(wanted(&state).is_none() && state.without_uniformity().unwrap().contains("four sets"));
+        state.curvature.images = 1;
+        assert!(wanted(&state).is_none() && state.without_uniformity().unwrap().contains("no covariance"));
+        // All of few are taken at once.
+        state.curvature.images = 2;
+        assert!(wanted(&state).is_some());
+        state.curvature.images = 1;
         state.curvature.all_images = true;
         assert!(wanted(&state).is_some());
         // Without batch norm an image's loss is its own under any policy.

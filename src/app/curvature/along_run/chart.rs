@@ -61,7 +61,7 @@ impl Chart<'_> {
     fn range(&self) -> (f64, f64) {
         let bounds = self.bounds.iter().flat_map(|bound| &bound.points);
         let values = self.series.values();
-        let heights = values.flat_map(|value| [value.value, value.value + shown_error(value)]);
+        let heights = values.flat_map(|value| [-1.0, 1.0].map(|sign| value.value + sign * shown_error(value)));
         let all = heights.chain(bounds.map(|point| point[1]));
         let none = (f64::INFINITY, f64::NEG_INFINITY);
         match all.fold(none, |(low, high), y| (low.min(y), high.max(y))) {
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_axis_holds_the_numbers_their_errors_and_the_bounds() {
-        assert_eq!(chart(&[(4.0, 2.0), (5.0, 0.5)], &[4.5, 3.0]).range(), (3.0, 6.0));
+        assert_eq!(chart(&[(4.0, 2.0), (5.0, 0.5)], &[4.5, 3.0]).range(), (2.0, 6.0));
         // An error that could not be seen is not drawn.
         assert_eq!(chart(&[(400.0, 2.0)], &[]).range(), (400.0, 400.0));
         assert_eq!(chart(&[], &[]).range(), (0.0, 1.0));
@@ -225,6 +225,9 @@ mod tests {
         let room = ROOM * 1000.0_f64.ln();
         assert!(height.logarithmic);
         assert!((bottom - (4.0_f64.ln() - room)).abs() < 1e-9 && (top - (4000.0_f64.ln() + room)).abs() < 1e-9);
+        // An error that reaches 0 has no logarithm.
+        let (height, [bottom, _]) = chart(&[(4.0, 5.0)], &[4000.0]).upwards();
+        assert!(!height.logarithmic && bottom < -1.0, "{bottom}");
         // A sharpness below 0 has none.
         let (height, [bottom, _]) = chart(&[(-1.0, 0.0)], &[4000.0]).upwards();
         assert!(!height.logarithmic && bottom < -1.0);

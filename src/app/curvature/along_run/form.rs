@@ -66,8 +66,9 @@ fn uniformity(ui: &mut Ui, state: &mut State) {
     let tab = &mut state.curvature.along_run;
     ui.horizontal(|ui| {
         let hint = "the Hessians of single images, drawn from those of the Hessian: the largest eigenvalue of their \
-                    covariance in four sets, whose spread is the error. It follows when every epoch has its sharpness, \
-                    and takes longer";
+                    covariance, of all at once where all are asked for and memory holds, and otherwise in four sets, \
+                    whose spread is the error. Small sets estimate too much on average. It follows when every epoch \
+                    has its sharpness, and takes longer";
         let estimate = ui
             .add_enabled(missing.is_none(), Checkbox::new(&mut tab.uniformity, "Estimate s"))
             .on_hover_text(hint)
@@ -181,7 +182,13 @@ fn gaps(view: &AlongRunView) -> Vec<String> {
     let found = view.epochs.iter().filter_map(|known| known.sharpness.as_ref().ok());
     let rough = found.filter(|found| !found.converged).count();
     let rough = (rough > 0).then(|| format!("{} not converged: a may be larger there", epochs(rough)));
-    [sharpness, non_uniformity, rough].into_iter().flatten().collect()
+    let found = view.epochs.iter().filter_map(|known| known.non_uniformity.as_ref()?.as_ref().ok());
+    let vague = match found.filter(|found| !found.converged).count() {
+        0 => None,
+        1 => Some("s not converged at 1 epoch: it may be another there".to_owned()),
+        count => Some(format!("s not converged at {count} epochs: it may be another there")),
+    };
+    [sharpness, non_uniformity, rough, vague].into_iter().flatten().collect()
 }
 
 /// What the bounds are not about. `is_constant` says whether batch norm takes statistics that SGD's batches do not.
@@ -195,12 +202,18 @@ fn notes(options: &TrainingOptions, samples: usize, is_constant: bool) -> Vec<St
     });
     let all = (samples > 0 && options.batch_size >= samples)
         .then(|| "Its batches are all images, so that there is no noise and no bound on s.".to_owned());
+    let decay = (options.weight_decay > 0.0).then(|| {
+        format!(
+            "Its weight decay adds {} to every eigenvalue, which is left out here.",
+            options.weight_decay
+        )
+    });
     let statistics = is_constant.then(|| {
         "SGD's batches have batch-norm statistics of their own, which move with the weights: the sharpness that it meets \
          is that of bn batch. With constant ones a can lie far beyond 2/η."
             .to_owned()
     });
-    [momentum, all, statistics].into_iter().flatten().collect()
+    [momentum, decay, all, statistics].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -290,6 +303,15 @@ mod tests {
             "1 epoch has not converged: a may be larger there",
         ];
         assert_eq!(gaps(&view), told);
+        for (epochs, words) in [(1, "s not converged at 1 epoch:"), (2, "s not converged at 2 epochs:")] {
+            let rough = |epoch: usize| EpochCurvature {
+                non_uniformity: NonUniformity::of(&[1.0, 2.0], false).map(Ok),
+                ..self::view(&[(epoch, true, true)], Some(8)).epochs[0].clone()
+            };
+            view.epochs = (0..epochs).map(rough).collect();
+            let said = gaps(&view);
+            assert!(said.len() == 1 && said[0].starts_with(words), "{said:?}");
+        }
     }
 
     #[test]
@@ -297,11 +319,17 @@ mod tests {
         let plain = TrainingOptions {
             momentum: 0.0,
             batch_size: 10,
+            weight_decay: 0.0,
             ..TrainingOptions::default()
         };
         assert!(notes(&plain, 100, false).is_empty() && notes(&plain, 0, false).is_empty());
         assert!(notes(&plain, 100, true)[0].contains("that of bn batch"));
         assert!(notes(&plain, 10, false)[0].contains("no bound on s"));
+        let decaying = TrainingOptions {
+            weight_decay: 0.0005,
+            ..plain.clone()
+        };
+        assert!(notes(&decaying, 100, false)[0].contains("weight decay adds 0.0005 to every eigenvalue"));
         let heavy = TrainingOptions { momentum: 0.9, ..plain };
         assert!(notes(&heavy, 100, false)[0].contains("μ = 0.9"));
     }

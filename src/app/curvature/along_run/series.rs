@@ -1,10 +1,10 @@
-//! The numbers along a run as they are drawn and told: with their errors and their gaps, and what SGD's stability
-//! allows at every epoch (Wu, Ma and E, 2018, (9)).
+//! The numbers along a run as they are drawn and told: with their errors and their gaps, and beside them what SGD's
+//! stability allows (Wu, Ma and E, 2018, (9)).
 
-use crate::curvature::Sgd;
+use crate::curvature::along_run::Allowed;
 use crate::engine::AlongRunView;
 use crate::experiment::outcome::significant;
-use crate::training::{EpochMetrics, TrainingOptions, schedule};
+use crate::training::EpochMetrics;
 
 /// Digits of a number that is told, and of its error.
 const DIGITS: [usize; 2] = [4, 2];
@@ -84,57 +84,6 @@ impl<'a> Series<'a> {
     }
 }
 
-/// What SGD's stability allows along a run.
-#[derive(Clone, Copy)]
-pub struct Allowed<'a> {
-    pub options: &'a TrainingOptions,
-    /// Training images n; 0 while they are not known.
-    pub samples: usize,
-}
-
-impl Allowed<'_> {
-    /// η of the steps that led to the weights after an epoch; of the initial weights, of those that leave them.
-    pub fn learning_rate(self, epoch: usize) -> f64 {
-        schedule::learning_rate(self.options, epoch.max(1))
-    }
-
-    /// SGD as it was at an epoch; nothing where there are fewer than two images.
-    fn sgd(self, epoch: usize) -> Option<Sgd> {
-        let batch_size = self.options.batch_size.clamp(1, self.samples.max(1));
-        Sgd::new(self.learning_rate(epoch), batch_size, self.samples).ok()
-    }
-
-    /// 2/η.
-    pub fn sharpness(self, epoch: usize) -> Option<f64> {
-        self.sgd(epoch).map(Sgd::sharpness_bound)
-    }
-
-    /// 2(1 + μ)/η, up to which gradient descent with momentum μ stays; nothing without momentum.
-    pub fn heavy_ball(self, epoch: usize) -> Option<f64> {
-        let momentum = Some(self.options.momentum).filter(|&momentum| momentum > 0.0)?;
-        Some(self.sgd(epoch)?.sharpness_bound_with_momentum(momentum))
-    }
-
-    /// (1/η)√(B(n − 1)/(n − B)); nothing where batches are all images, which leave no noise.
-    pub fn non_uniformity(self, epoch: usize) -> Option<f64> {
-        let bound = self.sgd(epoch)?.non_uniformity_bound();
-        bound.is_finite().then_some(bound)
-    }
-
-    /// A bound over epochs 0 to `last` as a line: it is the same all through an epoch.
-    pub fn line(self, last: usize, bound: fn(Self, usize) -> Option<f64>) -> Vec<[f64; 2]> {
-        let mut points: Vec<[f64; 2]> = Vec::new();
-        for epoch in 1..=last.max(1) {
-            let Some(value) = bound(self, epoch) else { continue };
-            match points.last_mut() {
-                Some(end) if end[1] == value => end[0] = epoch as f64,
-                _ => points.extend([(epoch - 1) as f64, epoch as f64].map(|x| [x, value])),
-            }
-        }
-        points
-    }
-}
-
 /// All that is known of an epoch, in words with the formulas.
 pub fn told(view: &AlongRunView, allowed: Allowed, metrics: &[EpochMetrics], epoch: usize) -> String {
     let mut text = format!("epoch {epoch}, η = {}", significant(allowed.learning_rate(epoch), 3));
@@ -166,8 +115,13 @@ pub fn told(view: &AlongRunView, allowed: Allowed, metrics: &[EpochMetrics], epo
     if view.request.uniformity.is_some() {
         let non_uniformity = match known.and_then(|known| known.non_uniformity.as_ref()) {
             Some(Ok(found)) => {
-                let error = significant(found.standard_error.unwrap_or(0.0), few);
-                format!("{} ± {error} loss/weight²", significant(found.value, digits))
+                let error = found.standard_error.map(|error| format!(" ± {}", significant(error, few)));
+                let limit = match found.converged {
+                    true => "",
+                    false => ", not converged: it may be another",
+                };
+                let value = significant(found.value, digits);
+                format!("{value}{} loss/weight²{limit}", error.unwrap_or_default())
             }
             Some(Err(reason)) => format!("none: {reason}"),
             None => "not measured yet".to_owned(),
@@ -188,6 +142,7 @@ mod tests {
     use crate::curvature::{NonUniformity, Sharpness};
     use crate::engine::{AlongRunRequest, EpochCurvature};
     use crate::objective::BatchNormPolicy;
+    use crate::training::TrainingOptions;
 
     fn epoch(epoch: usize, sharpness: Option<f64>, non_uniformity: Option<f64>) -> EpochCurvature {
         let found = |value: f64| Sharpness {
@@ -218,18 +173,6 @@ mod tests {
         }
     }
 
-    /// Three epochs at 0.1, one on the way to 0.05, and one there; then one of SGD at 0.01.
-    fn options() -> TrainingOptions {
-        TrainingOptions {
-            epochs: 5,
-            batch_size: 4,
-            swa_start: 4,
-            sgd_epochs: 1,
-            sgd_learning_rate: 0.01,
-            ..TrainingOptions::default()
-        }
-    }
-
     #[test]
     fn a_curve_breaks_where_an_epoch_has_no_number_and_passes_over_what_is_to_come() {
         let view = view(vec![
@@ -254,62 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_allowed_follows_the_schedule() {
-        let options = options();
-        let allowed = Allowed {
-            options: &options,
-            samples: 100,
-        };
-        for (epoch, rate) in [(0, 0.1), (1, 0.1), (2, 0.1), (5, 0.05), (6, 0.01)] {
-            assert!((allowed.learning_rate(epoch) - rate).abs() < 1e-12, "epoch {epoch}");
-            let near = |bound: Option<f64>, expected: f64| (bound.unwrap() / expected - 1.0).abs() < 1e-12;
-            assert!(near(allowed.sharpness(epoch), 2.0 / rate));
-            assert!(near(allowed.heavy_ball(epoch), 2.0 * 1.9 / rate));
-            assert!(near(
-                allowed.non_uniformity(epoch),
-                (4.0_f64 * 99.0 / 96.0).sqrt() / rate
-            ));
-        }
-        let plain = TrainingOptions {
-            momentum: 0.0,
-            batch_size: 200,
-            ..options.clone()
-        };
-        let plain = Allowed {
-            options: &plain,
-            samples: 100,
-        };
-        // Batches of all images are gradient descent.
-        assert_eq!((plain.heavy_ball(1), plain.non_uniformity(1)), (None, None));
-        assert!(plain.sharpness(1).is_some());
-        let unknown = Allowed { samples: 0, ..plain };
-        assert_eq!((unknown.sharpness(1), unknown.non_uniformity(1)), (None, None));
-    }
-
-    #[test]
-    fn a_bound_is_level_within_an_epoch() {
-        let options = TrainingOptions {
-            learning_rate: 0.05,
-            ..options()
-        };
-        let allowed = Allowed {
-            options: &options,
-            samples: 100,
-        };
-        let line = allowed.line(6, Allowed::sharpness);
-        let expected = [[0.0, 40.0], [5.0, 40.0], [5.0, 200.0], [6.0, 200.0]];
-        assert_eq!(line.len(), expected.len());
-        for (point, expected) in line.iter().flatten().zip(expected.iter().flatten()) {
-            assert!((point - expected).abs() < 1e-9, "{line:?}");
-        }
-        // A run of initial weights alone has the bound of what comes.
-        assert_eq!(allowed.line(0, Allowed::sharpness).len(), 2);
-    }
-
-    #[test]
     fn an_epoch_is_told_with_its_formulas() {
-        let view = view(vec![epoch(0, Some(5.0), Some(2.0)), epoch(1, None, None)]);
-        let options = options();
+        let mut whole = epoch(2, Some(5.0), None);
+        whole.non_uniformity = NonUniformity::of(&[9.0], false).map(Ok);
+        let view = view(vec![epoch(0, Some(5.0), Some(2.0)), epoch(1, None, None), whole]);
+        let options = TrainingOptions {
+            batch_size: 4,
+            ..TrainingOptions::default()
+        };
         let allowed = Allowed {
             options: &options,
             samples: 100,
@@ -337,7 +232,13 @@ mod tests {
         }
         assert!(!first.contains("train loss"));
         assert!(told(1).contains("none: diverged") && told(1).contains("train loss 0.7500"));
-        assert!(told(2).contains("a = λ_max(H): not measured yet") && !told(2).contains("not trained"));
+        // From all images at once there is no error to tell.
+        let whole = told(2);
+        assert!(
+            whole.contains("s = λ_max(Σ)^½: 3.000 loss/weight², not converged: it may be another"),
+            "{whole}"
+        );
+        assert!(told(3).contains("a = λ_max(H): not measured yet") && !told(3).contains("not trained"));
         assert!(told(9).contains("not trained yet"));
     }
 }

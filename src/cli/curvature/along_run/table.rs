@@ -2,7 +2,7 @@
 
 use crate::cli::curvature::words::{line, shown};
 use crate::curvature::sharpness::Images;
-use crate::curvature::{AlongRun, AtEpoch};
+use crate::curvature::{AlongRun, AtEpoch, NonUniformity};
 use crate::objective::BatchNormPolicy;
 
 /// The columns of a run's table.
@@ -43,7 +43,7 @@ impl Columns {
         let sharpness = row.sharpness;
         let mut cells = vec![
             shown(row.learning_rate),
-            shown(row.loss),
+            row.loss.map_or_else(unknown, shown),
             sharpness.map_or_else(unknown, |found| at_least(found.value, found.converged)),
             sharpness.map_or_else(unknown, |found| format!("{:.1e}", found.residual)),
             shown(row.sharpness_bound),
@@ -55,7 +55,7 @@ impl Columns {
         if self.non_uniformity {
             let spread = row.non_uniformity;
             let error = spread.and_then(|found| found.standard_error);
-            cells.push(spread.map_or_else(unknown, |found| at_least(found.value, found.converged)));
+            cells.push(spread.map_or_else(unknown, about));
             cells.push(error.map_or_else(unknown, shown));
             cells.push(row.non_uniformity_bound.map_or_else(|| "none".to_owned(), shown));
             cells.push(share(row.non_uniformity_share));
@@ -83,6 +83,14 @@ fn at_least(value: f64, converged: bool) -> String {
     format!("{sign}{}", shown(value))
 }
 
+/// A search that has not converged knows s of all images from below, and of sets nothing but roughly.
+fn about(found: NonUniformity) -> String {
+    match found.is_estimate() && !found.converged {
+        true => format!("~{}", shown(found.value)),
+        false => at_least(found.value, found.converged),
+    }
+}
+
 fn share(share: Option<f64>) -> String {
     share.map_or_else(unknown, |share| format!("{share:.3}"))
 }
@@ -93,7 +101,7 @@ pub(super) fn head(record: &AlongRun, has_batch_norm: bool) -> String {
     let (model, data, policy) = (&provenance.model, &provenance.data, provenance.batch_norm);
     let (origin, parameters) = (&provenance.origin, record.parameters);
     let (samples, all) = (record.samples, record.trained_on);
-    let batch = record.options.batch_size.min(all);
+    let batch = record.options.batch_size;
     let mut lines = vec![
         line("run", &format!("{origin} ({model}, {parameters} parameters)")),
         line(
@@ -126,7 +134,7 @@ pub(super) fn head(record: &AlongRun, has_batch_norm: bool) -> String {
         lines.push(line("", &text));
     }
     match record.images {
-        Some(Images::All) => lines.push(line("s", &format!("from all {all} images"))),
+        Some(Images::All) => lines.push(line("s", &format!("from all {samples} images at once"))),
         Some(Images::Sets { count, images }) => {
             let text = format!("from {count} sets of {images} images; of so few it is too large on average");
             lines.push(line("s", &text));
@@ -136,33 +144,46 @@ pub(super) fn head(record: &AlongRun, has_batch_norm: bool) -> String {
     lines.join("\n")
 }
 
-/// At how many epochs each number exceeds the bound of plain SGD, and where the most.
+/// A number as a share of its bound, and whether it is within it, where that is decided.
+type Compared = (f64, Option<bool>);
+
+/// At how many epochs each number exceeds a bound, at how many that is not known well enough, and where the most.
 pub(super) fn summary(record: &AlongRun) -> String {
-    let of = |what: &str, share: fn(&AtEpoch) -> Option<f64>, bound: &str| {
-        let known: Vec<(usize, f64)> = record
-            .rows
-            .iter()
-            .filter_map(|row| Some((row.epoch, share(row)?)))
-            .collect();
-        let beyond = known.iter().filter(|(_, share)| *share > 1.0).count();
-        let (epoch, most) = known.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let of = |what: &str, bound: &str, compared: fn(&AtEpoch) -> Option<Compared>| {
+        let rows = record.rows.iter();
+        let known: Vec<(usize, Compared)> = rows.filter_map(|row| Some((row.epoch, compared(row)?))).collect();
+        let (epoch, (most, _)) = known.iter().max_by(|a, b| a.1.0.total_cmp(&b.1.0))?;
+        let count = |within: Option<bool>| known.iter().filter(|(_, compared)| compared.1 == within).count();
+        let (beyond, all) = (count(Some(false)), known.len());
+        let undecided = match count(None) {
+            0 => String::new(),
+            undecided => format!(", undecided at {undecided}"),
+        };
         let text = format!(
-            "{what} exceeds {bound} at {beyond} of {} epochs; the most, {most:.3} of it, after epoch {epoch}",
-            known.len()
+            "{what} exceeds {bound} at {beyond} of {all} epochs{undecided}; the most, {most:.3} of it, after epoch {epoch}"
         );
         Some(line("beyond", &text))
     };
-    let lines = [
-        of("a", |row| row.sharpness_share, "2/η"),
-        of("s", |row| row.non_uniformity_share, "its bound"),
-    ];
+    let plain = of("a", "2/η", |row| {
+        let (found, bound) = (row.sharpness?, row.sharpness_bound);
+        Some((found.value / bound, found.is_within(bound)))
+    });
+    let with_momentum = of("a", "2(1 + μ)/η", |row| {
+        let (found, bound) = (row.sharpness?, row.heavy_ball_bound?);
+        Some((found.value / bound, found.is_within(bound)))
+    });
+    let non_uniformity = of("s", "its bound", |row| {
+        let (found, bound) = (row.non_uniformity?, row.non_uniformity_bound?);
+        Some((found.value / bound, found.is_within(bound)))
+    });
+    let lines = [plain, with_momentum, non_uniformity];
     lines.into_iter().flatten().collect::<Vec<String>>().join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::curvature::{Effort, Estimate, NonUniformity, Sharpness};
+    use crate::curvature::{Effort, Estimate, Sharpness};
     use crate::landscape::Provenance;
     use crate::training::TrainingOptions;
 
@@ -170,7 +191,7 @@ mod tests {
         AtEpoch {
             epoch,
             learning_rate: 0.5,
-            loss: 0.25,
+            loss: Some(0.25),
             sharpness: Some(Sharpness {
                 value: sharpness,
                 residual: 0.001,
@@ -178,7 +199,7 @@ mod tests {
             }),
             sharpness_bound: 4.0,
             sharpness_share: Some(sharpness / 4.0),
-            heavy_ball_bound: Some(7.6),
+            heavy_ball_bound: None,
             non_uniformity: spread.map(|value| NonUniformity {
                 value,
                 standard_error: None,
@@ -240,15 +261,22 @@ mod tests {
         for words in ["≥4.5000", "≥2.0000", "1.125"] {
             assert!(known.contains(words), "{known}");
         }
+        // What is from sets is no lower bound.
+        let sets = AtEpoch {
+            non_uniformity: NonUniformity::of(&[3.0, 5.0], false),
+            ..row(7, 4.5, None, true)
+        };
+        assert!(columns.row(&sets).contains(" ~2.0000"), "{}", columns.row(&sets));
         let lost = AtEpoch {
             sharpness: None,
             sharpness_share: None,
+            loss: None,
             lost: Some("it has diverged".to_owned()),
             ..row(7, 0.0, None, true)
         };
         let said = columns.row(&lost);
         assert!(said.ends_with("  it has diverged"), "{said}");
-        assert_eq!(said.matches('–').count(), 6, "{said}");
+        assert_eq!(said.matches('–').count(), 7, "{said}");
         assert!(said.trim_start().starts_with('7'), "{said}");
     }
 
@@ -276,6 +304,8 @@ mod tests {
         );
         let spread = "s exceeds its bound at 0 of 3 epochs; the most, 0.500";
         assert!(end.contains(spread), "{end}");
+        let all = record(0.0, Some(Images::All), rows);
+        assert!(head(&all, false).contains("from all 100 images at once"));
         let heavy = record(0.9, None, vec![row(0, 1.0, None, true)]);
         let said = head(&heavy, false);
         assert!(
@@ -284,5 +314,44 @@ mod tests {
         );
         assert!(head(&heavy, true).contains("that of --bn batch, and under running"));
         assert_eq!(summary(&heavy).lines().count(), 1);
+    }
+
+    #[test]
+    fn the_end_leaves_open_what_is_not_known_and_counts_the_bound_with_momentum() {
+        let with_momentum = |epoch: usize, sharpness: f64, converged: bool| AtEpoch {
+            heavy_ball_bound: Some(7.6),
+            ..row(epoch, sharpness, None, converged)
+        };
+        // s of 8.2 ± 0.3 and a bound of 8.
+        let near = AtEpoch {
+            non_uniformity: Some(NonUniformity {
+                value: 8.2,
+                standard_error: Some(0.3),
+                squared: Estimate {
+                    samples: 4,
+                    mean: 8.2 * 8.2,
+                    standard_error: Some(2.0 * 8.2 * 0.3),
+                },
+                converged: true,
+            }),
+            ..with_momentum(3, 2.0, true)
+        };
+        // Before it has converged, a is known to be beyond where it is already.
+        let rows = vec![
+            with_momentum(0, 3.0, false),
+            with_momentum(1, 5.0, false),
+            with_momentum(2, 7.7, true),
+            near,
+        ];
+        let said = summary(&record(0.9, Some(Images::Sets { count: 4, images: 5 }), rows));
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines.len(), 3, "{said}");
+        for (line, words) in lines.into_iter().zip([
+            "a exceeds 2/η at 2 of 4 epochs, undecided at 1; the most, 1.925 of it, after epoch 2",
+            "a exceeds 2(1 + μ)/η at 1 of 4 epochs, undecided at 2; the most, 1.013 of it, after epoch 2",
+            "s exceeds its bound at 0 of 1 epochs, undecided at 1; the most, 1.025 of it, after epoch 3",
+        ]) {
+            assert!(line.contains(words), "{line}");
+        }
     }
 }

@@ -187,6 +187,62 @@ fn it_is_held_and_goes_on_in_the_middle_of_an_epoch() {
 }
 
 #[test]
+fn let_go_it_keeps_what_was_measured_and_begins_the_epoch_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(folder.path());
+    let mut job = AlongRunJob::new(&session, request(SNAPSHOTS)).unwrap();
+    begin(&mut job, &session, 3);
+    job.hold();
+    let held = job.view().epochs;
+    job.let_go();
+    assert!(job.visit.is_none() && !job.has_work());
+    assert_eq!(job.view().epochs, held);
+    let mut job = job.go_on(request(SNAPSHOTS));
+    assert_eq!(finish(&mut job, &session).0, ORDER[2..]);
+}
+
+#[test]
+fn what_failed_is_tried_again_once_where_the_same_is_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(folder.path());
+    let path = RunFolder::open(&folder.path().join("run")).unwrap().snapshot_path(3);
+    let weights = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let asked = request(SNAPSHOTS);
+    let mut job = AlongRunJob::new(&session, asked).unwrap();
+    assert_eq!(finish(&mut job, &session).0, ORDER);
+    let lost = |job: &AlongRunJob| {
+        let epochs = job.view().epochs.into_iter();
+        let lost = epochs.filter(|known| known.sharpness.is_err());
+        lost.map(|known| known.epoch).collect::<Vec<usize>>()
+    };
+    assert_eq!(lost(&job), [3]);
+    // Another question has nothing to do with it: the epochs there are or s, too.
+    job = job.go_on(request(SNAPSHOTS - 1));
+    assert!(!job.has_work());
+    job = job.go_on(asked);
+    assert!(!job.has_work());
+    // It fails again, and that is that.
+    job = job.go_on(asked);
+    assert_eq!(finish(&mut job, &session).0, [3]);
+    assert_eq!(lost(&job), [3]);
+    assert!(!job.has_work());
+    std::fs::write(&path, weights).unwrap();
+    job = job.go_on(asked);
+    assert_eq!(finish(&mut job, &session).0, [3]);
+    assert_eq!((lost(&job), job.view().epochs.len()), (Vec::new(), SNAPSHOTS));
+    // The non-uniformity is tried again in the same way.
+    let few = AlongRunRequest {
+        uniformity: Some(4),
+        ..request(2)
+    };
+    job = job.go_on(few);
+    assert_eq!(finish(&mut job, &session).0, [0, 1]);
+    job = job.go_on(few);
+    assert_eq!(finish(&mut job, &session).0, [0, 1]);
+}
+
+#[test]
 fn another_question_cancels_what_is_under_way_and_keeps_what_was_measured() {
     let folder = tempfile::tempdir().unwrap();
     let session = session(folder.path());

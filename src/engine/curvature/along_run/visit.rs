@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::view::{AlongRunRequest, Measured};
-use crate::curvature::{Lanczos, NonUniformity, Sharpness, Spectrum};
+use crate::curvature::{Lanczos, NonUniformity, Sharpness};
 use crate::engine::curvature::CurvatureStage;
 use crate::engine::curvature::place::Place;
 use crate::engine::curvature::product::Products;
 use crate::engine::curvature::uniformity::UniformityJob;
 use crate::engine::curvature::view::search;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::objective::{Evaluation, Objective, Solution};
 
 /// What was found, or why it does not exist.
@@ -85,7 +85,8 @@ impl Visit {
             Stage::Statistics(_) => Ok(None),
             Stage::Eigenvalue { lanczos, is_over: true } => {
                 let spectrum = products.attempt(|products| lanczos.finish(products))?;
-                spectrum.map(|spectrum| sharpness(&spectrum)).transpose()
+                let sharpness = spectrum.map(|spectrum| Sharpness::of(&spectrum)).transpose()?;
+                Ok(sharpness.map(|sharpness| Found::Sharpness(Ok(sharpness))))
             }
             Stage::Eigenvalue { lanczos, is_over } => {
                 *is_over = products.attempt(|products| lanczos.step(products))? == Some(false);
@@ -118,15 +119,4 @@ fn first_stage(place: &Place, uniformity: Option<usize>, seed: u64) -> Result<St
         },
         Some(images) => Stage::NonUniformity(Box::new(UniformityJob::new(place, images, seed)?)),
     })
-}
-
-/// The sharpness from the largest eigenvalue.
-fn sharpness(spectrum: &Spectrum) -> Result<Found> {
-    let none = || Error::Request("the Hessian has no eigenvalue; choose a model with weights".to_owned());
-    let pair = spectrum.largest.first().ok_or_else(none)?;
-    Ok(Found::Sharpness(Ok(Sharpness {
-        value: pair.value,
-        residual: pair.residual,
-        converged: spectrum.converged,
-    })))
 }
