@@ -225,8 +225,14 @@ mod tests {
             };
             sharpness.is_within(2.0)
         };
-        assert_eq!([1.0, 2.0, 2.1].map(|value| within(value, true)), [true, true, false].map(Some));
-        assert_eq!([1.0, 2.0, 2.1].map(|value| within(value, false)), [None, None, Some(false)]);
+        assert_eq!(
+            [1.0, 2.0, 2.1].map(|value| within(value, true)),
+            [true, true, false].map(Some)
+        );
+        assert_eq!(
+            [1.0, 2.0, 2.1].map(|value| within(value, false)),
+            [None, None, Some(false)]
+        );
     }
 
     #[test]

@@ -95,9 +95,12 @@ fn points(ui: &mut Ui, state: &mut State) {
         }
         faint(ui, &format!("w after epoch {epoch} of {last}"));
     }
-    if let Some(view) = state.curvature_view().filter(|view| !view.origin.is_empty()) {
-        ui.add(Label::new(format!("at {}", view.origin)).wrap());
-    }
+    // There from the start, so that nothing below moves under the hand once it is known.
+    let origin = state.curvature_view().map(|view| view.origin.clone());
+    let origin = origin
+        .filter(|origin| !origin.is_empty())
+        .unwrap_or_else(|| "…".to_owned());
+    ui.add(Label::new(format!("at {origin}")).wrap());
 }
 
 fn settings(ui: &mut Ui, state: &mut State) {

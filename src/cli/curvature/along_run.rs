@@ -135,7 +135,9 @@ pub(super) fn run(arguments: &Arguments, device: DeviceChoice) -> Result<()> {
     // Hours may have gone into what is known, whatever ended the rest.
     if ended.is_err() {
         let (known, all) = (record.rows.len(), record.epochs.len());
-        bar.note(&format!("{known} of {all} epochs are measured, and the results are of those"));
+        bar.note(&format!(
+            "{known} of {all} epochs are measured, and the results are of those"
+        ));
     }
     drop(bar);
     hand_out(arguments, &record, |path, size| files::write(path, &record, size))?;

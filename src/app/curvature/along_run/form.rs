@@ -182,13 +182,19 @@ fn gaps(view: &AlongRunView) -> Vec<String> {
     let found = view.epochs.iter().filter_map(|known| known.sharpness.as_ref().ok());
     let rough = found.filter(|found| !found.converged).count();
     let rough = (rough > 0).then(|| format!("{} not converged: a may be larger there", epochs(rough)));
-    let found = view.epochs.iter().filter_map(|known| known.non_uniformity.as_ref()?.as_ref().ok());
+    let found = view
+        .epochs
+        .iter()
+        .filter_map(|known| known.non_uniformity.as_ref()?.as_ref().ok());
     let vague = match found.filter(|found| !found.converged).count() {
         0 => None,
         1 => Some("s not converged at 1 epoch: it may be another there".to_owned()),
         count => Some(format!("s not converged at {count} epochs: it may be another there")),
     };
-    [sharpness, non_uniformity, rough, vague].into_iter().flatten().collect()
+    [sharpness, non_uniformity, rough, vague]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// What the bounds are not about. `is_constant` says whether batch norm takes statistics that SGD's batches do not.

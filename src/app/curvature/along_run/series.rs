@@ -115,7 +115,9 @@ pub fn told(view: &AlongRunView, allowed: Allowed, metrics: &[EpochMetrics], epo
     if view.request.uniformity.is_some() {
         let non_uniformity = match known.and_then(|known| known.non_uniformity.as_ref()) {
             Some(Ok(found)) => {
-                let error = found.standard_error.map(|error| format!(" ± {}", significant(error, few)));
+                let error = found
+                    .standard_error
+                    .map(|error| format!(" ± {}", significant(error, few)));
                 let limit = match found.converged {
                     true => "",
                     false => ", not converged: it may be another",
