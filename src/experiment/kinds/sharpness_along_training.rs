@@ -1,4 +1,4 @@
-//! Sharpness and non-uniformity by step, from the initial weights on: does gradient descent climb to the edge that its
+//! Sharpness and non-uniformity by step, from the initial weights on: does gradient descent end at the edge that its
 //! learning rate sets, and does SGD stay where its batches let it?
 
 mod found;
@@ -23,7 +23,7 @@ use crate::experiment::outcome::Outcome;
 use crate::experiment::recipe::Recipe;
 use crate::objective::Objective;
 
-/// Sharpness and non-uniformity while gradient descent and SGD train (Wu et al., Sections 4.1 to 4.4), beside what (9)
+/// Sharpness and non-uniformity while gradient descent and SGD train (Wu et al., Sections 4.1 to 4.3), beside what (9)
 /// allows them.
 ///
 /// The bound of the non-uniformity is necessary for the condition (8), which is sufficient for stability. In more than
