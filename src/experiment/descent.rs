@@ -121,7 +121,8 @@ pub struct Descent {
     pub loss: f64,
     /// Steps at most.
     pub steps: usize,
-    /// Steps from one recorded train loss, over all images, to the next. SGD looks for its end there alone.
+    /// Steps from one recorded train loss, over all images, to the next. SGD looks for its end there and after the last
+    /// step alone.
     pub every: usize,
     /// Steps from one measured sharpness to the next; none is measured without.
     pub sharpness_every: Option<usize>,
@@ -214,7 +215,7 @@ impl Laboratory<'_> {
         descent: &Descent,
         what: &str,
     ) -> Result<Descended> {
-        let made = format!("descent, {descent:?}");
+        let made = format!("descent that ends where losses are due, {descent:?}");
         let (parameters, record) = self.point(objective, &made, &from.parameters, |laboratory| {
             let mut tell = |share: f64| laboratory.report(what, share);
             let done = Way::new(objective, from, descent, &mut tell).go();

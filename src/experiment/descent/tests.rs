@@ -141,6 +141,34 @@ fn the_non_uniformity_on_the_way_is_that_of_its_points() {
 }
 
 #[test]
+fn measuring_does_not_move_where_sgd_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let method = Method::Sgd {
+        learning_rate: 0.02,
+        batch_size: 5,
+    };
+    let (far, _) = descend(folder.path(), &descent(method));
+    let losses: Vec<f64> = far.record.losses.iter().map(|point| point.1).collect();
+    // Reached on the way to the second recorded loss, where it is first looked for.
+    let alone = Descent {
+        loss: 0.5 * (losses[0] + losses[1]),
+        sharpness_every: None,
+        ..descent(method)
+    };
+    let watched = Descent {
+        sharpness_every: Some(1),
+        ..alone
+    };
+    let ((alone, _), (watched, _)) = (descend(folder.path(), &alone), descend(folder.path(), &watched));
+    assert_eq!((alone.record.end, alone.record.steps), (End::Loss, 10));
+    assert_eq!((watched.record.end, watched.record.steps), (End::Loss, 10));
+    assert_eq!(watched.solution, alone.solution);
+    assert_eq!(watched.record.losses, alone.record.losses);
+    assert_eq!(watched.record.highest, alone.record.highest);
+    assert_eq!(watched.record.sharpness.len(), 11);
+}
+
+#[test]
 fn leaving_the_finite_numbers_is_an_end() {
     let folder = tempfile::tempdir().unwrap();
     for method in [

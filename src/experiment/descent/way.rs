@@ -107,16 +107,23 @@ impl<'a> Way<'a> {
         loop {
             let steps = machine.steps();
             let done = share(steps, self.descent.steps);
-            if self.is_due(steps) || steps >= until.steps {
+            let is_last = steps >= until.steps;
+            if self.is_due(steps) || is_last {
                 (self.tell)(done)?;
                 let (loss, _) = evaluated(objective, machine.parameters(), Part::Train)?;
-                self.rise(loss);
-                // No batch tells the length of the whole gradient.
-                if let Some(end) = until.reached(loss, f64::MAX, steps) {
-                    return self.finish(machine.parameters(), (steps, loss), end);
-                }
-                if self.has_blown_up(loss) {
+                if !loss.is_finite() {
                     return self.finish(machine.parameters(), (steps, loss), End::Diverged);
+                }
+                // Where curvature alone is due no end is sought: measuring it must not move where the descent ends.
+                if self.is_loss_due(steps) || is_last {
+                    self.rise(loss);
+                    // No batch tells the length of the whole gradient.
+                    if let Some(end) = until.reached(loss, f64::MAX, steps) {
+                        return self.finish(machine.parameters(), (steps, loss), end);
+                    }
+                    if self.has_blown_up(loss) {
+                        return self.finish(machine.parameters(), (steps, loss), End::Diverged);
+                    }
                 }
                 self.see(machine.parameters(), (steps, loss))?;
             }

@@ -37,6 +37,7 @@ mod solved;
 mod spiky;
 mod stability_diagram;
 mod stability_toy;
+mod student;
 mod trajectories;
 mod trajectory_surface;
 

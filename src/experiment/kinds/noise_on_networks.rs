@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 pub(super) use self::walk::{Record, Walked, looks};
 use super::dynamical_stability::{check_end, every};
+use super::student::student;
 use crate::curvature::Estimate;
 use crate::dynamics::indicators::WithError;
 use crate::dynamics::network::Settings;
@@ -21,9 +22,6 @@ use crate::training::End;
 
 /// Gradients that a product with the Hessian takes.
 pub(super) const PRODUCT: f64 = 3.0;
-
-/// Student's 97.5 % quantile for 2, 3, … values; for more than there are here, the last is on the safe side.
-const QUANTILES: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
 
 /// Where dynamics start: the minimum that gradient descent finds from a seed's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -111,8 +109,7 @@ pub(super) fn side(differences: &[f64]) -> Option<Ordering> {
         mean,
         standard_error,
     } = Estimate::of(differences)?;
-    let quantile = QUANTILES[samples.saturating_sub(2).min(QUANTILES.len() - 1)];
-    let reach = quantile * standard_error?;
+    let reach = student(samples.saturating_sub(1)) * standard_error?;
     if mean > reach {
         Some(Ordering::Greater)
     } else if mean < -reach {
@@ -177,7 +174,7 @@ mod tests {
         // Of many, about two standard errors are enough, and 1.9 are not.
         let around = |mean: f64| -> Vec<f64> { (0..50).map(|i| mean + if i % 2 == 0 { 1.0 } else { -1.0 }).collect() };
         let error = (50.0_f64 / (50.0 * 49.0)).sqrt();
-        assert_eq!(side(&around(2.3 * error)), Some(Ordering::Greater));
+        assert_eq!(side(&around(2.1 * error)), Some(Ordering::Greater));
         assert_eq!(side(&around(1.9 * error)), None);
     }
 

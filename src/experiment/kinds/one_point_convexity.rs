@@ -85,6 +85,10 @@ struct Snapshot {
     rate: f64,
     /// ‖w_t‖.
     length: f64,
+    /// Images a minibatch, of which the last may have fewer.
+    batch_size: usize,
+    /// Train images.
+    images: usize,
 }
 
 impl Snapshot {
@@ -99,16 +103,20 @@ impl Snapshot {
     }
 
     /// That of SGD, which comes nearer on average below 2⟨−∇L, w_T − w_t⟩/E‖v‖²: as a minibatch's gradient v is ∇L on
-    /// average, it is that of gradient descent with E‖v‖² for ‖∇L‖².
+    /// average, it is that of gradient descent with E‖v‖² for ‖∇L‖². Minibatches count by their images, as in ∇L.
     fn largest_step_of_sgd(&self) -> f64 {
-        let norms = &self.passes.norms;
-        2.0 * self.product() * norms.len() as f64 / norms.iter().map(|norm| norm * norm).sum::<f64>()
+        let size = |index: usize| self.batch_size.min(self.images.saturating_sub(index * self.batch_size));
+        let squares = self.passes.norms.iter().enumerate();
+        let squares: f64 = squares.map(|(index, norm)| size(index) as f64 * norm * norm).sum();
+        2.0 * self.product() * self.images as f64 / squares
     }
 }
 
 /// A trial: what is found at every epoch but the last, where the way to the end is none.
 struct Trial {
     seed: u64,
+    /// μ of its run.
+    momentum: f64,
     snapshots: Vec<Snapshot>,
 }
 
@@ -121,6 +129,9 @@ impl Experiment for OnePointConvexity {
         check_positive("radius", self.radius)?;
         check_count("draws", self.draws)?;
         check_samples(self.samples)?;
+        if self.neighbourhoods == 0 {
+            return Err(Error::option("neighbourhoods", 0, "it must be at least 1"));
+        }
         let epochs = recipe.runs.get(&self.run).map_or(0, |stage| stage.options(0).epochs);
         match self.first < epochs {
             true => Ok(()),
@@ -151,7 +162,11 @@ impl Experiment for OnePointConvexity {
             let trained = laboratory.trained(recipe, &self.run, seed)?;
             let draws = if index < self.neighbourhoods { self.draws } else { 0 };
             let snapshots = self.snapshots(&trained, draws, laboratory)?;
-            trials.push(Trial { seed, snapshots });
+            trials.push(Trial {
+                seed,
+                momentum: trained.folder.record().options.momentum,
+                snapshots,
+            });
             let foot = |samples| footnote(&trained, self.batch_norm, samples, &recipe.seeds);
             feet = [usize::MAX, self.samples].map(foot);
         }
@@ -189,6 +204,8 @@ impl OnePointConvexity {
                 passes,
                 rate: schedule::learning_rate(options, epoch + 1),
                 length: direction::dot(&here.parameters, &here.parameters).sqrt(),
+                batch_size: options.batch_size,
+                images: gradients.images(usize::MAX),
             });
         }
         Ok(snapshots)
@@ -218,5 +235,26 @@ impl OnePointConvexity {
             norms: pass.norms,
             around,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kind;
+    use super::*;
+
+    #[test]
+    fn around_no_trajectory_a_part_of_the_claim_would_not_be_seen() {
+        let recipe = Recipe::named("one-point-convexity").unwrap();
+        let Kind::OnePointConvexity(kind) = recipe.measure.clone() else {
+            panic!("one-point convexity");
+        };
+        assert!(kind.check(&recipe).is_ok());
+        let none = OnePointConvexity {
+            neighbourhoods: 0,
+            ..kind
+        };
+        let told = none.check(&recipe).unwrap_err().to_string();
+        assert!(told.starts_with("neighbourhoods") && told.contains("at least 1"), "{told}");
     }
 }

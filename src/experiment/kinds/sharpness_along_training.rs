@@ -1,4 +1,4 @@
-//! Sharpness and non-uniformity by step, from the initial weights on: does gradient descent climb to the edge that its
+//! Sharpness and non-uniformity by step, from the initial weights on: does gradient descent end at the edge that its
 //! learning rate sets, and does SGD stay where its batches let it?
 
 mod found;
@@ -15,6 +15,7 @@ use super::dynamical_stability::{
     NON_UNIFORMITY, ROUGH_SHARPNESS, SHARPNESS, check_end, check_rising, check_tolerance, every, footnote, loss_axis,
     settings, usual_tolerance,
 };
+use super::solved::on_images;
 use crate::error::{Error, Result};
 use crate::experiment::cost::Descents;
 use crate::experiment::descent::{self, Descent, Method};
@@ -23,7 +24,7 @@ use crate::experiment::outcome::Outcome;
 use crate::experiment::recipe::Recipe;
 use crate::objective::Objective;
 
-/// Sharpness and non-uniformity while gradient descent and SGD train (Wu et al., Sections 4.1 to 4.4), beside what (9)
+/// Sharpness and non-uniformity while gradient descent and SGD train (Wu et al., Sections 4.1 to 4.3), beside what (9)
 /// allows them.
 ///
 /// The bound of the non-uniformity is necessary for the condition (8), which is sufficient for stability. In more than
@@ -104,10 +105,8 @@ impl Experiment for SharpnessAlongTraining {
     fn make(&self, recipe: &Recipe, laboratory: &mut Laboratory) -> Result<Outcome> {
         let objective = laboratory.objective(&self.model, &self.data)?;
         let images = objective.data().train.len();
-        if let Some(size) = self.batch_sizes.iter().find(|&&size| size >= images) {
-            let reason = format!("it must be below {images}, the number of train images");
-            return Err(Error::option("batch-sizes", size, reason));
-        }
+        // Refuses batches of all images, of which there are no bounds of SGD.
+        on_images(self.sgd_learning_rate, &self.batch_sizes, images)?;
         let mut families: Vec<Family> = Vec::new();
         for &seed in &recipe.seeds {
             let is_first = families.is_empty();

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Experiment;
 use super::checks::check_positive;
 use super::convexity::Bounds;
-use super::correlation::{FEWEST, Interval, Line, correlation_interval, rank_correlation_interval};
+use super::correlation::{FEWEST, Interval, Line, RESAMPLES, correlation, rank_correlation};
 use super::dynamical_stability::{NON_UNIFORMITY, SHARPNESS, check_end, check_rising, footnote, settings};
 use super::solved::{Found, Solved, methods, on_images};
 use crate::error::Result;
@@ -62,8 +62,9 @@ struct Tried {
 /// What all solutions say of the claim.
 #[derive(Debug, Default, PartialEq)]
 struct Relations {
-    /// Log s by log a.
+    /// Log s by log a, where its slope has an interval.
     line: Option<Line>,
+    slope: Option<Interval>,
     /// Pearson's, of log s and log a.
     correlation: Option<Interval>,
     /// Spearman's, of a and the test accuracy.
@@ -71,33 +72,32 @@ struct Relations {
 }
 
 impl Relations {
-    /// `seed` is that of the resamples.
-    fn of(tried: &[Tried], seed: u64) -> Self {
-        let solutions: Vec<&Solved> = solutions(tried).collect();
-        let of = |value: fn(&Solved) -> f64| -> Vec<f64> { solutions.iter().map(|solved| value(solved)).collect() };
-        let (sharpness, non_uniformity) = (
-            of(|solved| solved.sharpness.value.ln()),
-            of(|solved| solved.non_uniformity.value.ln()),
-        );
+    /// Of what stands start by start. A non-uniformity whose search was cut off is too small, and left out.
+    fn of(tried: &[Tried]) -> Self {
+        let seed = first_seed(tried);
+        let logarithms = by_start(tried, |solved| {
+            let known = solved.non_uniformity.converged;
+            known.then(|| (solved.sharpness.value.ln(), solved.non_uniformity.value.ln()))
+        });
+        let accuracies = by_start(tried, |solved| Some((solved.sharpness.value, solved.accuracy)));
+        let slope = Interval::of(&logarithms, |x, y| Line::through(x, y).slope, seed);
+        let (x, y): (Vec<f64>, Vec<f64>) = logarithms.iter().flatten().copied().unzip();
         Self {
-            line: Line::through(&sharpness, &non_uniformity),
-            correlation: correlation_interval(&sharpness, &non_uniformity),
-            generalisation: rank_correlation_interval(
-                &of(|solved| solved.sharpness.value),
-                &of(|solved| solved.accuracy),
-                seed,
-            ),
+            line: slope.map(|_| Line::through(&x, &y)),
+            slope,
+            correlation: Interval::of(&logarithms, correlation, seed),
+            generalisation: Interval::of(&accuracies, rank_correlation, seed),
         }
     }
 
     /// The parts of the claim: a slope near 1, a strong correlation, and accuracies that fall with the sharpness. Each
-    /// holds where all of its interval says so: of few solutions none does.
+    /// holds where all of its interval says so: of few starts none does.
     fn parts(&self) -> [bool; 3] {
         let holds = |interval: Option<Interval>, low: f64, high: f64| {
             interval.is_some_and(|interval| interval.is_within(low, high))
         };
         [
-            holds(self.line.map(|line| line.slope), 1.0 - NEAR, 1.0 + NEAR),
+            holds(self.slope, 1.0 - NEAR, 1.0 + NEAR),
             holds(self.correlation, STRONG, 1.0),
             self.generalisation.is_some_and(|interval| interval.high < 0.0),
         ]
@@ -112,6 +112,17 @@ impl Relations {
 /// Those that have arrived.
 fn solutions(tried: &[Tried]) -> impl Iterator<Item = &Solved> {
     tried.iter().filter_map(|one| one.found.solution.as_ref())
+}
+
+/// A pair of numbers of every solution that has them, together with those from the same weights, a seed's times v.
+fn by_start(tried: &[Tried], pair: fn(&Solved) -> Option<(f64, f64)>) -> Vec<Vec<(f64, f64)>> {
+    let starts = tried.chunk_by(|one, next| (one.seed, one.scale) == (next.seed, next.scale));
+    starts.map(|start| solutions(start).filter_map(pair).collect()).collect()
+}
+
+/// The seed of the resamples.
+fn first_seed(tried: &[Tried]) -> u64 {
+    tried.first().map_or(0, |one| one.seed)
 }
 
 impl Experiment for SharpnessAndNonUniformity {
@@ -173,7 +184,7 @@ impl Experiment for SharpnessAndNonUniformity {
                 }
             }
         }
-        let relations = Relations::of(&tried, recipe.seeds.first().copied().unwrap_or_default());
+        let relations = Relations::of(&tried);
         let how = format!(
             "η = {}; v = {}; to a train loss of {}",
             list(&self.learning_rates),
@@ -206,8 +217,12 @@ impl SharpnessAndNonUniformity {
             self.steps,
             tried.len() - arrived - diverged,
         );
-        let said = match arrived < FEWEST {
-            true => format!("Fewer than {FEWEST} solutions say nothing."),
+        let starts = by_start(tried, |solved| Some((solved.sharpness.value, solved.accuracy)));
+        let said = match starts.iter().filter(|start| !start.is_empty()).count() < FEWEST {
+            true => format!(
+                "Solutions from fewer than {FEWEST} starts, a seed and a v each, say nothing: name more `seeds` or \
+                 `initial-scales`."
+            ),
             false => told(tried, relations),
         };
         Verdict {
@@ -220,7 +235,9 @@ impl SharpnessAndNonUniformity {
 /// What was measured of each part of the claim, and over which range.
 fn told(tried: &[Tried], relations: &Relations) -> String {
     let range = |value: fn(&Solved) -> f64| Bounds::of(&solutions(tried).map(value).collect::<Vec<_>>());
-    let ratio = range(|solved| solved.non_uniformity.value / solved.sharpness.value);
+    let known = solutions(tried).filter(|solved| solved.non_uniformity.converged);
+    let ratios = known.map(|solved| solved.non_uniformity.value / solved.sharpness.value);
+    let ratio = Bounds::of(&ratios.collect::<Vec<_>>());
     let sharpness = range(|solved| solved.sharpness.value);
     let accuracy = range(|solved| 100.0 * solved.accuracy);
     let interval = |found: Option<Interval>| found.map_or_else(|| "–".to_owned(), |found| found.to_string());
@@ -233,23 +250,25 @@ fn told(tried: &[Tried], relations: &Relations) -> String {
         .count();
     let unsure = match rough {
         0 => String::new(),
-        _ => format!(" The non-uniformity of {rough} has not converged."),
+        _ => format!(" The non-uniformity of {rough} has not converged, and is left out."),
     };
     format!(
         "Their sharpness a is {} to {}, and s/a {:.2} to {:.2}. The slope of log s by log a is {}; that it is within \
          {NEAR} of 1, as of what is proportional, is {is_near}. The correlation of both is {}; that it is {STRONG} or \
          more is {is_strong}. Test accuracies are {:.1} to {:.1} %, and their rank correlation with a is {}; that it \
          is below 0, so that flatter solutions generalise better, is {is_falling}. In brackets are intervals of 95 %, \
-         as of independent solutions: shown is what holds for all of one.{unsure}",
+         and shown is what holds for all of one: percentiles of {RESAMPLES} resamples, drawn with seed {}, of whole \
+         starts, a seed and a v each, as solutions from one start are not independent.{unsure}",
         significant(sharpness.minimum, 3),
         significant(sharpness.maximum, 3),
         ratio.minimum,
         ratio.maximum,
-        interval(relations.line.map(|line| line.slope)),
+        interval(relations.slope),
         interval(relations.correlation),
         accuracy.minimum,
         accuracy.maximum,
         interval(relations.generalisation),
+        first_seed(tried),
     )
 }
 

@@ -118,6 +118,12 @@ impl Found {
         Some(solution.non_uniformity.value / self.bounds.non_uniformity_bound())
     }
 
+    /// s, where its search converged: one that was cut off found too little.
+    pub(super) fn known_non_uniformity(&self) -> Option<f64> {
+        let found = &self.solution.as_ref()?.non_uniformity;
+        found.converged.then_some(found.value)
+    }
+
     /// a as a share of 2/η.
     pub(super) fn sharpness_share(&self) -> Option<f64> {
         let solution = self.solution.as_ref()?;
@@ -227,6 +233,7 @@ mod tests {
             solved.non_uniformity.converged = false;
         }
         assert_eq!(rough.row()[4], "1.500 (not converged)");
+        assert_eq!((rough.known_non_uniformity(), whole.known_non_uniformity()), (None, Some(1.5)));
     }
 
     #[test]

@@ -57,9 +57,11 @@ struct Count {
     within_sharpness: usize,
     /// Solutions of SGD, whose non-uniformity has a bound.
     bounded: usize,
+    /// Those of them whose search for it converged: one that was cut off found too little, and keeps no bound.
+    known: usize,
     within_non_uniformity: usize,
-    /// Neighbouring batch sizes of one seed that have both arrived, and those of which the smaller one has the smaller
-    /// non-uniformity.
+    /// Neighbouring batch sizes of one seed that have both arrived, with a non-uniformity that is known, and those of
+    /// which the smaller one has the smaller non-uniformity.
     pairs: usize,
     ordered: usize,
 }
@@ -77,22 +79,25 @@ impl Count {
                     && found.bounds.non_uniformity_bound().is_finite()
                 {
                     count.bounded += 1;
-                    count.within_non_uniformity += usize::from(share <= 1.0 + tolerance);
+                    let is_known = found.known_non_uniformity().is_some();
+                    count.known += usize::from(is_known);
+                    count.within_non_uniformity += usize::from(is_known && share <= 1.0 + tolerance);
                 }
             }
             for pair in family.found.windows(2) {
-                if let (Some(smaller), Some(larger)) = (&pair[0].solution, &pair[1].solution) {
+                if let (Some(smaller), Some(larger)) = (pair[0].known_non_uniformity(), pair[1].known_non_uniformity())
+                {
                     count.pairs += 1;
-                    count.ordered += usize::from(smaller.non_uniformity.value < larger.non_uniformity.value);
+                    count.ordered += usize::from(smaller < larger);
                 }
             }
         }
         count
     }
 
-    /// Without a solution of SGD, or neighbours to compare, nothing of the claim has been looked at.
+    /// Without a known non-uniformity of SGD, or neighbours to compare, nothing of the claim has been looked at.
     fn answer(&self) -> Answer {
-        if self.bounded == 0 || self.pairs == 0 {
+        if self.known == 0 || self.pairs == 0 {
             return Answer::NotShown;
         }
         let shown = self.within_sharpness + self.within_non_uniformity + self.ordered;
@@ -187,7 +192,10 @@ impl StabilityDiagram {
         let shares: Vec<String> = (0..methods)
             .filter(|&index| families[0].found[index].bounds.non_uniformity_bound().is_finite())
             .map(|index| {
-                let of = |family: &Family| family.found[index].non_uniformity_share();
+                let of = |family: &Family| {
+                    let found = &family.found[index];
+                    found.known_non_uniformity().and(found.non_uniformity_share())
+                };
                 let shares: Vec<f64> = families.iter().filter_map(of).collect();
                 format!("{} for {}", text(&shares, 2), families[0].found[index].name())
             })
@@ -196,14 +204,16 @@ impl StabilityDiagram {
             answer: count.answer(),
             measured: format!(
                 "Of {} solutions {} have a sharpness of at most 2/η, and of {} of SGD {} a non-uniformity within its \
-                 bound, both within {:.0} %. Of {} pairs of neighbouring batch sizes that both arrive the smaller \
-                 has the smaller non-uniformity in {}. As a share of its bound the non-uniformity is {}. That bound \
+                 bound, both within {:.0} % (the search for it converged in {}; where it did not, it counts as not \
+                 within). Of {} pairs of neighbouring batch sizes that both arrive and have a known non-uniformity \
+                 the smaller has the smaller one in {}. As a share of its bound the non-uniformity is {}. That bound \
                  follows from a condition that is sufficient for stability: SGD can be stable beyond it.",
                 count.solutions,
                 count.within_sharpness,
                 count.bounded,
                 count.within_non_uniformity,
                 100.0 * self.tolerance,
+                count.known,
                 count.pairs,
                 count.ordered,
                 shares.join(", "),

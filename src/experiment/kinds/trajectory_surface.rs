@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::checks::check_samples;
+use super::correlation::correlation;
 use super::defaults::{all_images, uniform, usual_points};
 use super::effort::Efforts;
 use super::{Experiment, Kind};
@@ -294,15 +295,7 @@ fn changes(grid: &Grid) -> Vec<f64> {
 fn change(before: &[f64], after: &[f64]) -> f64 {
     let logarithms = before.iter().zip(after).map(|(a, b)| (a.ln(), b.ln()));
     let (first, second): (Vec<f64>, Vec<f64>) = logarithms.filter(|(a, b)| a.is_finite() && b.is_finite()).unzip();
-    let centred = |values: Vec<f64>| -> Vec<f64> {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        values.iter().map(|value| value - mean).collect()
-    };
-    let product = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
-    let (first, second) = (centred(first), centred(second));
-    let correlation = product(&first, &second) / (product(&first, &first) * product(&second, &second)).sqrt();
-    // Rounding may leave two equal shapes with a correlation a little above 1.
-    (2.0 * (1.0 - correlation.clamp(-1.0, 1.0))).sqrt()
+    (2.0 * (1.0 - correlation(&first, &second))).sqrt()
 }
 
 /// The first epoch from which every later change is within the threshold, where the last one is: entry i is the change

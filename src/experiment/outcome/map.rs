@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::landscape::{Field, Known, Scale};
+use crate::objective::loss_value;
 
 /// A train loss over a rectangle, with ways over it and places in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,8 +14,8 @@ pub struct Map {
     pub spans: [(f64, f64); 2],
     /// Nodes along the first axis.
     pub columns: usize,
-    /// The loss at even positions, `[rows][columns]`: the first axis varies fastest.
-    #[serde(with = "losses")]
+    /// The loss at even positions, `[rows][columns]`: the first axis varies fastest. Not all need be finite.
+    #[serde(with = "loss_value::list")]
     pub values: Vec<f64>,
     /// How values become heights and colours.
     pub scale: Scale,
@@ -49,25 +50,6 @@ impl Map {
             known: vec![Known::Measured; self.values.len()],
             ..Field::default()
         })
-    }
-}
-
-/// Losses in JSON, which has no NaN or infinity: those are written by their names.
-mod losses {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use crate::objective::loss_value;
-
-    #[derive(Serialize, Deserialize)]
-    struct Loss(#[serde(with = "loss_value")] f64);
-
-    pub fn serialize<S: Serializer>(losses: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(losses.iter().map(|&loss| Loss(loss)))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
-        let losses = Vec::<Loss>::deserialize(deserializer)?;
-        Ok(losses.into_iter().map(|Loss(loss)| loss).collect())
     }
 }
 

@@ -231,8 +231,8 @@ mod tests {
         let mut found = found([[2.0, 1.0], [3.0, 1.0]], 0.125, 2.0);
         let table = along(&found.ways);
         assert_eq!((table.rows.len(), table.rows[0].len()), (2, table.header.len()));
-        // (4·2 + ½)·2/(5·2.5).
-        assert!(table.rows[0][5].starts_with("1.36 ± "), "{:?}", table.rows[0]);
+        // (4·2 + ½)·3/(5·2.5).
+        assert!(table.rows[0][5].starts_with("2.04 ± "), "{:?}", table.rows[0]);
         // Lengths 2 and 1, twice each: 1.5 ± √(4·¼/(4·3)), and √2.5.
         assert_eq!(table.rows[0][9..], ["0.125", "1.50 ± 0.29", "1.58"]);
         let table = trained(&found.trainings);

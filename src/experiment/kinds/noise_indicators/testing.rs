@@ -15,16 +15,16 @@ use crate::dynamics::norms::Norms;
 use crate::error::Result;
 use crate::experiment::kinds::noise_on_networks::{Minimum, Record};
 
-/// diag(4, 1).
+/// diag(4, 1, 0).
 struct Axes;
 
 impl SymmetricOperator for Axes {
     fn dimension(&self) -> usize {
-        2
+        3
     }
 
     fn apply(&mut self, vector: &[f32]) -> Result<Vec<f32>> {
-        Ok(vec![4.0 * vector[0], vector[1]])
+        Ok(vec![4.0 * vector[0], vector[1], 0.0])
     }
 }
 
@@ -48,16 +48,20 @@ pub fn kind() -> NoiseIndicators {
     }
 }
 
-/// Noise along the axes with these deviations, beside a gradient of this length.
+/// Noise along the first two axes with these deviations, beside a gradient of this length.
 fn look(step: usize, [first, second]: [f64; 2], gradient: f64) -> Look {
-    let gradients = DMatrix::from_row_slice(2, 4, &[first, -first, 0.0, 0.0, 0.0, 0.0, second, -second]);
+    let gradients = DMatrix::from_row_slice(
+        3,
+        4,
+        &[first, -first, 0.0, 0.0, 0.0, 0.0, second, -second, 0.0, 0.0, 0.0, 0.0],
+    );
     let covariance = GradientCovariance::of(&gradients);
     let effort = Effort {
-        steps: 2,
+        steps: 3,
         tolerance: 1e-3,
         seed: 1,
     };
-    let norms = Norms::of(&DVector::from_vec(vec![gradient, 0.0]), &covariance, Sigma::Batches);
+    let norms = Norms::of(&DVector::from_vec(vec![gradient, 0.0, 0.0]), &covariance, Sigma::Batches);
     Look {
         lengths: Lengths { step, norms },
         indicators: Indicators::measure(&mut Axes, &covariance, 3, effort).unwrap(),
@@ -87,7 +91,7 @@ pub fn found(deviations: [[f64; 2]; 2], gradient: f64, last: f64) -> Found {
                 diverged: None,
             },
         }],
-        dimensions: 2,
+        dimensions: 3,
     }
 }
 

@@ -55,7 +55,7 @@ impl OnePointConvexity {
         ));
         figures.push(chart(
             "step-sizes",
-            "The largest step sizes that lead nearer to the end w_T, and the one in use".to_owned(),
+            "The largest step sizes that lead nearer to the end w_T, and the learning rate in use".to_owned(),
             (EPOCH_AXIS, "step size η"),
             steps_series(&of_trials, trials),
             Vec::new(),
@@ -102,11 +102,12 @@ impl OnePointConvexity {
                  epoch {first} on, the smallest of those and the smallest cosine; the same for gradients at points \
                  within {radius} of w_t; {radius} as a share of the weights' length; mean length of a minibatch's \
                  gradient in the first half of training and in the second; the longest step, rate times length \
-                 (without momentum); the largest step size that still leads nearer to w_T (Theorem 3), the least of \
+                 ({alone}); the largest step size that still leads nearer to w_T (Theorem 3), the least of \
                  all epochs, and the epochs with a learning rate below their own; the same of a minibatch's step, on \
                  average",
                 first = self.first,
                 radius = self.radius,
+                alone = alone(trials),
             ),
             header: columns(&format!(
                 "seed | positive | {from} | smallest | smallest cosine | around, {from} | smallest around | radius | \
@@ -161,7 +162,7 @@ impl OnePointConvexity {
                  (from epoch 0 on: at {}); the smallest is {}, the smallest cosine {:.4}.{around} A minibatch's \
                  gradient is from {:.3} to {:.3} long, {:.3} on average; the longest step, rate times length, is \
                  {:.3}. The learning rate is below Theorem 3's largest useful step at {} epochs, and below that of a \
-                 minibatch's step on average at {} (without momentum).",
+                 minibatch's step on average at {} ({}).",
                 self.first,
                 total(|found| found.along).text(),
                 trials.len(),
@@ -174,6 +175,7 @@ impl OnePointConvexity {
                 Bounds::of(&steps).maximum,
                 nearer(Snapshot::largest_step),
                 nearer(Snapshot::largest_step_of_sgd),
+                alone(trials),
             ),
         }
     }
@@ -231,6 +233,20 @@ fn mean_norm(snapshots: &[Snapshot]) -> f64 {
         .flat_map(|snapshot| snapshot.passes.norms.iter().copied())
         .collect();
     Bounds::of(&norms).mean
+}
+
+/// What is said of steps that are the learning rate times a gradient.
+fn alone(trials: &[Trial]) -> String {
+    let momentum = trials.first().map_or(0.0, |trial| trial.momentum);
+    if momentum > 0.0 {
+        format!(
+            "of the learning rate alone: the run has momentum {momentum}, with which its steps are up to {} times as \
+             long, and Theorem 3 says nothing of them",
+            significant(1.0 / (1.0 - momentum), 3)
+        )
+    } else {
+        "without momentum".to_owned()
+    }
 }
 
 /// The longest step of SGD without momentum at any of the snapshots.
@@ -297,7 +313,7 @@ fn steps_series(of_trials: &str, trials: &[Trial]) -> Vec<Series> {
             Snapshot::largest_step_of_sgd,
             false,
         ),
-        curve("in use (without momentum)".to_owned(), |snapshot| snapshot.rate, true),
+        curve("learning rate in use".to_owned(), |snapshot| snapshot.rate, true),
     ]
 }
 
@@ -322,6 +338,8 @@ mod tests {
             },
             rate,
             length: 10.0,
+            batch_size: 5,
+            images: 10,
         }
     }
 
@@ -340,6 +358,7 @@ mod tests {
     fn trial(seed: u64, last: f64, around: [f64; 2]) -> Trial {
         Trial {
             seed,
+            momentum: 0.0,
             snapshots: vec![
                 snapshot(-1.0, &[1.0, 3.0], 0.5, &[-1.0, -1.0]),
                 snapshot(2.0, &[2.0, 2.0], 0.5, &[1.0, 3.0]),
@@ -366,10 +385,15 @@ mod tests {
             "rate times length, is 1.500",
             // −1, 2 and 1 beside 0.5, 0.5 and 0.1; with squares of 5, 4 and 26 for 2 it is −0.4, 1 and 0.08.
             "largest useful step at 2 of 3 epochs",
-            "step on average at 1 of 3 (",
+            "step on average at 1 of 3 (without momentum).",
         ] {
             assert!(verdict.measured.contains(words), "{words} in {}", verdict.measured);
         }
+        let mut with_momentum = good();
+        with_momentum.momentum = 0.9;
+        let told = kind.verdict(&[with_momentum]).measured;
+        let words = "(of the learning rate alone: the run has momentum 0.9, with which its steps are up to 10.0 times";
+        assert!(told.contains(words), "{words} in {told}");
         // One point around, or one epoch, that is not one point convex.
         let beside = trial(2, 1.0, [0.0, 2.0]);
         assert_eq!(kind.verdict(&[beside]).answer, Answer::PartlyShown);
@@ -385,6 +409,14 @@ mod tests {
             )
         );
         assert_eq!(table.header.len(), table.rows[0].len());
+    }
+
+    #[test]
+    fn a_last_batch_counts_by_its_images() {
+        let mut short = snapshot(2.0, &[1.0, 3.0], 0.5, &[]);
+        (short.batch_size, short.images) = (4, 5);
+        // Four images of 1 and one of 9.
+        assert!((short.largest_step_of_sgd() - 4.0 / 2.6).abs() < 1e-12);
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn dots(tried: &[Tried], place: fn(&Found) -> Option<(f64, f64)>) -> Vec<Series>
 
 /// s = e^c·a^b of a line log s = c + b·log a, as far as there are solutions; from 0 on where it is 0 there.
 fn power_law(line: Line, tried: &[Tried]) -> Series {
-    let (factor, power) = (line.intercept.exp(), line.slope.value);
+    let (factor, power) = (line.intercept.exp(), line.slope);
     let sharpness = solutions(tried).map(|solved| solved.sharpness.value);
     let sharpest = sharpness.fold(0.0, f64::max);
     let first = usize::from(power <= 0.0);

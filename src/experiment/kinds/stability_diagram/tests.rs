@@ -59,6 +59,7 @@ fn solutions_count_by_bounds_and_neighbours_by_order() {
         solutions: 5,
         within_sharpness: 4,
         bounded: 3,
+        known: 3,
         within_non_uniformity: 2,
         pairs: 3,
         ordered: 2,
@@ -83,6 +84,18 @@ fn solutions_count_by_bounds_and_neighbours_by_order() {
     let count = Count::of(&[apart(false)], 0.05);
     assert_eq!((count.within_sharpness, count.bounded), (1, 0));
     assert_eq!(count.answer(), Answer::NotShown);
+    // What was cut off keeps no bound and is no neighbour, however small.
+    let mut cut = families();
+    for family in &mut cut {
+        if let Some(solved) = &mut family.found[1].solution {
+            solved.non_uniformity.converged = false;
+        }
+    }
+    let count = Count::of(&cut, 0.05);
+    assert_eq!((count.bounded, count.known, count.within_non_uniformity), (3, 1, 1));
+    assert_eq!((count.pairs, count.answer()), (0, Answer::NotShown));
+    let told = kind().verdict(&cut).measured;
+    assert!(told.contains("converged in 1;") && told.contains("– for B = 25"), "{told}");
     let verdict = kind().verdict(&families());
     for words in [
         "Of 5 solutions 4 have",
