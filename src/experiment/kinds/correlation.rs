@@ -24,11 +24,7 @@ pub(super) struct Interval {
 impl Interval {
     /// Of a number that pairs have, with the percentiles of a bootstrap: of clusters drawn anew from these, with
     /// replacement. Empty ones are none. Nothing of fewer than [`FEWEST`] clusters, and where the number is NaN.
-    pub(super) fn of(
-        clusters: &[Vec<(f64, f64)>],
-        number: fn(x: &[f64], y: &[f64]) -> f64,
-        seed: u64,
-    ) -> Option<Self> {
+    pub(super) fn of(clusters: &[Vec<(f64, f64)>], number: fn(x: &[f64], y: &[f64]) -> f64, seed: u64) -> Option<Self> {
         let clusters: Vec<&Vec<(f64, f64)>> = clusters.iter().filter(|cluster| !cluster.is_empty()).collect();
         let of = |drawn: &[usize]| {
             let pairs = drawn.iter().flat_map(|&index| clusters[index]);
@@ -139,8 +135,9 @@ mod tests {
     use crate::dynamics::proportion::QUANTILE;
 
     const FIVE: [f64; 5] = [1.0, 2.0, 3.0, 4.0, 5.0];
-    const NUMBERS: [fn(&[f64], &[f64]) -> f64; 3] =
-        [|x, y| Line::through(x, y).slope, correlation, rank_correlation];
+    /// A number of pairs.
+    type Number = fn(&[f64], &[f64]) -> f64;
+    const NUMBERS: [Number; 3] = [|x, y| Line::through(x, y).slope, correlation, rank_correlation];
 
     fn assert_near(found: f64, expected: f64, within: f64) {
         assert!((found - expected).abs() <= within, "{found} instead of {expected}");

@@ -255,6 +255,9 @@ mod tests {
             ..kind
         };
         let told = none.check(&recipe).unwrap_err().to_string();
-        assert!(told.starts_with("neighbourhoods") && told.contains("at least 1"), "{told}");
+        assert!(
+            told.starts_with("neighbourhoods") && told.contains("at least 1"),
+            "{told}"
+        );
     }
 }

@@ -117,7 +117,9 @@ fn solutions(tried: &[Tried]) -> impl Iterator<Item = &Solved> {
 /// A pair of numbers of every solution that has them, together with those from the same weights, a seed's times v.
 fn by_start(tried: &[Tried], pair: fn(&Solved) -> Option<(f64, f64)>) -> Vec<Vec<(f64, f64)>> {
     let starts = tried.chunk_by(|one, next| (one.seed, one.scale) == (next.seed, next.scale));
-    starts.map(|start| solutions(start).filter_map(pair).collect()).collect()
+    starts
+        .map(|start| solutions(start).filter_map(pair).collect())
+        .collect()
 }
 
 /// The seed of the resamples.

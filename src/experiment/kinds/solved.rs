@@ -233,7 +233,10 @@ mod tests {
             solved.non_uniformity.converged = false;
         }
         assert_eq!(rough.row()[4], "1.500 (not converged)");
-        assert_eq!((rough.known_non_uniformity(), whole.known_non_uniformity()), (None, Some(1.5)));
+        assert_eq!(
+            (rough.known_non_uniformity(), whole.known_non_uniformity()),
+            (None, Some(1.5))
+        );
     }
 
     #[test]

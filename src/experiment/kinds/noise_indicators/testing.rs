@@ -61,7 +61,11 @@ fn look(step: usize, [first, second]: [f64; 2], gradient: f64) -> Look {
         tolerance: 1e-3,
         seed: 1,
     };
-    let norms = Norms::of(&DVector::from_vec(vec![gradient, 0.0, 0.0]), &covariance, Sigma::Batches);
+    let norms = Norms::of(
+        &DVector::from_vec(vec![gradient, 0.0, 0.0]),
+        &covariance,
+        Sigma::Batches,
+    );
     Look {
         lengths: Lengths { step, norms },
         indicators: Indicators::measure(&mut Axes, &covariance, 3, effort).unwrap(),

@@ -182,7 +182,11 @@ mod tests {
         // 1.85 times, with more noise along the first eigenvector than isotropic noise has, is not many times.
         let told = kind().verdict(&found([[1.5, 1.0], [3.0, 1.0]], 0.125, 2.0));
         assert_eq!(told.answer, Answer::PartlyShown);
-        assert!(told.measured.contains("errors at 1 of 2 looks, 1.85 to"), "{}", told.measured);
+        assert!(
+            told.measured.contains("errors at 1 of 2 looks, 1.85 to"),
+            "{}",
+            told.measured
+        );
         assert!(told.measured.contains("has at 2 of 2"), "{}", told.measured);
         let told = kind().verdict(&found([[1.0, 2.0], [0.0, 1.0]], 10.0, 3.0));
         assert_eq!(told.answer, Answer::NotShown, "{}", told.measured);
@@ -206,7 +210,11 @@ mod tests {
         assert_eq!(dominated(&early), (2, 2));
         let told = kind().verdict(&early);
         assert_eq!(told.answer, Answer::Shown);
-        assert!(told.measured.contains("at 1 of 2 looks, 0.0200 to"), "{}", told.measured);
+        assert!(
+            told.measured.contains("at 1 of 2 looks, 0.0200 to"),
+            "{}",
+            told.measured
+        );
         early.trainings[0].record.looks[1].norms.gradient = 100.0;
         assert_eq!(dominated(&early), (1, 2));
     }

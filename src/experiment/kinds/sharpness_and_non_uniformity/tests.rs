@@ -117,7 +117,10 @@ fn few_solutions_show_nothing_and_those_that_did_not_arrive_are_not_counted() {
         told.ends_with(" The non-uniformity of 1 has not converged, and is left out."),
         "{told}"
     );
-    assert!(told.contains("and s/a 2.86 to 3.15. The slope of log s by log a is –;"), "{told}");
+    assert!(
+        told.contains("and s/a 2.86 to 3.15. The slope of log s by log a is –;"),
+        "{told}"
+    );
     // Four solutions, and two that are none.
     all.drain(..4);
     let few = Relations::of(&all);

@@ -95,7 +95,10 @@ fn solutions_count_by_bounds_and_neighbours_by_order() {
     assert_eq!((count.bounded, count.known, count.within_non_uniformity), (3, 1, 1));
     assert_eq!((count.pairs, count.answer()), (0, Answer::NotShown));
     let told = kind().verdict(&cut).measured;
-    assert!(told.contains("converged in 1;") && told.contains("– for B = 25"), "{told}");
+    assert!(
+        told.contains("converged in 1;") && told.contains("– for B = 25"),
+        "{told}"
+    );
     let verdict = kind().verdict(&families());
     for words in [
         "Of 5 solutions 4 have",
