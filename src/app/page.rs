@@ -11,7 +11,7 @@ pub enum Page {
     /// The stage.
     #[default]
     Explore,
-    /// The curvature at a point.
+    /// The curvature at a point and along the run, and what noise does to descent.
     Curvature,
     /// The papers' figures and tables.
     Experiments,

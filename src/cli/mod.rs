@@ -68,7 +68,7 @@ enum Command {
     Plane(Box<plane::Arguments>),
     /// Curvature at a point or along a run: eigenvalues of the Hessian, trace, density, noise, and whether SGD may stay
     Curvature(Box<curvature::Arguments>),
-    /// The figures and tables of the paper, measured anew: pages with claim, settings, results and verdict
+    /// The papers' figures and tables, measured anew: pages with claim, settings, results and verdict
     Reproduce(reproduce::Arguments),
     /// Points and training steps a second on this machine, beside what it can do at most
     Bench(bench::Arguments),

@@ -215,7 +215,7 @@ impl Laboratory<'_> {
         descent: &Descent,
         what: &str,
     ) -> Result<Descended> {
-        let made = format!("descent that ends where losses are due, {descent:?}");
+        let made = format!("descent, {descent:?}");
         let (parameters, record) = self.point(objective, &made, &from.parameters, |laboratory| {
             let mut tell = |share: f64| laboratory.report(what, share);
             let done = Way::new(objective, from, descent, &mut tell).go();

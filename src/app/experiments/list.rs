@@ -76,7 +76,7 @@ fn all(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         }
         let busy = experiments.running.is_some();
         let hint =
-            "stops what runs, and those that wait; runs and lines that are done are kept, and taken up next time";
+            "stops what runs, and those that wait; runs and measurements that are done are kept, and taken up next time";
         if ui
             .add_enabled(busy, Button::new("Stop").min_size(egui::vec2(64.0, 28.0)))
             .on_hover_text(hint)

@@ -92,7 +92,7 @@ fn action(ui: &mut Ui, state: &State, recipe: &Recipe, made: Option<&Made>, comm
             let button = Button::new("Stop experiment").min_size(egui::vec2(150.0, 32.0));
             if ui
                 .add(button)
-                .on_hover_text("runs and lines that are done are kept, and taken up next time")
+                .on_hover_text("runs and measurements that are done are kept, and taken up next time")
                 .clicked()
             {
                 commands.push(Command::StopExperiments);
@@ -121,7 +121,7 @@ fn action(ui: &mut Ui, state: &State, recipe: &Recipe, made: Option<&Made>, comm
     }
     ui.horizontal_wrapped(|ui| {
         let word = if made.is_some() { "Run again" } else { "Run" };
-        // Of what is made already, runs and lines are kept.
+        // Of what is made already, runs and measurements are kept.
         let unmade = known.flatten().filter(|_| made.is_none());
         let takes = unmade.map_or(String::new(), |estimate| {
             format!(" · {}", words::total(recipe, estimate))

@@ -1,3 +1,5 @@
+//! Runs whose sharpness and non-uniformity have closed forms, and what is told of those that have none.
+
 use std::path::Path;
 use std::sync::Arc;
 

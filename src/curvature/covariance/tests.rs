@@ -1,3 +1,5 @@
+//! Covariances of vectors that are few enough to be held whole.
+
 use nalgebra::DVector;
 use proptest::prelude::*;
 

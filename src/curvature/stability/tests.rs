@@ -1,3 +1,5 @@
+//! Bounds beside quadratic problems whose stability is decided exactly.
+
 use nalgebra::{DMatrix, DVector};
 use proptest::prelude::*;
 

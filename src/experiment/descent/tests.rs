@@ -1,3 +1,5 @@
+//! Descents on small networks: where they end, what is recorded, and what is kept.
+
 use super::*;
 use crate::landscape::direction::distance;
 use crate::objective::Compute;

@@ -1,5 +1,5 @@
-//! What the experiments on one-point convexity share: gradients at the snapshots of runs, counts and bounds of the
-//! inner products found there, and charts of them by epoch.
+//! What the experiments on one-point convexity share: gradients at the snapshots of runs, counts of the inner products
+//! found there, and their bounds; and the chart that most other kinds draw, too.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! The kinds of experiments, one file each.
+//! The kinds of experiments, a file or folder each, and what several of them share.
 
 mod asymmetric_direction;
 mod averaged_parameters;

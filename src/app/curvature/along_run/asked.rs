@@ -68,7 +68,7 @@ impl State {
     }
 
     /// What the tab is about; nothing where there is no trajectory.
-    pub fn along_run_wanted(&self) -> Option<AlongRunRequest> {
+    fn along_run_wanted(&self) -> Option<AlongRunRequest> {
         let run = self.run.as_ref().filter(|run| !run.checkpoint && run.snapshots > 0)?;
         let (asked, tab) = (&self.curvature, &self.curvature.along_run);
         let estimates = tab.uniformity && self.without_uniformity().is_none();
