@@ -551,7 +551,8 @@ fn experiments_without_a_network_are_made_again_alike_and_grouped_by_paper() {
         let path = out.join(name).join("recipe.toml");
         let recipe = Recipe::parse(&std::fs::read_to_string(&path).unwrap(), &path).unwrap();
         let [first, second] = [&out, &again].map(|out| Made::read(out, &recipe).unwrap().outcome);
-        assert_eq!(first, second);
+        // In words, in which what only parts points is equal, too.
+        assert!(format!("{first:?}") == format!("{second:?}"), "{name}");
         for figure in &first.figures {
             for ending in ["png", "svg", "csv"] {
                 let file = out.join(name).join(format!("{}.{ending}", figure.name));

@@ -113,14 +113,17 @@ fn every_dynamics_walks_from_the_minimum_and_its_way_is_kept() {
         panic!("a chart");
     };
     assert_eq!((series.len(), outcome.figures.len()), (8, 4));
-    // At 0, 4 and 6, each with a bar; all begin at the same place.
+    // At 0, 4 and 6, and behind them a gap and a bar of each; all begin at the same place.
     for one in series {
         assert_eq!(one.points.len(), 12);
         assert_eq!(one.points[0], series[0].points[0]);
-        assert_eq!([0, 4, 8].map(|index| one.points[index].0), [0.0, 4.0, 6.0]);
+        assert_eq!(
+            [0, 1, 2, 4, 7, 10].map(|index| one.points[index].0),
+            [0.0, 4.0, 6.0, 0.0, 4.0, 6.0]
+        );
     }
     // But they part.
-    let ends: Vec<f64> = series.iter().map(|one| one.points[8].1).collect();
+    let ends: Vec<f64> = series.iter().map(|one| one.points[2].1).collect();
     assert!(
         ends.iter().enumerate().all(|(index, end)| !ends[..index].contains(end)),
         "{ends:?}"

@@ -71,7 +71,8 @@ pub struct Series {
     /// Its name.
     pub label: String,
     /// Points in the order in which they are joined, by ascending first coordinate unless they are a way; NaN and
-    /// infinities where there is nothing to draw. One without either coordinate only parts the others.
+    /// infinities where there is nothing to draw. One without either coordinate only parts the others: behind the
+    /// first of them are dots and bars.
     #[serde(with = "points")]
     pub points: Vec<(f64, f64)>,
     /// Whether it is drawn dashed.
@@ -82,12 +83,25 @@ impl Series {
     /// The same with points that nothing joins.
     pub fn with_dots(mut self, dots: impl IntoIterator<Item = (f64, f64)>) -> Self {
         for dot in dots {
-            if !self.points.is_empty() {
-                self.points.push((f64::NAN, f64::NAN));
-            }
-            self.points.push(dot);
+            self.add_apart(&[dot]);
         }
         self
+    }
+
+    /// The same with upright bars, such as errors: a first coordinate, and from where to where in the second.
+    pub fn with_bars(mut self, bars: impl IntoIterator<Item = (f64, [f64; 2])>) -> Self {
+        for (x, [low, high]) in bars {
+            self.add_apart(&[(x, low), (x, high)]);
+        }
+        self
+    }
+
+    /// Adds points that are joined with each other alone.
+    fn add_apart(&mut self, points: &[(f64, f64)]) {
+        if !self.points.is_empty() {
+            self.points.push((f64::NAN, f64::NAN));
+        }
+        self.points.extend(points);
     }
 }
 

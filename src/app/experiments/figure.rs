@@ -178,7 +178,8 @@ fn curves(ui: &mut Ui, key: &str, drawn: &Curves, size: Vec2) -> egui::Response 
                         continue;
                     }
                     let points: PlotPoints = stretch.iter().map(on_plot).collect();
-                    let mut line = Line::new(label, points).color(colour).width(2.2);
+                    // The plot would fill upright steps, which it takes for points too dense to be told apart.
+                    let mut line = Line::new(label, points).color(colour).width(2.2).allow_band(false);
                     if series.dashed {
                         line = line.style(LineStyle::dashed_loose());
                     }
@@ -218,8 +219,9 @@ fn is_finite((x, y): &(f64, f64)) -> bool {
 }
 
 /// A curve's value, linear between its points; nothing outside them, where it is not
-/// finite, or where they do not ascend.
+/// finite, or where they do not ascend. Dots and bars that stand apart behind them are none of its points.
 fn value_at(points: &[(f64, f64)], x: f64) -> Option<f64> {
+    let points = points.split(|point| point.0.is_nan()).next()?;
     // A way to and fro has no value at a position.
     if !points.is_sorted_by(|first, second| first.0 <= second.0) {
         return None;
@@ -362,5 +364,7 @@ mod tests {
             assert_eq!(value_at(&points, outside), None);
         }
         assert_eq!(value_at(&[], 0.0), None);
+        let with_bars = [(0.0, 1.0), (2.0, 5.0), (f64::NAN, f64::NAN), (0.0, 0.5), (0.0, 1.5)];
+        assert_eq!(value_at(&with_bars, 1.0), Some(3.0));
     }
 }

@@ -141,21 +141,21 @@ pub(super) fn curve_with_errors(
     dashed: bool,
     logarithmic: bool,
 ) -> Series {
-    let bar = |(x, (value, error)): (f64, WithError)| match error {
-        Some(error) => {
-            let low = match logarithmic && value > 0.0 && value <= error {
-                true => value,
-                false => value - error,
-            };
-            vec![(x, value), (x, low), (x, value + error), (x, value)]
-        }
-        None => vec![(x, value)],
+    let points: Vec<(f64, WithError)> = points.into_iter().collect();
+    let bar = |&(x, (value, error)): &(f64, WithError)| {
+        let error = error.filter(|error| (value + error).is_finite())?;
+        let low = match logarithmic && value > 0.0 && value <= error {
+            true => value,
+            false => value - error,
+        };
+        Some((x, [low, value + error]))
     };
-    Series {
+    let curve = Series {
         label: label.to_owned(),
-        points: points.into_iter().flat_map(bar).collect(),
+        points: points.iter().map(|&(x, (value, _))| (x, value)).collect(),
         dashed,
-    }
+    };
+    curve.with_bars(points.iter().filter_map(bar))
 }
 
 #[cfg(test)]
@@ -182,13 +182,18 @@ mod tests {
     fn curves_have_bars_where_there_are_errors() {
         let points = [(0.0, (2.0, Some(0.5))), (1.0, (1.0, Some(3.0))), (2.0, (4.0, None))];
         let linear = curve_with_errors("a", points, false, false);
+        // The curve, a gap and a bar, and a gap and a bar.
         assert_eq!(linear.points.len(), 9);
-        assert_eq!(linear.points[1..3], [(0.0, 1.5), (0.0, 2.5)]);
-        assert_eq!(linear.points[5], (1.0, -2.0));
-        assert!(linear.points.windows(2).all(|pair| pair[0].0 <= pair[1].0));
+        assert_eq!(linear.points[..3], [(0.0, 2.0), (1.0, 1.0), (2.0, 4.0)]);
+        assert!(linear.points[3].0.is_nan() && linear.points[6].0.is_nan());
+        assert_eq!(linear.points[4..6], [(0.0, 1.5), (0.0, 2.5)]);
+        assert_eq!(linear.points[7..], [(1.0, -2.0), (1.0, 4.0)]);
         let logarithmic = curve_with_errors("a", points, true, true);
-        assert!(logarithmic.points.iter().all(|point| point.1 > 0.0) && logarithmic.dashed);
-        assert_eq!(logarithmic.points[6], (1.0, 4.0));
+        assert!(logarithmic.points.iter().all(|point| point.1 > 0.0 || point.0.is_nan()) && logarithmic.dashed);
+        assert_eq!(logarithmic.points[7..], [(1.0, 1.0), (1.0, 4.0)]);
+        // Where nothing is known there is no bar.
+        let lost = curve_with_errors("a", [(0.0, (f64::NAN, Some(1.0)))], false, false);
+        assert!(lost.points.len() == 1 && lost.points[0].1.is_nan());
     }
 
     #[test]

@@ -127,21 +127,13 @@ impl Tally {
     fn bar(&self, place: usize) -> Series {
         let share = 100.0 * self.ends.share();
         let [low, high] = self.ends.interval().map(|bound| 100.0 * bound);
-        let (left, middle, right) = (place as f64 - 0.4, place as f64, place as f64 + 0.4);
+        let (left, right) = (place as f64 - 0.4, place as f64 + 0.4);
         Series {
             label: format!("{}: {}", self.noise.name(), self.ends),
-            points: vec![
-                (left, 0.0),
-                (left, share),
-                (middle, share),
-                (middle, low),
-                (middle, high),
-                (middle, share),
-                (right, share),
-                (right, 0.0),
-            ],
+            points: vec![(left, 0.0), (left, share), (right, share), (right, 0.0)],
             dashed: false,
         }
+        .with_bars([(place as f64, [low, high])])
     }
 }
 
@@ -355,9 +347,9 @@ mod tests {
         let mut tally = tally(Noise::GldHessian, 30);
         tally.add(Run::make(Settings::published(Noise::GldHessian, 1)).unwrap());
         let bar = tally.bar(2);
-        assert!(bar.points.windows(2).all(|pair| pair[0].0 <= pair[1].0));
+        assert!(bar.points[..4].is_sorted_by(|first, second| first.0 <= second.0));
         let [low, high] = tally.ends.interval();
-        assert_eq!((bar.points[3].1, bar.points[4].1), (100.0 * low, 100.0 * high));
+        assert_eq!(bar.points[5..], [(2.0, 100.0 * low), (2.0, 100.0 * high)]);
         let race = NoiseRace {
             dynamics: those_of_the_figure(),
             samples: Samples::Code,
@@ -369,7 +361,7 @@ mod tests {
             Content::Map(map) => map.ways[0].points.len(),
             _ => 0,
         });
-        assert_eq!(counts.collect::<Vec<_>>(), [8, DRAWN + 1, STEPS]);
+        assert_eq!(counts.collect::<Vec<_>>(), [7, DRAWN + 1, STEPS]);
     }
 
     #[test]

@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(leaves.left, [true; 3]);
         leaves.records[1] = lost();
         let curve = leaves.curve(&[0, 4, 10], train_loss, true);
-        assert!(curve.points[0].1 == 0.01 && curve.points.last().unwrap().1.is_nan() && !curve.dashed);
+        assert!(curve.points[0].1 == 0.01 && curve.points[2].0 == 10.0 && curve.points[2].1.is_nan() && !curve.dashed);
         assert!(stays.curve(&[0, 4, 10], train_loss, true).dashed);
     }
 }
